@@ -1,0 +1,34 @@
+# Needs Python 3.11 or newer and make. PYTHON=python3.12 make test picks another interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: verify test figures bench lint clean
+
+verify: $(STAMP)  ## train models on digits, check Theorem 1 on them, then the same as a test suite
+	$(BIN)/stationary verify
+	$(BIN)/pytest -q verification/
+
+test: $(STAMP)  ## every test
+	$(BIN)/pytest -q
+
+figures: $(STAMP)  ## the figures, into output/
+	$(BIN)/python -m paper_figures
+
+bench: $(STAMP)  ## the Monte-Carlo kernels against their floor and the released sampler
+	$(BIN)/stationary bench
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) was found: make PYTHON=python3.12 …" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[certify,dev]" --constraint constraints.txt
+	@touch $(STAMP)
+
+clean:
+	rm -rf .venv output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,195 @@
+"""The command line: ``stationary COMMAND``.
+
+Exit status: 0 compatible or done, 1 incompatible or not as predicted, 3 inconclusive, 2 unusable input or arguments,
+70 a defect of this program.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DONE, NO, UNUSABLE, UNDECIDED, DEFECT = 0, 1, 2, 3, 70
+_STATUS = {"compatible": DONE, "incompatible": NO, "inconclusive": UNDECIDED}
+
+app = typer.Typer(
+    help="Stationary (and therefore compatible) representations: verify the theory, audit a model upgrade.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Unusable(Exception):
+    """What the user gave cannot be used; the message is one sentence."""
+
+
+@contextmanager
+def _user_input() -> Iterator[None]:
+    """Errors in here are about what the user gave, not defects."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise Unusable(str(error)) from error
+
+
+def _check_output(path: Path | None) -> None:
+    """Refuse, before work starts, a path that could not be written after it."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise Unusable(f"{path}: must be a file to write, got a folder.")
+    if not path.parent.is_dir():
+        raise Unusable(f"{path}: its folder does not exist.")
+
+
+class Metric(StrEnum):
+    """Distances that an audit knows."""
+
+    sqeuclidean = "sqeuclidean"
+    cosine = "cosine"
+
+
+JsonPath = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write the result as JSON.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU when there is one), cpu, cuda, …")]
+
+
+@app.command()
+def verify(
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Seed to train under; repeat for several. [default: 0 1]")
+    ] = None,
+    json: JsonPath = None,
+    device: Device = "auto",
+) -> None:
+    """Train models on digits and check Theorem 1 on held-out data.
+
+    Status 0 when every answer is the one that the theory predicts, 1 when one is not.
+    """
+    _check_output(json)
+    seeds = seed or [0, 1]
+    if min(seeds) < 0:
+        raise Unusable(f"--seed must be an integer >= 0, got {min(seeds)}.")
+
+    from rich.console import Console
+    from rich.progress import BarColumn as Bar
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    from learning.scenarios import ExtendedData
+    from learning.training import resolve_device
+    from verification.audit import write_json
+    from verification.report import THEOREM_LEGEND, theorem_table
+    from verification.upgrades import train_upgrades
+
+    with _user_input():
+        resolve_device(device)
+    upgrades = []
+    columns = (
+        TextColumn("{task.description}"),
+        Bar(bar_width=20),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, loss="")
+        for number in seeds:
+
+            def show(stage: str, done: int, total: int, loss: float, number: int = number) -> None:
+                bar.update(
+                    task,
+                    description=f"seed {number}: {stage}",
+                    completed=done,
+                    total=total,
+                    loss=f"loss {loss:.3f}",
+                )
+
+            upgrades += list(train_upgrades(ExtendedData(seed=number, device=device), show))
+    console = Console()
+    console.print(theorem_table(upgrades))
+    console.print(THEOREM_LEGEND, style="dim")
+    off = [upgrade for upgrade in upgrades if not upgrade.as_predicted]
+    for upgrade in off:
+        console.print(f"Not as predicted: {upgrade.name} (seed {upgrade.seed}). {upgrade.check.sentence}")
+    if not off:
+        console.print(
+            f"All {len(upgrades)} answers are as the theory predicts: Theorem 1 shows where its hypotheses hold, and the "
+            "negative controls are found violated."
+        )
+    if json is not None:
+        with _user_input():
+            write_json(json, {"as_predicted": not off, "upgrades": [upgrade.to_dict() for upgrade in upgrades]})
+    raise typer.Exit(NO if off else DONE)
+
+
+@app.command()
+def audit(
+    new: Annotated[
+        Path,
+        typer.Argument(help="Features by the new model: .npz, .safetensors or .npy (with NAME.labels.npy)."),
+    ],
+    old: Annotated[Path, typer.Argument(help="Features of the same samples, row by row, by the old model.")],
+    metric: Annotated[Metric, typer.Option(help="Distance in which the gallery is searched.")] = Metric.sqeuclidean,
+    confidence: Annotated[float, typer.Option(help="Of both intervals together, in (0, 1).")] = 0.95,
+    margin: Annotated[float, typer.Option(help="Acceptable loss of gap, in units of the distance.")] = 0.0,
+    json: JsonPath = None,
+) -> None:
+    """May queries of the NEW model search a gallery indexed by the OLD one?
+
+    Status 0 compatible, 1 incompatible, 3 inconclusive.
+    """
+    _check_output(json)
+    from verification.audit import audit as run_audit
+    from verification.features import FeatureSet
+
+    with _user_input():
+        sets = FeatureSet.load(new), FeatureSet.load(old)
+        report = run_audit(*sets, metric=metric.value, confidence=confidence, margin=margin)
+
+    from rich.console import Console
+
+    from verification.report import audit_table
+
+    Console().print(audit_table(report))
+    if json is not None:
+        with _user_input():
+            report.to_json(json)
+    raise typer.Exit(_STATUS[report.verdict])
+
+
+def main() -> None:
+    """Run the command line and exit with its status; nothing but a defect shows a traceback."""
+    from click import ClickException
+    from click.exceptions import Abort
+
+    try:
+        status = app(standalone_mode=False)
+    except Unusable as error:
+        status = _complain(str(error))
+    except ClickException as error:
+        status = _complain(error.format_message())
+    except (Abort, KeyboardInterrupt):
+        status = 130
+    except Exception:
+        traceback.print_exc()
+        print(
+            "stationary: this is a defect of the program, please report it with the lines above.",
+            file=sys.stderr,
+        )
+        status = DEFECT
+    sys.exit(status)
+
+
+def _complain(message: str) -> int:
+    print(f"stationary: {' '.join(message.split())}", file=sys.stderr)
+    return UNUSABLE
+
+
+if __name__ == "__main__":
+    main()

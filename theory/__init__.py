@@ -1,0 +1,1 @@
+"""What the paper claims, as functions: exact values, Monte Carlo, proofs. Needs NumPy, SciPy and SymPy alone."""

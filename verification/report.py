@@ -1,0 +1,94 @@
+"""How audits and theorem checks are shown in a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from verification.audit import AuditReport, SideReport
+from verification.theorem import TheoremCheck
+from verification.upgrades import Upgrade
+
+_COLOURS = {
+    "compatible": "green",
+    "holds": "green",
+    "incompatible": "red",
+    "conclusion fails although the hypotheses hold": "red",
+    "inconclusive": "yellow",
+    "undecided": "yellow",
+    "hypothesis fails": "cyan",
+}
+_ANSWERS = {
+    "compatible": "Yes: queries of the new model may search the gallery of the old one.",
+    "incompatible": "No: queries of the new model may not search the gallery of the old one.",
+    "inconclusive": "Undecided: the data does not tell; more samples would.",
+}
+
+
+def _coloured(word: str) -> Text:
+    return Text(word, style=_COLOURS.get(word, ""))
+
+
+def _gap(side: SideReport) -> str:
+    """The gap with the half-width of its interval, which is symmetric."""
+    return f"{side.gap:+.4f} ± {side.upper - side.gap:.4f}"
+
+
+def audit_table(report: AuditReport) -> RenderableType:
+    """Verdict first, then both inequalities with interval and share of pairs."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("pairs", "gap", "share", "verdict"):
+        table.add_column(header, min_width=12 if header == "verdict" else None)
+    for name, side in (("1a same class", report.same_class), ("1b different", report.different_class)):
+        table.add_row(name, _gap(side), f"{side.pair_fraction:.1%}", _coloured(side.verdict))
+    about = (
+        f"{report.num_samples} samples, {report.num_classes} classes, dim {report.dim}; {report.metric}, "
+        f"both intervals at once {report.confidence:.4g}, margin {report.margin:g}."
+    )
+    verdict = Text(f"{report.verdict.upper()}  ", style=f"bold {_COLOURS[report.verdict]}").append(
+        _ANSWERS[report.verdict], style="default"
+    )
+    definition = (
+        "gap: how much nearer (1a) or farther (1b) new queries are to old gallery items than old queries, on average; "
+        "positive is compatible. share: of the single pairs, those that satisfy the inequality."
+    )
+    notes = [Text(f"Note: {note}") for note in report.notes]
+    return Group(verdict, "", table, Text(about), Text(definition, style="dim"), *notes)
+
+
+def theorem_table(upgrades: Iterable[Upgrade]) -> Table:
+    """One row a model: hypotheses, both gaps with intervals, the answer."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("new model", "hypotheses", "same class (1a)", "different (1b)", "Theorem 1"):
+        table.add_column(header)
+    seed = None
+    for upgrade in upgrades:
+        if upgrade.seed != seed:
+            seed = upgrade.seed
+            table.add_section()
+            table.add_row(Text(f"seed {seed}", style="bold"))
+        table.add_row(upgrade.name, *_row(upgrade.check))
+    return table
+
+
+def _row(check: TheoremCheck) -> tuple[RenderableType, ...]:
+    h, c = check.hypotheses, check.conclusions
+    drift = math.degrees(float(h.new_drift.max()))
+    hypotheses = f"{h.status}\ndrift {drift:.1f}°\n{h.old_cosine:.3f} → {h.new_cosine:.3f}"
+    sides = [
+        f"{side.gap:+.4f}\n± {side.upper - side.gap:.4f}\n{side.pair_fraction:.1%}"
+        for side in (c.same_class, c.different_class)
+    ]
+    return hypotheses, *sides, _coloured(check.answer)
+
+
+THEOREM_LEGEND = (
+    "drift: largest angle between a class mean and its vertex; below it the mean cosine to the vertex, old → new. "
+    "Gaps in squared distance, positive = the inequality holds in expectation, ± half the interval (95 % for both at once), "
+    "and the share of single pairs that satisfy it."
+)

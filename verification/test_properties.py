@@ -1,0 +1,157 @@
+"""Laws that learned features must obey exactly, whatever they are: invariances, identities, and Theorem 1 undisturbed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from scipy.stats import special_ortho_group
+
+from verification.audit import audit
+from verification.features import FeatureSet
+from verification.hypotheses import nearest_simplex
+from verification.inequalities import class_sums
+
+SETTINGS = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+seeds = st.integers(0, 2**32 - 1)
+# float64 rounding of N·d ~ 1e4 products of order 1; the gaps themselves are means of order 1e-2 … 1
+ROUNDING = 1e-12
+
+
+def subset(features: FeatureSet, classes: np.ndarray) -> FeatureSet:
+    chosen = np.isin(features.codes, classes)
+    return FeatureSet(features.unit[chosen], features.codes[chosen])
+
+
+def draw_classes(data: st.DataObject, count: int) -> np.ndarray:
+    size = data.draw(st.integers(2, count), label="number of classes")
+    return np.array(data.draw(st.permutations(range(count)), label="classes")[:size])
+
+
+def means(features: FeatureSet) -> np.ndarray:
+    count = len(features.classes)
+    return class_sums(features.unit, features.codes, count) / np.bincount(features.codes)[:, None]
+
+
+def sides(new: FeatureSet, old: FeatureSet) -> np.ndarray:
+    report = audit(new, old)
+    return np.array([(side.gap, side.lower, side.upper) for side in (report.same_class, report.different_class)])
+
+
+@SETTINGS
+@given(data=st.data())
+def test_same_class_side_is_never_violated_on_a_subset_of_classes(stationary_upgrade, data):
+    classes = draw_classes(data, len(stationary_upgrade.old.classes))
+    report = audit(subset(stationary_upgrade.new, classes), subset(stationary_upgrade.old, classes))
+    assert report.same_class.verdict != "incompatible"
+
+
+@SETTINGS
+@given(data=st.data())
+def test_without_drift_both_sides_hold_on_every_subset_of_classes(stationary_upgrade, data):
+    """Turn each class so that its mean is at its vertex: then the theorem speaks of every pair of classes, not only of
+    the average, as long as the concentration of the classes drawn does not fall."""
+    new, old = stationary_upgrade.new, stationary_upgrade.old
+    vertices = nearest_simplex(means(old))
+    new, old = turned_to(new, vertices), turned_to(old, vertices)
+    old_lengths, new_lengths = (np.linalg.norm(means(s), axis=1) for s in (old, new))
+    classes = draw_classes(data, len(old.classes))
+    classes = classes[new_lengths[classes] >= old_lengths[classes]]
+    assume(len(classes) >= 2)
+    count = len(old.classes)
+    kept = means(new)[classes] - means(old)[classes]
+    gaps = -2.0 * kept @ means(old)[classes].T
+    expected = 2.0 * np.outer((new_lengths - old_lengths)[classes], old_lengths[classes]) / (count - 1)
+    off = ~np.eye(len(classes), dtype=bool)
+    np.testing.assert_allclose(gaps[off], expected[off], atol=ROUNDING)
+    assert np.all(gaps[off] >= -ROUNDING)
+    assert np.all(-np.diag(gaps) >= -ROUNDING)
+
+
+def turned_to(features: FeatureSet, vertices: np.ndarray) -> FeatureSet:
+    """Turn each class by the least rotation that takes its mean direction to its vertex."""
+    directions = means(features)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    m, w = directions[features.codes], vertices[features.codes]
+    x = features.unit
+    # the rotation in the plane of m and w: x + 2(m·x)w − (m+w)·x/(1+m·w) (m+w)
+    both = m + w
+    along = np.einsum("nd,nd->n", both, x) / (1.0 + np.einsum("nd,nd->n", m, w))
+    turned = x + 2.0 * np.einsum("nd,nd->n", m, x)[:, None] * w - along[:, None] * both
+    return FeatureSet(turned, features.codes)
+
+
+@SETTINGS
+@given(seed=seeds)
+def test_joint_rotation_changes_nothing(stationary_upgrade, seed):
+    new, old = stationary_upgrade.new, stationary_upgrade.old
+    rotation = special_ortho_group.rvs(new.dim, random_state=seed)
+    turned = sides(FeatureSet(new.unit @ rotation, new.labels), FeatureSet(old.unit @ rotation, old.labels))
+    np.testing.assert_allclose(turned, sides(new, old), atol=ROUNDING)
+
+
+@SETTINGS
+@given(seed=seeds)
+def test_rotating_one_model_alone_is_violated(stationary_upgrade, seed):
+    """The negative control of the invariance: a gallery turned against its queries cannot be searched."""
+    new, old = stationary_upgrade.new, stationary_upgrade.old
+    rotation = special_ortho_group.rvs(new.dim, random_state=seed)
+    assert audit(FeatureSet(new.unit @ rotation, new.labels), old).verdict == "incompatible"
+
+
+@SETTINGS
+@given(seed=seeds)
+def test_joint_permutation_changes_nothing(stationary_upgrade, seed):
+    new, old = stationary_upgrade.new, stationary_upgrade.old
+    order = np.random.default_rng(seed).permutation(len(new))
+    shuffled = sides(*(FeatureSet(s.features[order], s.labels[order]) for s in (new, old)))
+    np.testing.assert_allclose(shuffled, sides(new, old), atol=ROUNDING)
+
+
+@SETTINGS
+@given(seed=seeds)
+def test_positive_rescaling_changes_nothing(stationary_upgrade, seed):
+    new, old = stationary_upgrade.new, stationary_upgrade.old
+    scales = np.exp(np.random.default_rng(seed).uniform(-20.0, 20.0, (2, len(new), 1)))
+    scaled = sides(*(FeatureSet(s.features * scale, s.labels) for s, scale in zip((new, old), scales, strict=True)))
+    np.testing.assert_allclose(scaled, sides(new, old), atol=ROUNDING)
+
+
+def test_gaps_are_those_of_the_double_loop(stationary_upgrade):
+    """O(N·d) against the definition: every ordered pair, one at a time, on some forty samples."""
+    step = max(1, len(stationary_upgrade.old) // 40)
+    new, old = (FeatureSet(s.unit[::step], s.labels[::step]) for s in (stationary_upgrade.new, stationary_upgrade.old))
+    gaps: dict[bool, list[float]] = {True: [], False: []}
+    for i in range(len(old)):
+        for j in range(len(old)):
+            if i != j:
+                same = bool(old.labels[i] == old.labels[j])
+                moved = np.sum((new.unit[i] - old.unit[j]) ** 2) - np.sum((old.unit[i] - old.unit[j]) ** 2)
+                gaps[same].append(-moved if same else moved)
+    report = audit(new, old)
+    for side, values in ((report.same_class, gaps[True]), (report.different_class, gaps[False])):
+        assert side.num_pairs == len(values)
+        assert side.gap == pytest.approx(np.mean(values), abs=ROUNDING)
+        assert side.pair_fraction == np.mean(np.array(values) >= 0)
+
+
+def test_a_model_is_compatible_with_itself(stationary_upgrade):
+    report = audit(stationary_upgrade.old, stationary_upgrade.old)
+    assert report.verdict == "compatible"
+    for side in (report.same_class, report.different_class):
+        assert (side.gap, side.lower, side.upper, side.pair_fraction) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_exchanging_the_classes_of_the_new_model_is_violated(stationary_upgrade):
+    """A permutation of the vertices without fixed points: every hypothesis on shape holds, only the directions are wrong."""
+    new, old = stationary_upgrade.new, stationary_upgrade.old
+    count = len(old.classes)
+    derangement = (np.arange(count) + 1) % count
+    # class c's samples get the features of as many samples of the next class
+    pool = [np.flatnonzero(old.codes == c) for c in range(count)]
+    source = np.concatenate([np.resize(pool[derangement[c]], len(pool[c])) for c in range(count)])
+    target = np.concatenate(pool)
+    exchanged = new.unit.copy()
+    exchanged[target] = new.unit[source]
+    assert audit(FeatureSet(exchanged, new.labels), old).verdict == "incompatible"
