@@ -17,6 +17,8 @@ from typing import Annotated
 import typer
 
 DONE, NO, UNUSABLE, UNDECIDED, DEFECT = 0, 1, 2, 3, 70
+# Typer brings a click of its own, or imports the installed one: its public names lead to the right one
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 _STATUS = {"compatible": DONE, "incompatible": NO, "inconclusive": UNDECIDED}
 
 app = typer.Typer(
@@ -119,8 +121,8 @@ def verify(
         console.print(f"Not as predicted: {upgrade.name} (seed {upgrade.seed}). {upgrade.check.sentence}")
     if not off:
         console.print(
-            f"All {len(upgrades)} answers are as the theory predicts: Theorem 1 shows where its hypotheses hold, and the "
-            "negative controls are found violated."
+            f"All {len(upgrades)} answers are as the theory predicts: Theorem 1 shows where its hypotheses hold, "
+            "and the negative controls are found violated."
         )
     if json is not None:
         with _user_input():
@@ -163,18 +165,30 @@ def audit(
     raise typer.Exit(_STATUS[report.verdict])
 
 
+@app.command()
+def figures(
+    names: Annotated[list[str] | None, typer.Argument(help="Which figures; all if none is named.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder to write to; made if missing.")] = Path("output"),
+) -> None:
+    """Draw the figures: PDF, PNG and the data behind each."""
+    from paper_figures.make import FIGURES, make
+
+    with _user_input():
+        if output.exists() and not output.is_dir():
+            raise ValueError(f"{output}: must be a folder, got a file.")
+        for path in make(names or FIGURES, output):
+            print(path)
+
+
 def main() -> None:
     """Run the command line and exit with its status; nothing but a defect shows a traceback."""
-    from click import ClickException
-    from click.exceptions import Abort
-
     try:
         status = app(standalone_mode=False)
     except Unusable as error:
         status = _complain(str(error))
-    except ClickException as error:
+    except _UsageError as error:
         status = _complain(error.format_message())
-    except (Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         status = 130
     except Exception:
         traceback.print_exc()

@@ -16,8 +16,6 @@ from learning.data import load_digits
 from learning.losses import HOCLoss, cross_entropy
 from learning.training import EmbeddingModel, TrainingConfig, extract_features, fit, update
 
-NUM_CLASSES = 10
-
 # what is being trained, epochs done, epochs in all, mean loss
 StageProgress = Callable[[str, int, int, float], None]
 
@@ -34,6 +32,8 @@ class ExtendedData:
         How many images the old and the new models are trained on; the old ones are among the new ones.
     epochs : int
         Of every training.
+    num_classes : int
+        K in [2, 10]: the digits 0 … K−1 alone.
     normalize_embedding : bool
         False takes the batch normalisation off the embedding: class means then leave their vertices and the hypotheses
         of Theorem 1 fail (see :class:`~learning.backbones.SmallCNN`).
@@ -47,6 +47,7 @@ class ExtendedData:
     old_images: int = 600
     new_images: int = 1200
     epochs: int = 25
+    num_classes: int = 10
     normalize_embedding: bool = True
     fixed_classifier: bool = True
     device: str = "auto"
@@ -88,7 +89,10 @@ def train_extended_data(
     unknown = [name for name in methods if name not in METHODS]
     if unknown:
         raise ValueError(f"methods must be among {', '.join(map(repr, METHODS))}, got {unknown[0]!r}.")
+    if not 2 <= scenario.num_classes <= 10:
+        raise ValueError(f"num_classes must be in [2, 10], there are ten digits, got {scenario.num_classes}.")
     data = load_digits(scenario.seed)
+    data = data.subset(data.labels < scenario.num_classes)
     if not 0 < scenario.old_images <= scenario.new_images < len(data):
         raise ValueError(
             f"old_images and new_images must satisfy 0 < old_images <= new_images < {len(data)}, "
@@ -129,9 +133,9 @@ def train_extended_data(
 
 
 def _model(scenario: ExtendedData, seed: int, fixed_classifier: bool) -> EmbeddingModel:
-    dim = NUM_CLASSES - 1
+    dim = scenario.num_classes - 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone = SmallCNN(dim, normalize_embedding=scenario.normalize_embedding)
-        classifier = SimplexClassifier(NUM_CLASSES) if fixed_classifier else nn.Linear(dim, NUM_CLASSES)
+        classifier = SimplexClassifier(dim + 1) if fixed_classifier else nn.Linear(dim, dim + 1)
         return EmbeddingModel(backbone, classifier)

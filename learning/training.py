@@ -113,8 +113,8 @@ def fit(
 ) -> EmbeddingModel:
     """Train ``model`` in place on ``data`` and return it, in evaluation mode.
 
-    AdamW with a cosine schedule to zero. When ``old_model`` is given it is frozen and its features of each batch go to the
-    objective. The same arguments give the same weights on one machine.
+    AdamW with a cosine schedule to zero. When ``old_model`` is given it is frozen and its features of each batch go
+    to the objective. The same arguments give the same weights on one machine.
 
     Raises
     ------

@@ -111,9 +111,9 @@ def audit(
     r"""Judge Definition 1, in expectation, for two models' features of the same samples.
 
     The gap of the same-class side is the mean over pairs of :math:`d(v_i, v_j) − d(u_i, v_j)`, of the different-class
-    side the mean of :math:`d(u_i, v_j) − d(v_i, v_j)`, u new and v old unit features. The interval is about new samples of
-    these classes in these numbers: labels are held fixed, samples of a class are independent draws. Each side has level
-    1 − (1 − confidence)/2, so that both intervals cover at once with probability ≥ ``confidence``.
+    side the mean of :math:`d(u_i, v_j) − d(v_i, v_j)`, u new and v old unit features. The interval is about new
+    samples of these classes in these numbers: labels are held fixed, samples of a class are independent draws. Each
+    side has level 1 − (1 − confidence)/2, so that both intervals cover at once with probability ≥ ``confidence``.
 
     A side is compatible when its lower bound is ≥ −margin, incompatible when its upper bound is < −margin, else
     inconclusive. Identical features give [0, 0] exactly.
@@ -162,9 +162,7 @@ def audit(
         "incompatible" if "incompatible" in verdicts else "compatible" if verdicts == {"compatible"} else "inconclusive"
     )
     notes = tuple(_notes(old, sizes))
-    return AuditReport(
-        verdict, same, different, metric, confidence, margin, len(old), len(old.classes), old.dim, notes
-    )
+    return AuditReport(verdict, same, different, metric, confidence, margin, len(old), len(old.classes), old.dim, notes)
 
 
 def check_paired(new: FeatureSet, old: FeatureSet) -> None:

@@ -82,7 +82,8 @@ class FeatureSet:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureSet:
-        """Read ``.npz`` or ``.safetensors`` (arrays ``features``, ``labels``), or ``NAME.npy`` beside ``NAME.labels.npy``.
+        """Read ``.npz`` or ``.safetensors`` (arrays ``features``, ``labels``), or ``NAME.npy`` beside
+        ``NAME.labels.npy``.
 
         Nothing is unpickled.
 
@@ -109,7 +110,8 @@ class FeatureSet:
             raise ValueError(f"{path}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``.npz``, ``.safetensors`` (integer labels only) or a ``.npy`` pair; a file appears whole or not at all.
+        """Write to ``.npz``, ``.safetensors`` (integer labels only) or a ``.npy`` pair; a file appears whole or not
+        at all.
 
         Raises
         ------
@@ -202,9 +204,11 @@ def _named(names: list[str], get: Callable[[str], ndarray]) -> tuple[ndarray, nd
 
 def _read_npz(path: Path) -> tuple[ndarray, ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise ValueError("is not a .npz archive.")
+        # the file is opened here because NumPy leaves it open when the archive is not one
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, ndarray):
+                raise ValueError("is not a .npz archive, but one array: store it as .npy.")
             return _named(archive.files, archive.__getitem__)
     except (zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"is not a readable .npz archive ({error}).") from None

@@ -108,7 +108,8 @@ def check_hypotheses(
     new, old : FeatureSet
         The same samples, row by row.
     vertices : ndarray, shape (K, d), optional
-        Unit vertex of each class, in the order of ``old.classes``; the nearest simplex to the old class means if not given.
+        Unit vertex of each class, in the order of ``old.classes``; the nearest simplex to the old class means if not
+        given.
     max_drift : float
         In (0, π), radians: how far from its vertex a class mean may lie and still count as stationary.
     confidence : float
@@ -184,7 +185,8 @@ def _check_vertices(vertices: ndarray, num_classes: int, dim: int) -> None:
 def _drift(features: FeatureSet, vertices: ndarray, sizes: ndarray) -> tuple[ndarray, ndarray]:
     """Angle between each class mean and its vertex, and its standard error, radians.
 
-    The part of a class mean off its vertex has the expected square r² + s²/n, s² the spread of a sample: s²/n is taken out.
+    The part of a class mean off its vertex has the expected square r² + s²/n, s² the spread of a sample: s²/n is
+    taken out.
     """
     codes, num_classes = features.codes, len(sizes)
     along = np.einsum("nd,nd->n", features.unit, vertices[codes])

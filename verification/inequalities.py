@@ -1,8 +1,8 @@
 r"""Both sides of Definition 1 (paper, Eq. 1a and 1b) in the squared Euclidean distance, in O(N·d), with their variance.
 
-With unit features u (new), v (old) and a = u − v, the pairwise gaps are :math:`2 a_i·v_j` for two samples of one class and
-:math:`−2 a_i·v_j` for two of different classes. So the mean gap over all pairs i ≠ j follows from per-class sums of a and v
-(the first-moment identity), the pairs i = j taken out.
+With unit features u (new), v (old) and a = u − v, the pairwise gaps are :math:`2 a_i·v_j` for two samples of one
+class and :math:`−2 a_i·v_j` for two of different classes. So the mean gap over all pairs i ≠ j follows from
+per-class sums of a and v (the first-moment identity), the pairs i = j taken out.
 
 The mean gap is a U-statistic with the symmetric kernel :math:`h_{ij} = ±(a_i·v_j + a_j·v_i)`. The sampling unit is the
 sample, not the pair, and labels are held fixed: samples of a class are independent draws of that class. Its variance
@@ -290,7 +290,7 @@ def _different_class(data: _Data, pairs: _Pairs) -> SideEstimate:
     contributions -= (data.per_class(contributions) / sizes)[data.codes]
     first = data.per_class(contributions**2) * sizes / np.maximum(sizes - 1.0, 1.0)
 
-    # a class of one sample has no spread of its own: it borrows that of a sample of the others, a pair weighing the same
+    # a class of one sample has no spread of its own: it borrows a sample's of the others, a pair weighing the same
     large = data.sizes > 1
     pooled = float(first[large].sum()) / float(np.sum(sizes[large] * others[large] ** 2))
     first = np.where(large, first, sizes * others**2 * pooled)

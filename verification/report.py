@@ -89,6 +89,6 @@ def _row(check: TheoremCheck) -> tuple[RenderableType, ...]:
 
 THEOREM_LEGEND = (
     "drift: largest angle between a class mean and its vertex; below it the mean cosine to the vertex, old → new. "
-    "Gaps in squared distance, positive = the inequality holds in expectation, ± half the interval (95 % for both at once), "
-    "and the share of single pairs that satisfy it."
+    "Gaps in squared distance, positive = the inequality holds in expectation, ± half the interval (95 % for both "
+    "at once), and the share of single pairs that satisfy it."
 )

@@ -1,0 +1,78 @@
+"""The rooms and the one direction in which imports go: theory ← learning ← verification ← paper_figures."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ["theory", "learning", "verification", "paper_figures"]
+
+
+def imported_roots(path: Path) -> set[str]:
+    roots = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            roots.add(node.module.split(".")[0])
+    return roots
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_the_rooms_before_it(room):
+    later = set(ROOMS[ROOMS.index(room) + 1 :]) | {"stationary", "tests"}
+    for path in (ROOT / room).rglob("*.py"):
+        assert not imported_roots(path) & later, path
+
+
+def test_the_direction_test_can_fail(tmp_path):
+    offender = tmp_path / "offender.py"
+    offender.write_text("def f():\n    from verification.audit import audit\n")
+    assert "verification" in imported_roots(offender)
+
+
+def test_theory_needs_numpy_scipy_and_sympy_alone():
+    # python-flint for certify and torch for a GPU are imported inside functions
+    allowed = {"numpy", "scipy", "sympy", "theory", *sys.stdlib_module_names}
+    for path in (ROOT / "theory").rglob("*.py"):
+        roots = set()
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                roots |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                roots.add(node.module.split(".")[0])
+        assert roots <= allowed, path
+
+
+@pytest.mark.parametrize("module", ["theory", "verification", "paper_figures"])
+def test_importing_does_not_load_torch(module):
+    assert "torch" not in modules_after(f"import {module}")
+
+
+def test_sympy_loads_with_the_proofs_only():
+    assert "sympy" not in modules_after("import theory")
+
+
+def test_help_is_quick():
+    """Half a second is promised; what costs seconds (torch, SciPy, NumPy) must not be loaded at all."""
+    assert not modules_after("import stationary") & {"torch", "scipy", "numpy", "sympy", "matplotlib"}
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "stationary", "--help"], cwd=ROOT, capture_output=True, check=True)
+        return time.perf_counter() - start
+
+    # the least of several runs is the program's own time, the rest is what else the machine does
+    assert min(seconds() for _ in range(7)) < 0.5

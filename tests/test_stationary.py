@@ -1,0 +1,200 @@
+"""The command line: statuses, one-line complaints, no half-written files, narrow terminals."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stationary
+from tests.verification.samples import upgrade
+from verification.features import FeatureSet
+
+
+def run(capsys, monkeypatch, *arguments) -> tuple[int, str, str]:
+    """Status, stdout and stderr of ``stationary ARGUMENTS``."""
+    monkeypatch.setattr(sys, "argv", ["stationary", *map(str, arguments)])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as ended:
+        stationary.main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+@pytest.fixture
+def files(tmp_path) -> tuple[Path, Path]:
+    """(new, old): a compatible upgrade."""
+    paths = tmp_path / "new.npz", tmp_path / "old.npz"
+    for features, path in zip(upgrade(0.4, 0.8), paths, strict=True):
+        features.save(path)
+    return paths
+
+
+def test_compatible_is_status_0(call, files, tmp_path):
+    status, out, err = call("audit", *files, "--json", tmp_path / "report.json")
+    assert (status, err) == (0, "")
+    assert out.startswith("COMPATIBLE")
+    assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "compatible"
+
+
+def test_incompatible_is_status_1(call, files):
+    status, out, _ = call("audit", *reversed(files))
+    assert status == 1
+    assert out.startswith("INCOMPATIBLE")
+
+
+def test_inconclusive_is_status_3(call, tmp_path):
+    for features, name in zip(upgrade(0.6, 0.6), "ab", strict=True):
+        features.save(tmp_path / f"{name}.npz")
+    status, out, _ = call("audit", tmp_path / "a.npz", tmp_path / "b.npz")
+    assert status == 3
+    assert out.startswith("INCONCLUSIVE")
+
+
+def test_a_defect_is_status_70_with_a_traceback(call, files, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("wheels came off")
+
+    monkeypatch.setattr("verification.report.audit_table", broken)
+    status, _, err = call("audit", *files)
+    assert status == 70
+    assert "wheels came off" in err
+    assert "defect" in err
+
+
+def test_the_margin_and_the_metric_reach_the_audit(call, files, tmp_path):
+    call("audit", *files, "--metric", "cosine", "--margin", "0.1", "--confidence", "0.9", "--json", tmp_path / "r.json")
+    read = json.loads((tmp_path / "r.json").read_text())
+    assert (read["metric"], read["margin"], read["confidence"]) == ("cosine", 0.1, 0.9)
+
+
+def test_a_narrow_terminal_loses_nothing(files):
+    done = subprocess.run(
+        [sys.executable, "-m", "stationary", "audit", *map(str, files)],
+        env={"COLUMNS": "48", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "…" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 48
+
+
+X = np.random.default_rng(0).standard_normal((6, 3))
+Y = np.array([0, 1, 0, 1, 0, 1])
+
+
+def bad_row(value):
+    features = X.copy()
+    features[4] = value
+    return features
+
+
+BAD_FILES = {
+    "missing file": (None, "bad.npz: no such file."),
+    "wrong keys": ({"x": X, "labels": Y}, "must hold arrays named 'features' and 'labels', got 'x', 'labels'"),
+    "no labels": ({"features": X}, "must hold arrays named 'features' and 'labels', got 'features'"),
+    "object features": ({"features": X.astype(object), "labels": Y}, "Object arrays cannot be loaded"),
+    "object labels": ({"features": X, "labels": Y.astype(object)}, "Object arrays cannot be loaded"),
+    "NaN": ({"features": bad_row(np.nan), "labels": Y}, "finite, but 1 of 6 rows are not, the first is row 4"),
+    "infinity": ({"features": bad_row(np.inf), "labels": Y}, "finite, but 1 of 6 rows are not, the first is row 4"),
+    "zero row": ({"features": bad_row(0.0), "labels": Y}, "1 of 6 rows are all zero, the first is row 4"),
+    "other length": ({"features": X[:4], "labels": Y[:4]}, "new and old must hold the same samples, got 4 and 6 rows"),
+    "rows and labels": ({"features": X, "labels": Y[:5]}, "one length, got 6 rows and 5 labels"),
+    "other dimension": ({"features": X[:, :2], "labels": Y}, "new and old must have one dimension, got 2 and 3"),
+    "other labels": ({"features": X, "labels": Y[::-1]}, "equal labels row by row, but 6 rows differ"),
+    "float labels": ({"features": X, "labels": Y / 1.0}, "labels must be integers or strings, got float64"),
+    "labels of another kind": ({"features": X, "labels": Y.astype(str)}, "labels of one kind"),
+    "labels in a column": ({"features": X, "labels": Y[:, None]}, "labels must have shape (N,), got (6, 1)"),
+    "integer features": ({"features": X.astype(int), "labels": Y}, "float16, float32 or float64, got int64"),
+    "one dimension": ({"features": X[:, 0], "labels": Y}, "features must have shape (N, d)"),
+    "empty": ({"features": X[:0], "labels": Y[:0]}, "features must have shape (N, d) with N, d >= 1, got (0, 3)"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_FILES.values(), ids=BAD_FILES.keys())
+def test_a_bad_file_is_one_sentence_and_status_2(call, tmp_path, content, message):
+    FeatureSet(X, Y).save(tmp_path / "good.npz")
+    if content is not None:
+        np.savez(tmp_path / "bad.npz", **content)
+    status, out, err = call("audit", tmp_path / "bad.npz", tmp_path / "good.npz", "--json", tmp_path / "report.json")
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_one_class_only(call, tmp_path):
+    FeatureSet(X, 0 * Y).save(tmp_path / "one.npz")
+    status, _, err = call("audit", tmp_path / "one.npz", tmp_path / "one.npz")
+    assert status == 2
+    assert "at least two classes, got one: 0" in err
+
+
+def test_a_corrupted_archive(call, tmp_path):
+    path = tmp_path / "bad.npz"
+    FeatureSet(X, Y).save(path)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.infolist()[0].header_offset + 200
+    content[start : start + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    status, _, err = call("audit", path, path)
+    assert status == 2
+    assert re.search(r"bad\.npz: is not a readable \.npz archive \(Bad CRC-32", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["audit"], "Missing argument"),
+        (["audit", "a.npz", "b.npz", "--metric", "hamming"], "'hamming' is not one of"),
+        (["audit", "NEW", "OLD", "--confidence", "1.5"], "confidence must be in (0, 1), got 1.5"),
+        (["audit", "NEW", "OLD", "--margin", "-1"], "margin must be a finite number >= 0, got -1.0"),
+        (["audit", "NEW", "OLD", "--json", "nowhere/report.json"], "nowhere/report.json: its folder does not exist"),
+        (["audit", "NEW", "OLD", "--json", "."], "must be a file to write, got a folder"),
+        (["verify", "--seed", "-1"], "--seed must be an integer >= 0, got -1"),
+        (["verify", "--seed", "one"], "Invalid value for '--seed'"),
+        (["verify", "--device", "abacus"], "device must be 'auto' or a device of this machine, got 'abacus'"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["--nonsense"], "No such option: --nonsense"),
+    ],
+)
+def test_bad_arguments_are_one_sentence_and_status_2(call, files, arguments, message):
+    named = {"NEW": files[0], "OLD": files[1]}
+    status, _, err = call(*(named.get(word, word) for word in arguments))
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_verify_reports_what_is_not_as_predicted(call, tmp_path, monkeypatch):
+    """Take the fixed classifier away from every model: the theorem must be reported as not shown, with status 1."""
+    import learning.scenarios
+
+    plain = learning.scenarios.ExtendedData
+
+    def without_fixed_classifier(**arguments):
+        return plain(**arguments, fixed_classifier=False, epochs=6)
+
+    monkeypatch.setattr(learning.scenarios, "ExtendedData", without_fixed_classifier)
+    status, out, _ = call("verify", "--seed", "0", "--json", tmp_path / "verify.json")
+    assert status == 1
+    assert "Not as predicted: fine-tuned CE (seed 0)." in out
+    read = json.loads((tmp_path / "verify.json").read_text())
+    assert not read["as_predicted"]
+    retrained = next(row for row in read["upgrades"] if row["model"] == "retrained, fixed classifier")
+    assert retrained["answer"] == "hypothesis fails"
+    assert retrained["conclusions"]["verdict"] == "incompatible"
