@@ -1,0 +1,67 @@
+"""The derivations, checked by SymPy each time they run: a function proves its statement or raises ``ProofError``.
+
+Each returns a :class:`Proof`: the statement, what it assumes, the steps checked, and what is cited instead of
+derived. Most take their subject as an argument (a claimed formula, a distance, a density), so that a wrong
+one can be seen to fail. Statements are about expectations; that the inequalities of Definition 1 hold for
+*all* pairs is never claimed.
+"""
+
+from __future__ import annotations
+
+from theory.proofs._derivation import Proof, ProofError
+from theory.proofs.beyond_cosine import (
+    angular_distance,
+    different_class,
+    flux,
+    power_distance,
+    same_class,
+    von_mises_fisher,
+)
+from theory.proofs.cap_average import cap_derivative
+from theory.proofs.circle import different_class_on_the_circle
+from theory.proofs.counterexample import cubic_counterexample
+from theory.proofs.geometry import angle_density, cap_mean_resultant_length, flat_limit
+from theory.proofs.moments import class_average, concentration, first_moments, tolerable_drift
+
+__all__ = [
+    "Proof",
+    "ProofError",
+    "angle_density",
+    "angular_distance",
+    "cap_derivative",
+    "cap_mean_resultant_length",
+    "class_average",
+    "concentration",
+    "cubic_counterexample",
+    "different_class",
+    "different_class_on_the_circle",
+    "first_moments",
+    "flat_limit",
+    "flux",
+    "power_distance",
+    "prove_all",
+    "same_class",
+    "tolerable_drift",
+    "von_mises_fisher",
+]
+
+
+def prove_all() -> tuple[Proof, ...]:
+    """Run every derivation, in the order in which they lean on each other; about five seconds."""
+    return (
+        angle_density(),
+        first_moments(),
+        concentration(),
+        cap_mean_resultant_length(),
+        flat_limit(),
+        class_average(),
+        tolerable_drift(),
+        cap_derivative(),
+        flux(),
+        same_class(),
+        power_distance(),
+        angular_distance(),
+        different_class_on_the_circle(),
+        von_mises_fisher(),
+        cubic_counterexample(),
+    )

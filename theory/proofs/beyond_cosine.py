@@ -1,0 +1,301 @@
+r"""T4: Theorem 1 for distances other than the cosine, for caps around the axes (paper, Theorem 1 and Eqs. 1a and 1b).
+
+A distance is F(c), c the cosine between two features. Everything hangs on one function, the Laplacian of
+F(u·v), h(c) = (1−c²)F″ − (d−1)cF′, and its even part e: **1b holds for α_t ≤ α_k ≤ π/2 if h is non-decreasing
+and e convex.**
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy as sp
+
+from theory.proofs._derivation import Derivation, Proof
+
+c = sp.Symbol("c", real=True)  # the cosine u·v
+above_three = sp.Symbol("p", nonnegative=True)
+dim = 3 + above_three  # every d ≥ 3
+ANGULAR = sp.acos(c)
+GAIN = sp.Symbol("gain", nonnegative=True)  # κ_t − κ_k
+
+
+def laplacian(distance: sp.Expr, dimension: sp.Expr) -> sp.Expr:
+    """h(c) = (1−c²)F″ − (d−1)cF′ for F = ``distance``, an expression in ``c``."""
+    first = sp.diff(distance, c)
+    return sp.simplify((1 - c**2) * sp.diff(first, c) - (dimension - 1) * c * first)
+
+
+def same_class(distance: sp.Expr = ANGULAR, density: sp.Expr | None = None) -> Proof:
+    r"""T4, 1a: holds for every F non-increasing in the cosine, every d, every old density falling in the polar angle.
+
+    The new law may be any with a stochastically smaller polar angle. By L, s → E_v F(u·v) falls in s = u·w
+    for each cap, and a density that falls is a mixture of caps.
+
+    Parameters
+    ----------
+    distance : sympy expression in ``c``
+        F.
+    density : sympy expression in ``c``, optional
+        Density of the old law on the sphere as a function of c = cos θ; a uniform cap if not given.
+
+    Raises
+    ------
+    ProofError
+        At step "i" if F increases somewhere, at step "ii" if the density rises with the polar angle: a ring
+        does.
+
+    References ---------- Baernstein & Taylor, *Spherical rearrangements, subharmonic functions, and
+    \*-functions*, 1976 (another proof).
+    """
+    proof = Derivation("T4, 1a")
+    proof.nonnegative("i", f"F = {distance} does not increase with the cosine", -sp.diff(distance, c), c)
+    if density is not None:
+        proof.nonnegative("ii", f"the old density {density} falls in the polar angle", sp.diff(density, c), c)
+    theta, top = sp.symbols("theta alpha", positive=True)
+    mixing = sp.Function("g")
+    layers = mixing(top) - sp.integrate(sp.diff(mixing(theta), theta), (theta, theta, top)).doit()
+    proof.equal("iii", "g(θ) = g(α) + ∫_θ^α (−g′): a mixture of the caps of radius ≤ α", layers, mixing(theta))
+    return proof.qed(
+        f"F = {distance}: E F(u·v) ≤ E F(v'·v) if u has a stochastically smaller polar angle than v', all on one axis",
+        (
+            "d ≥ 2",
+            "the old density does not rise with the polar angle (a uniform cap's is a step)",
+            "laws symmetric around one axis",
+        ),
+        ("L: the derivative of s → E_v F is m·E F′ ≤ 0 for a cap", "monotone functions keep the stochastic order"),
+    )
+
+
+def flux(coefficient: Callable[[sp.Expr], sp.Expr] = lambda d: d - 1) -> Proof:
+    r"""T4 (i) and what (v) needs, for every F and d ≥ 3: the Laplacian, and two total derivatives.
+
+    h is the Laplacian of F(u·v); over the rim at polar angle θ only its radial part remains, so the rim's
+    mean M has sin^{d−2}θ · M′(θ) = ∫_0^θ (mean of h) sin^{d−2}; and ∫ h (1−c²)^{(d−3)/2} is a boundary term.
+
+    Parameters
+    ----------
+    coefficient : callable
+        The factor of −cF′ in h, as a function of d: the identities hold for d − 1 and no other.
+
+    Raises
+    ------
+    ProofError
+        If an identity fails.
+
+    References
+    ----------
+    Dai & Xu, *Approximation Theory and Harmonic Analysis on Spheres and Balls*, 2013, section 1.4.
+    """
+    proof = Derivation("T4, flux")
+    d = sp.Symbol("d", positive=True)
+    along, across, theta, phi, t = sp.symbols("a b theta phi t", positive=True)
+    first, second = sp.symbols("F1 F2")  # F′ and F″ at the cosine: both sides are linear in them
+
+    def h(cosine: sp.Expr) -> sp.Expr:
+        return (1 - cosine**2) * second - coefficient(d) * cosine * first
+
+    def chain(inner: sp.Expr, one: sp.Symbol, two: sp.Symbol) -> sp.Expr:  # ∂²F(inner)/∂one∂two
+        return second * sp.diff(inner, one) * sp.diff(inner, two) + first * sp.diff(inner, one, two)
+
+    length = sp.sqrt(along**2 + across**2)
+    cosine = along / length  # F(cosine) is constant along rays; across is the distance to the axis v, in R^{d−1}
+    ambient = chain(cosine, along, along) + chain(cosine, across, across)
+    ambient += (d - 2) / across * first * sp.diff(cosine, across)
+    proof.equal("i", "Δ F(u·v) = h(u·v)", sp.simplify(ambient * length**2), sp.simplify(h(cosine)))
+    cosine = sp.cos(theta) * sp.cos(phi) + sp.sin(theta) * sp.sin(phi) * t
+    radial = chain(cosine, theta, theta) + (d - 2) * sp.cot(theta) * first * sp.diff(cosine, theta)
+    rim = ((1 - t**2) * chain(cosine, t, t) - (d - 2) * t * first * sp.diff(cosine, t)) / sp.sin(theta) ** 2
+    proof.equal("i", "h = its radial part + its part along the rim, in polar coordinates", radial + rim, h(cosine))
+    g = sp.Function("G")(t)
+    total = sp.diff((1 - t**2) ** ((d - 2) / 2) * sp.diff(g, t), t) / (1 - t**2) ** ((d - 4) / 2)
+    along_rim = (1 - t**2) * sp.diff(g, t, 2) - (d - 2) * t * sp.diff(g, t)
+    proof.equal("i", "the rim's part is a total derivative, so its mean is 0", sp.simplify(total), along_rim)
+    M = sp.Function("M")(theta)
+    radial_mean = sp.diff(M, theta, 2) + (d - 2) * sp.cot(theta) * sp.diff(M, theta)
+    total = sp.diff(sp.sin(theta) ** (d - 2) * sp.diff(M, theta), theta) / sp.sin(theta) ** (d - 2)
+    proof.equal("i", "so sin^{d−2}θ·M′(θ) = ∫_0^θ (mean of h) sin^{d−2}", total, radial_mean)
+    bulk = sp.diff((1 - t**2) ** ((d - 1) / 2) * sp.diff(g, t), t) / (1 - t**2) ** ((d - 3) / 2)
+    values = {first: sp.diff(g, t), second: sp.diff(g, t, 2)}
+    proof.equal("v", "h (1−c²)^{(d−3)/2} = d/dc[(1−c²)^{(d−1)/2} F′]", sp.simplify(bulk), h(t).subs(values))
+    return proof.qed(
+        "M′(θ) = positive · H(θ, ρ), H the mean of h(u·v) over u in the cap of radius θ and v in the old cap; "
+        "the mean of h over the sphere is the boundary term [(1−c²)^{(d−1)/2} F′]",
+        ("d ≥ 3", "F of class C² inside"),
+    )
+
+
+def different_class(distance: sp.Expr, dimension: int, max_radius: sp.Expr = sp.pi / 2) -> Proof:
+    r"""T4, 1b for one F and d: proved, or refused at the step where the sufficient condition breaks.
+
+    Parameters
+    ----------
+    distance : sympy expression in ``c``
+        F, rational or algebraic in c with rational coefficients and √(1−c²); continuous on [−1, 1].
+    dimension : int
+        d ≥ 2; at d = 2 the rim is two points, and (i) reads M″ = mean of h.
+    max_radius : sympy number
+        The largest old radius α_k.
+
+    Raises
+    ------
+    ProofError
+        ``step`` is "continuity" (F not finite at ±1, or the boundary term of (v) not 0), "ii" (h decreases
+        somewhere), "iv" (e not convex) or "v" (a radius above π/2). The condition is sufficient: refusal
+        refutes nothing.
+
+    References
+    ----------
+    Paper, Theorem 1 and Eq. 1b. No reference for the result is known to us.
+    """
+    proof = Derivation(f"T4, 1b for F = {distance}, d = {dimension}")
+    for end, side in ((1, "-"), (-1, "+")):
+        value = sp.limit(distance, c, end, side)
+        proof.holds("continuity", f"F is finite at c = {end}", value.is_finite, f"its limit is {value}")
+        boundary = (1 - c**2) ** sp.Rational(dimension - 1, 2) * sp.diff(distance, c)
+        edge = sp.limit(sp.simplify(boundary), c, end, side)
+        proof.holds("continuity", f"(1−c²)^{{(d−1)/2}}F′ vanishes at {end}", edge == 0, f"its limit is {edge}")
+    h = laplacian(distance, sp.Integer(dimension))
+    even = sp.simplify((h + h.subs(c, -c)) / 2)
+    return _five_steps(proof, sp.diff(h, c), sp.diff(even, c, 2), f"F = {distance}, d = {dimension}", max_radius)
+
+
+def power_distance(largest: sp.Expr = sp.S.One) -> Proof:
+    r"""T4, 1b for ‖u−v‖^{2s}, every 0 < s ≤ 1 and every d ≥ 3: `sqeuclidean` at s = 1, `euclidean` at s = ½.
+
+    In y = 2 − 2c: h = 2s[(d−3+2s) y^{s−1} − ½(d−2+s) y^s], decreasing and convex.
+
+    Parameters
+    ----------
+    largest : sympy number
+        The largest s: above 1 the signs no longer follow.
+
+    Raises
+    ------
+    ProofError
+        If a step fails.
+
+    References
+    ----------
+    Paper, Theorem 1 and Eq. 1b.
+    """
+    proof = Derivation("T4, 1b for powers of the chord")
+    y, s = sp.symbols("y s", positive=True)
+    p, slack = above_three, sp.Symbol("q", nonnegative=True)  # d − 3 ≥ 0 and largest − s ≥ 0
+    slope = -2 * sp.diff(y**s, y)  # d/dc = −2 d/dy
+    h = (1 - (1 - y / 2) ** 2) * (-2 * sp.diff(slope, y)) - (dim - 1) * (1 - y / 2) * slope
+    form = 2 * s * ((dim - 3 + 2 * s) * y ** (s - 1) - (dim - 2 + s) * y**s / 2)
+    proof.equal("h", "h = 2s[(d−3+2s) y^{s−1} − ½(d−2+s) y^s]", sp.expand(h / y**s), sp.expand(form / y**s))
+    # y^{s−2} and y^{s−3} times sums in which, for s ≤ 1, every symbol and so every term has a sign
+    rest = sp.Symbol("rest", real=True)  # 1 − s
+    falling = 2 * s * y ** (s - 2) * ((p + 2 * s) * rest + (p + 1 + s) * s * y / 2)
+    bending = 2 * s * y ** (s - 3) * rest * ((p + 2 * s) * (1 + rest) + (p + 1 + s) * s * y / 2)
+    scale = y ** (3 - s)
+    proof.equal("h", "−dh/dy as a sum of terms ≥ 0", sp.expand(-sp.diff(form, y) * scale),
+                sp.expand((falling * scale).subs(rest, 1 - s)))  # fmt: skip
+    proof.equal("h", "d²h/dy² as a sum of terms ≥ 0", sp.expand(sp.diff(form, y, 2) * scale),
+                sp.expand((bending * scale).subs(rest, 1 - s)))  # fmt: skip
+    proof.holds("continuity", "F = y^s → 0 as y → 0", sp.limit(y**s, y, 0) == 0)
+    falling, bending = (form.subs(rest, slack + 1 - largest) for form in (falling, bending))
+    return _five_steps(proof, falling, bending, f"‖u−v‖^{{2s}}, 0 < s ≤ {largest}, every d ≥ 3", sp.pi / 2)
+
+
+def angular_distance(dimension: sp.Expr = dim) -> Proof:
+    r"""T4, 1b for arccos, every d ≥ 3, every old radius: h = (d−2)c/√(1−c²) is odd and increasing, so e = 0.
+
+    With e = 0 steps (iv) and (v) are not needed, and with them falls the bound α_k ≤ π/2; at ρ = 0 the gap is
+    0.
+
+    Parameters
+    ----------
+    dimension : sympy expression
+        d; every d ≥ 3 if not given. At d = 2 the proof ends, as h vanishes.
+
+    Raises
+    ------
+    ProofError
+        If a step fails.
+
+    References
+    ----------
+    Paper, Theorem 1 and Eq. 1b.
+    """
+    proof = Derivation("T4, 1b for the angle")
+    h = laplacian(ANGULAR, dimension)
+    proof.equal("h", "h = (d−2)c/√(1−c²)", h, (dimension - 2) * c / sp.sqrt(1 - c**2))
+    proof.equal("iii", "e = 0, so H(θ, 0) = 0", h + h.subs(c, -c), 0)
+    slope = sp.simplify(sp.diff(h, c) * (1 - c**2) ** sp.Rational(3, 2))
+    proof.holds("ii", "h′(1−c²)^{3/2} = d − 2 > 0, so H(θ, ρ) ≤ H(θ, 0) = 0", slope.is_positive, f"it is {slope}")
+    return proof.qed(
+        "arccos: 1b holds for α_t ≤ α_k, every ρ ≤ 0 and d ≥ 3, every old density falling in the polar angle",
+        ("symmetric laws; new polar angle stochastically smaller",),
+        ("L, twice (its statement)", "T4, flux (its statement)"),
+    )
+
+
+def _five_steps(proof: Derivation, slope: sp.Expr, curvature: sp.Expr, subject: str, max_radius: sp.Expr) -> Proof:
+    """Steps (ii) to (v) of T4 from h′ ≥ 0 and e″ ≥ 0, given as expressions to be shown non-negative."""
+    proof.nonnegative("ii", "h is non-decreasing: ∂H/∂ρ = m·m'·E h′ ≥ 0 by L twice, H(θ, ρ) ≤ H(θ, 0)", slope, c)
+    turn = sp.diag(1, -1, 1)  # a reflection that fixes the new axis and reverses the old one, at right angles to it
+    new, old = sp.Matrix([1, 0, 0]), sp.Matrix([0, 1, 0])
+    swaps = turn * new == new and turn * old == -old and turn * turn.T == sp.eye(3)
+    proof.holds("iii", "at ρ = 0 a reflection turns v into −v: H(θ, 0) = E e(u·v)", swaps)
+    proof.nonnegative(
+        "iv", "e is convex: for a ≥ 0, e′(a+b) ≥ e′(b−a) = −e′(a−b), so G(s) grows with |s|", curvature, c
+    )
+    within = sp.simplify(sp.pi / 2 - max_radius).is_nonnegative
+    proof.holds("v", "α_k ≤ π/2: sin rises on [0, α_k], so |v·w| is stochastically smaller than for v on the sphere, "
+                "where the mean of G is the mean of h, 0: H ≤ 0", within, f"α_k = {max_radius} > π/2")  # fmt: skip
+    return proof.qed(
+        f"{subject}: 1b holds in expectation for α_t ≤ α_k ≤ π/2 and every ρ ≤ 0, and the gap falls as ρ rises to 0",
+        ("uniform caps, or old densities that fall in the polar angle, supported on [0, π/2]",),
+        ("L, twice (its statement)", "T4, flux (its statement)",
+         "truncation from above lowers a law in the stochastic order (Shaked & Shanthikumar, 2007, 1.A)"),
+    )  # fmt: skip
+
+
+def von_mises_fisher(gain: sp.Expr = GAIN) -> Proof:
+    r"""N2: for von Mises–Fisher laws with κ_t ≥ κ_k, 1b holds for the distances of T4 and every ρ ≤ 0.
+
+    By (ii) look at ρ = 0. There M is even in cos θ and grows with |cos θ|, and |cos θ| grows stochastically
+    with κ, as the ratio of the folded densities cosh(κ_t c)/cosh(κ_k c) increases on [0, 1].
+
+    Parameters
+    ----------
+    gain : sympy expression
+        κ_t − κ_k ≥ 0.
+
+    Raises
+    ------
+    ProofError
+        If a step fails.
+
+    References ---------- Mardia & Jupp, *Directional Statistics*, 2000, section 9.3; Shaked & Shanthikumar,
+    *Stochastic Orders*, 2007, 1.C.
+    """
+    proof = Derivation("N2")
+    kappa, level = sp.symbols("kappa level", positive=True)
+    ratio = sp.cosh((kappa + gain) * level) / sp.cosh(kappa * level)
+    slope = sp.diff(sp.log(ratio), level)
+    rate = sp.Symbol("x", positive=True)
+    term = rate * sp.tanh(rate * level)
+    proof.equal("i", "(log ratio)′ = κ_t tanh κ_t c − κ_k tanh κ_k c", slope.rewrite(sp.exp),
+                (term.subs(rate, kappa + gain) - term.subs(rate, kappa)).rewrite(sp.exp))  # fmt: skip
+    hyperbolic = sp.Symbol("tanh", positive=True)
+    growth = hyperbolic + rate * level / sp.cosh(rate * level) ** 2
+    proof.equal("ii", "x tanh(xc) has derivative tanh(xc) + xc/cosh²(xc)",
+                sp.diff(term, rate).rewrite(sp.exp),
+                growth.subs(hyperbolic, sp.tanh(rate * level)).rewrite(sp.exp))  # fmt: skip
+    proof.holds("ii", "which is > 0 for x, c > 0", growth.is_positive)
+    proof.holds("ii", "so with κ_t ≥ κ_k the ratio grows: likelihood-ratio order", gain.is_nonnegative, f"gain {gain}")
+    folded = sp.diff(sp.cosh(kappa * level), level)
+    proof.holds("iii", "the folded old density ∝ cosh(κ_k c) grows with |c|: (v) of T4 holds",
+                folded == kappa * sp.sinh(kappa * level) and sp.sinh(kappa * level).is_positive)  # fmt: skip
+    return proof.qed(
+        "von Mises–Fisher laws, κ_t ≥ κ_k: 1b holds for every ρ ≤ 0 and every distance of T4",
+        ("d ≥ 3", "F with h non-decreasing and e convex"),
+        (
+            "the likelihood-ratio order implies the stochastic order (Shaked & Shanthikumar, 2007, 1.C.1)",
+            "T4, (i) to (v)",
+        ),
+    )

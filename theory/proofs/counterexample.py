@@ -1,0 +1,68 @@
+"""T6: a strictly decreasing function of the cosine for which Theorem 1 fails (paper, Definition 1 and Theorem 1)."""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from theory.proofs._derivation import Derivation, Proof
+from theory.proofs.beyond_cosine import c
+
+
+def cubic_counterexample(power_of_cosine: int = 3, dimension: int = 9) -> Proof:
+    r"""T6: with F = 1 − c³, d = 9, K = 10, α_t = 0.2 < α_k = 0.3, 1a holds and 1b is violated.
+
+    From c³ = [3P_1 + (d−1)P_3]/(d+2) and L's a_n = m·Q_{n−1}(cos α): gaps +0.0493323 and −0.00117993, in
+    closed form.
+
+    Parameters
+    ----------
+    power_of_cosine : {1, 3}
+        F = 1 − c^power: 1 is the cosine distance, for which nothing is violated.
+    dimension : int
+        d ≥ 3; K = d + 1.
+
+    Raises
+    ------
+    ProofError
+        If the gap of 1b is not negative: then this is no counter-example.
+
+    References
+    ----------
+    Paper, Definition 1 (a general distance) and Theorem 1.
+    """
+    proof = Derivation(f"T6 for F = 1 − c^{power_of_cosine}")
+    d = sp.Symbol("d", positive=True)
+    third = ((d + 2) * c**3 - 3 * c) / (d - 1)
+    slope = sp.diff(third, c)
+    proof.equal("i", "P_3 = ((d+2)c³ − 3c)/(d−1): an eigenfunction of the Laplacian, P_3(1) = 1",
+                (1 - c**2) * sp.diff(slope, c) - (d - 1) * c * slope, -3 * (d + 1) * third)  # fmt: skip
+    proof.equal("i", "c³ = [3P_1 + (d−1)P_3]/(d+2)", (3 * c + (d - 1) * third) / (d + 2), c**3)
+    alpha = sp.Symbol("alpha", positive=True)
+    rho = -sp.Integer(1) / dimension
+    third = third.subs(d, dimension)
+    shares = {1: sp.Integer(1)} if power_of_cosine == 1 else {1: sp.Rational(3, dimension + 2),
+                                                              3: sp.Rational(dimension - 1, dimension + 2)}  # fmt: skip
+    proof.holds("ii", "F = 1 − Σ share_n P_n with shares of sum 1", sum(shares.values()) == 1)
+    polynomials = {1: c, 3: third}
+    # sin^{d−3}·sin dθ with c = cos θ; the substitution makes the cap averages integrals of polynomials for odd d
+    weight = (1 - c**2) ** sp.Rational(dimension - 3, 2)
+    low = sp.cos(alpha)
+    area = sp.integrate(sp.expand(weight), (c, low, 1))
+    averages = {n: sp.integrate(sp.expand(weight * polynomials[n]), (c, low, 1)) / area for n in shares}
+
+    def gap(factor: dict[int, sp.Expr]) -> sp.Expr:
+        total = sp.Integer(0)
+        for n, share in shares.items():
+            new, old = (averages[n].subs(alpha, radius) for radius in (sp.Rational(1, 5), sp.Rational(3, 10)))
+            total += share * factor[n] * old * (new - old)
+        return total
+
+    same = gap(dict.fromkeys(shares, sp.Integer(1))).evalf(15)
+    different = -gap({n: polynomials[n].subs(c, rho) for n in shares}).evalf(15)
+    proof.holds("iii", f"gap of 1a = {sp.N(same, 6)} > 0", same > 0)
+    proof.holds("iv", f"gap of 1b = {sp.N(different, 6)} < 0", different < 0, f"it is {sp.N(different, 6)}")
+    return proof.qed(
+        f"F = 1 − c³, d = {dimension}, K = {dimension + 1}, α_t = 0.2 < α_k = 0.3: gaps {sp.N(same, 6)} (1a) and "
+        f"{sp.N(different, 6)} (1b): Theorem 1 does not hold for every distance",
+        ("uniform caps", "a regular simplex of d + 1 vertices"),
+    )
