@@ -166,6 +166,30 @@ def audit(
 
 
 @app.command()
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the methods take turns; the fastest counts.")] = 9,
+    json: JsonPath = None,
+) -> None:
+    """Time the Monte-Carlo kernels beside the random numbers alone and the released cone sampler.
+
+    CPU time of all threads. The released sampler is timed where it is installed (the extra "benchmark").
+    """
+    _check_output(json)
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from theory.benchmark import compute, render
+    from verification.audit import write_json
+
+    rows = compute(rounds=rounds)
+    Console().print(render(rows))
+    if json is not None:
+        with _user_input():
+            write_json(json, [asdict(row) for row in rows])
+
+
+@app.command()
 def figures(
     names: Annotated[list[str] | None, typer.Argument(help="Which figures; all if none is named.")] = None,
     output: Annotated[Path, typer.Option(help="Folder to write to; made if missing.")] = Path("output"),

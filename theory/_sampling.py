@@ -24,7 +24,6 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 from numpy.typing import NDArray
 from scipy.linalg.blas import dger
-from scipy.stats.sampling import NumericalInversePolynomial
 
 from theory.caps import cap_moments
 
@@ -208,6 +207,8 @@ def vmf_haversine(dim: int, kappa: float, count: int, uniform: Callable[[int], A
 @lru_cache(maxsize=64)
 def vmf_quantile(dim: int, kappa: float) -> Callable[[FloatArray], FloatArray]:
     """Uniform variates to sin²(θ/2) of von Mises–Fisher, by numerical inversion to 1e−12 in probability."""
+    from scipy.stats.sampling import NumericalInversePolynomial  # half a second, which few need
+
     scale = math.hypot(dim - 2, 2.0 * kappa)
     if scale == 0.0:
         return cap_quantile(dim, math.pi).haversine

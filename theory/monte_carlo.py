@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from theory._kernels import Array, Kernel, Scalars, vector_pairs
 from theory._validation import check_cosine, check_integer
@@ -117,6 +116,8 @@ def _estimate(
 
 def _estimate_qmc(kernel: Kernel, columns: int, num_samples: int, seeds: np.random.SeedSequence) -> Estimate:
     """Mean of independently scrambled Sobol rules of 2^m points each."""
+    from scipy.stats import qmc  # half a second, which few need
+
     points = 1 << (num_samples // REPLICATES).bit_length() - 1
     chunk = min(points, _SOBOL_CHUNK)
 
