@@ -122,7 +122,7 @@ def verify(
     if not off:
         console.print(
             f"All {len(upgrades)} answers are as the theory predicts: Theorem 1 shows where its hypotheses hold, "
-            "and the negative controls are found violated."
+            "and the learned classifier is found incompatible."
         )
     if json is not None:
         with _user_input():
