@@ -38,7 +38,7 @@ def test_theorem_shows(stationary_upgrade):
 
 
 def test_inequalities_hold_in_expectation_not_for_all_pairs(stationary_upgrade):
-    """Definition 1 says 'for all pairs', but what holds is the mean; a share of 1 would mean that nothing was counted."""
+    """Definition 1 says 'for all pairs', but what holds is the mean; a share of 1 would mean nothing was counted."""
     conclusions = stationary_upgrade.check.conclusions
     for side in (conclusions.same_class, conclusions.different_class):
         assert 0.0 < side.pair_fraction < 1.0
