@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from verification._breakdown import ClassGap, ClassPairs, Verdict, Worst, read_class_pairs, read_classes
+from verification._weights import WEIGHTINGS
 from verification.features import FeatureSet, write_atomically
-from verification.inequalities import SideEstimate, estimate_sides
+from verification.inequalities import SideEstimate, Statistics, estimate, statistics
 
-Verdict = Literal["compatible", "incompatible", "inconclusive"]
-# gaps are computed for the squared Euclidean distance; the cosine distance 1 − c is half of it
+METRICS = ("sqeuclidean", "cosine", "euclidean", "angular")
+# the cosine distance 1 − c is half of the squared Euclidean, for which the gaps are computed
 SCALES = {"sqeuclidean": 1.0, "cosine": 0.5}
+INTERVALS = (
+    "Intervals are for new samples of these classes in these numbers: labels are held fixed, the samples of a class "
+    "are independent draws of it. Both sides' intervals cover at once with the stated confidence."
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class SideReport:
     Attributes
     ----------
     gap : float
-        Mean over all ordered pairs, in units of the distance; positive = compatible.
+        Weighted mean over ordered pairs, in units of the distance; positive = compatible.
     lower, upper : float
         Interval for the expected gap; both sides cover at once with the report's confidence.
     pair_fraction, pair_fraction_error : float
@@ -47,6 +54,23 @@ class SideReport:
 
 
 @dataclass(frozen=True)
+class Sides:
+    """Both inequalities under one weighting.
+
+    Attributes
+    ----------
+    verdict : {"compatible", "incompatible", "inconclusive"}
+        Compatible when both sides are, incompatible when either is.
+    same_class, different_class : SideReport
+        Inequality 1a and inequality 1b.
+    """
+
+    verdict: Verdict
+    same_class: SideReport
+    different_class: SideReport
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """What an audit found; see :func:`audit`.
 
@@ -55,12 +79,28 @@ class AuditReport:
     verdict : {"compatible", "incompatible", "inconclusive"}
         Compatible when both sides are, incompatible when either is.
     same_class, different_class : SideReport
-        Inequality 1a and inequality 1b.
+        Inequality 1a and inequality 1b, in the weighting that was asked for.
     metric : str
     confidence, margin : float
-    num_samples, num_classes, dim : int
+    weights : {"pairs", "classes"}
+        What counts once.
+    num_samples, num_gallery, num_classes, dim : int
+        ``num_gallery`` is None where samples were paired with each other.
     notes : tuple of str
         What the reader has to know about this data.
+    by_weighting : dict
+        :class:`Sides` under each weighting.
+    by_class : tuple of ClassGap
+        1a for each class that has pairs of its own, simultaneous intervals.
+    class_pairs : ClassPairs or None
+        1b over the pairs of classes, counted; None where there are too many to look at.
+    worst : Worst
+        The class that loses most on 1a, and the class pair on 1b.
+    off_centre_defect : float or None
+        gap(1b) − gap(1a)/(K−1), every class counting once: zero when the old class means sum to zero, as on a simplex,
+        where both inequalities are one condition. For ``sqeuclidean`` and ``cosine``; None where a class has no pair.
+    intervals : str
+        What the intervals are about.
     """
 
     verdict: Verdict
@@ -69,10 +109,18 @@ class AuditReport:
     metric: str
     confidence: float
     margin: float
+    weights: str
     num_samples: int
+    num_gallery: int | None
     num_classes: int
     dim: int
     notes: tuple[str, ...]
+    by_weighting: dict[str, Sides]
+    by_class: tuple[ClassGap, ...]
+    class_pairs: ClassPairs | None
+    worst: Worst
+    off_centre_defect: float | None
+    intervals: str = INTERVALS
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity."""
@@ -105,7 +153,9 @@ def audit(
     old: FeatureSet,
     metric: str = "sqeuclidean",
     confidence: float = 0.95,
+    gallery: FeatureSet | None = None,
     margin: float = 0.0,
+    weights: str = "pairs",
     seed: int = 0,
 ) -> AuditReport:
     r"""Judge Definition 1, in expectation, for two models' features of the same samples.
@@ -122,13 +172,20 @@ def audit(
     ----------
     new, old : FeatureSet
         The same samples, row by row, through the new and the old model: one length, one dimension, equal labels.
-    metric : {"sqeuclidean", "cosine"}
+    metric : {"sqeuclidean", "cosine", "euclidean", "angular"}
+        The first two read the data once, O(N·d). The others look at all pairs of at most 20 000 samples, a seeded part
+        of the data where it has more; the interval is that of the part.
     confidence : float
         In (0, 1), of both sides together.
+    gallery : FeatureSet, optional
+        Old-model features of other samples: then pairs are (sample, gallery item), and the gallery must not hold the
+        samples themselves. Without it, the samples are paired with each other.
     margin : float
         ≥ 0, the loss of gap that is acceptable, in units of the distance.
+    weights : {"pairs", "classes"}
+        What counts once: every pair of samples, or every class (1a) and every ordered pair of classes (1b).
     seed : int
-        Of the sample of pairs that stands for all of them where N²·d > 3e8.
+        ≥ 0; of every random choice: rows kept for the variance, and pairs looked at where not all are.
 
     Returns
     -------
@@ -137,36 +194,101 @@ def audit(
     Raises
     ------
     ValueError
-        If the two sets do not belong together, have one class only or no class with two samples, or an argument is
-        out of range.
+        If the sets do not belong together, there is no pair for one of the sides, or an argument is out of range.
 
     References
     ----------
     Definition 1, Eq. 1a and 1b of the paper; Hoeffding, *A class of statistics with asymptotically normal
     distribution*, 1948, for the two parts of the variance.
     """
-    if metric not in SCALES:
-        raise ValueError(f"metric must be one of {', '.join(SCALES)}, got {metric!r}.")
+    _check_arguments(metric, confidence, margin, weights, seed)
+    if gallery is None:
+        check_paired(new, old)
+    else:
+        check_gallery(new, old, gallery)
+    labels, codes, items = _encode(old, gallery)
+    scale = SCALES.get(metric, 1.0)
+    measured = "sqeuclidean" if metric in SCALES else metric
+    source = statistics((new, old), codes, len(labels), items, measured, seed)
+    sides, classes = estimate(source)
+    level = (1.0 - confidence) / 2.0
+    by_weighting = {name: judge_sides(both, scale, level, margin) for name, both in sides.items()}
+    by_class = read_classes(classes, source, labels, scale, margin, level)
+    class_pairs, worst_pair = read_class_pairs(measured, source, labels, scale, margin, level)
+    # of the classes that can tell, if any can
+    worst_class = min(by_class, key=lambda c: (math.isinf(c.upper), c.gap))
+    chosen = by_weighting[weights]
+    return AuditReport(
+        chosen.verdict,
+        chosen.same_class,
+        chosen.different_class,
+        metric,
+        confidence,
+        margin,
+        weights,
+        len(old),
+        None if gallery is None else len(gallery),
+        len(labels),
+        old.dim,
+        tuple(_notes(labels, source, class_pairs)),
+        by_weighting,
+        by_class,
+        class_pairs,
+        Worst(worst_class, worst_pair),
+        _off_centre_defect(by_weighting["classes"], len(by_class), len(labels)) if metric in SCALES else None,
+    )
+
+
+def _check_arguments(metric: str, confidence: float, margin: float, weights: str, seed: int) -> None:
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}.")
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
     if not (margin >= 0.0 and math.isfinite(margin)):
         raise ValueError(f"margin must be a finite number >= 0, got {margin!r}.")
-    check_paired(new, old)
-    sizes = np.bincount(old.codes)
-    level = 1.0 - (1.0 - confidence) / 2.0
-    same, different = (
-        _judge(side, SCALES[metric], level, margin) for side in estimate_sides(new.unit, old.unit, old.codes, seed)
-    )
-    verdicts = {same.verdict, different.verdict}
-    verdict: Verdict = (
-        "incompatible" if "incompatible" in verdicts else "compatible" if verdicts == {"compatible"} else "inconclusive"
-    )
-    notes = tuple(_notes(old, sizes))
-    return AuditReport(verdict, same, different, metric, confidence, margin, len(old), len(old.classes), old.dim, notes)
+    if weights not in WEIGHTINGS:
+        raise ValueError(f"weights must be one of {', '.join(WEIGHTINGS)}, got {weights!r}.")
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
+
+
+def _encode(
+    old: FeatureSet, gallery: FeatureSet | None
+) -> tuple[np.ndarray, np.ndarray, tuple[FeatureSet, np.ndarray] | None]:
+    """Distinct labels of samples and gallery together, each sample's position among them, each gallery item's."""
+    if gallery is None:
+        return old.classes, old.codes, None
+    labels = np.union1d(old.classes, gallery.classes)
+    codes, items = (np.searchsorted(labels, s.classes)[s.codes] for s in (old, gallery))
+    return labels, codes, (gallery, items)
 
 
 def check_paired(new: FeatureSet, old: FeatureSet) -> None:
     """Raise ValueError unless the sets hold the same samples, enough of them to compare."""
+    _check_same_samples(new, old)
+    if len(old.classes) < 2:
+        raise ValueError(f"labels must name at least two classes, got one: {old.classes[0].item()!r}.")
+    if len(old.classes) == len(old):
+        raise ValueError("labels must give some class two samples, got one sample in every class.")
+
+
+def check_gallery(new: FeatureSet, old: FeatureSet, gallery: FeatureSet) -> None:
+    """Raise ValueError unless new and old hold the same samples and the gallery has pairs with them for both sides."""
+    _check_same_samples(new, old)
+    if gallery.dim != old.dim:
+        raise ValueError(f"gallery must have the samples' dimension {old.dim}, got {gallery.dim}.")
+    if (gallery.labels.dtype.kind == "U") != (old.labels.dtype.kind == "U"):
+        raise ValueError(
+            f"gallery and old must have labels of one kind, got {gallery.labels.dtype} and {old.labels.dtype}."
+        )
+    shared = np.intersect1d(old.classes, gallery.classes)
+    if not len(shared):
+        raise ValueError("gallery must share a class with the samples, but no label is in both.")
+    if len(old.classes) == len(gallery.classes) == 1:
+        raise ValueError(f"samples and gallery must name at least two classes, got one: {shared[0].item()!r}.")
+
+
+def _check_same_samples(new: FeatureSet, old: FeatureSet) -> None:
     if len(new) != len(old):
         raise ValueError(f"new and old must hold the same samples, got {len(new)} and {len(old)} rows.")
     if new.dim != old.dim:
@@ -180,26 +302,53 @@ def check_paired(new: FeatureSet, old: FeatureSet) -> None:
             f"new and old must have equal labels row by row, but {len(differ)} rows differ, the first is row {row}: "
             f"{new.labels[row].item()!r} and {old.labels[row].item()!r}."
         )
-    if len(old.classes) < 2:
-        raise ValueError(f"labels must name at least two classes, got one: {old.classes[0].item()!r}.")
-    if len(old.classes) == len(old):
-        raise ValueError("labels must give some class two samples, got one sample in every class.")
 
 
-def _notes(old: FeatureSet, sizes: np.ndarray) -> list[str]:
-    alone = old.classes[sizes == 1]
-    if not len(alone):
-        return []
-    named = ", ".join(str(label) for label in alone[:5]) + (", …" if len(alone) > 5 else "")
-    few = "1 class has" if len(alone) == 1 else f"{len(alone)} classes have"
-    return [f"{few} one sample and so no same-class pair ({named}): left out of that side, kept in the other."]
+def _notes(labels: np.ndarray, source: Statistics, class_pairs: ClassPairs | None) -> Iterator[str]:
+    sizes, items = source.rows.sizes, (source.gallery or source.rows).sizes
+    if source.gallery is None:
+        yield from _left_out(labels[sizes == 1], "one sample")
+    else:
+        yield from _left_out(labels[(sizes > 0) & (items == 0)], "no gallery item")
+        yield from _left_out(labels[(sizes == 0) & (items > 0)], "gallery items alone")
+    for rows, what in ((source.rows, "samples"), (source.gallery, "gallery items")):
+        if rows is not None and source.uses_part and len(rows.codes) < int(rows.sizes.sum()):
+            yield (
+                f"All pairs of {len(rows.codes)} of the {int(rows.sizes.sum())} {what} were looked at, a seeded part "
+                "with every class in proportion; the intervals are for the part, so wider than all pairs would give."
+            )
+    if class_pairs is None:
+        yield "The worst class pair was not looked for: there are too many classes."
+
+
+def _left_out(alone: np.ndarray, what: str) -> Iterator[str]:
+    if len(alone):
+        named = ", ".join(str(label) for label in alone[:5]) + (", …" if len(alone) > 5 else "")
+        few = "1 class has" if len(alone) == 1 else f"{len(alone)} classes have"
+        yield f"{few} {what} and so no same-class pair ({named}): left out of that side, kept in the other."
+
+
+def judge_sides(sides: tuple[SideEstimate, SideEstimate], scale: float, level: float, margin: float) -> Sides:
+    """Intervals and verdicts; ``level`` is each side's chance of not covering, ``scale`` the unit of the estimates."""
+    same, different = (_judge(side, scale, level, margin) for side in sides)
+    verdicts = {same.verdict, different.verdict}
+    verdict: Verdict = (
+        "incompatible" if "incompatible" in verdicts else "compatible" if verdicts == {"compatible"} else "inconclusive"
+    )
+    return Sides(verdict, same, different)
 
 
 def _judge(side: SideEstimate, scale: float, level: float, margin: float) -> SideReport:
     gap = scale * side.gap
     half = scale * side.standard_error
     if half > 0.0:  # no spread at all, as for identical features: the interval is the point
-        half *= float(stats.t.isf((1.0 - level) / 2.0, side.degrees_of_freedom))
+        half *= float(stats.t.isf(level / 2.0, side.degrees_of_freedom))
     lower, upper = gap - half, gap + half
     verdict: Verdict = "compatible" if lower >= -margin else "incompatible" if upper < -margin else "inconclusive"
     return SideReport(gap, lower, upper, side.pair_fraction, side.pair_fraction_error, side.num_pairs, verdict)
+
+
+def _off_centre_defect(classes: Sides, with_pairs: int, num_classes: int) -> float | None:
+    if with_pairs < num_classes:
+        return None
+    return classes.different_class.gap - classes.same_class.gap / (num_classes - 1)

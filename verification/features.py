@@ -1,12 +1,10 @@
-"""Features with their labels: validated once, here, so that everything behind this module may trust them."""
+"""Features with their labels, in memory or in files: validated here, so that everything behind may trust them."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -15,12 +13,18 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-_HOW_TO_STORE = "arrays named 'features' and 'labels'"
+from verification._parquet import write_parquet
+from verification._readers import READERS, labels_path, open_shards
+from verification._shards import Shard, array_shard
+
+# rows are checked and normalised while they are in the cache of one core
+_CACHED_BYTES = 2**19
 
 
-@dataclass(frozen=True, eq=False)
 class FeatureSet:
     """Feature vectors of labelled samples, one model, one row a sample.
+
+    Of arrays every row is validated here; of files (:meth:`load`) when it is read, and only labels are in memory.
 
     Parameters
     ----------
@@ -29,24 +33,26 @@ class FeatureSet:
     labels : array_like or torch.Tensor, shape (N,), integers or strings
         The class of each row.
 
+    Attributes
+    ----------
+    labels : ndarray, shape (N,)
+
     Raises
     ------
     ValueError
         Naming what is wrong, and where.
     """
 
-    features: Float[ndarray, "n dim"]
     labels: ndarray
 
-    def __post_init__(self) -> None:
-        features = _features(self.features)
-        labels = _labels(self.labels)
-        if len(features) != len(labels):
-            raise ValueError(
-                f"features and labels must have one length, got {len(features)} rows and {len(labels)} labels."
-            )
-        object.__setattr__(self, "features", features)
-        object.__setattr__(self, "labels", labels)
+    def __init__(self, features: Any, labels: Any) -> None:
+        self._hold([array_shard(_as_array(features), _as_array(labels))])
+        for _ in self.blocks():
+            pass
+
+    def _hold(self, shards: Sequence[Shard]) -> None:
+        self._shards = shards
+        self.labels = shards[0].labels if len(shards) == 1 else np.concatenate([shard.labels for shard in shards])
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,16 +60,73 @@ class FeatureSet:
     @property
     def dim(self) -> int:
         """d, the feature dimension."""
-        return int(self.features.shape[1])
+        return self._shards[0].shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of :attr:`features` and :meth:`blocks`: float16, float32 or float64 (bfloat16 is read as float32)."""
+        return self._shards[0].dtype
+
+    @cached_property
+    def features(self) -> Float[ndarray, "n dim"]:
+        """All rows as one array; a memory map where one file holds them as they are, else read into memory."""
+        if len(self._shards) == 1 and (whole := self._shards[0].whole) is not None:
+            return whole()
+        return self._gathered(self.blocks(), self.dtype)
 
     @cached_property
     def unit(self) -> Float[ndarray, "n dim"]:
-        """The features normalised to the unit sphere, float64."""
-        features = self.features.astype(np.float64)
-        # the largest entry first: squares of very small or very large float64 entries would under- or overflow
-        features /= np.max(np.abs(features), axis=1, keepdims=True)
-        features /= np.linalg.norm(features, axis=1, keepdims=True)
-        return features
+        """The features normalised to the unit sphere, float64, all in memory."""
+        return self._gathered(self._stream(2**12, lambda rows: _normalized(rows.astype(np.float64))), np.float64)
+
+    def _gathered(self, blocks: Iterator[ndarray], dtype: Any) -> ndarray:
+        gathered, start = np.empty((len(self), self.dim), dtype), 0
+        for block in blocks:
+            gathered[start : start + len(block)] = block
+            start += len(block)
+        return gathered
+
+    def blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
+        """Read the features in row order, ``rows`` rows at a time, the last block fewer.
+
+        Two sets of one length give blocks that belong together, whatever shards they come from. A block may be a view
+        or a map that cannot be written to.
+
+        Raises
+        ------
+        ValueError
+            At a block with a row that is not finite or all zero, naming file and row within it.
+        """
+        return self._stream(rows, _checked)
+
+    def normalized_blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
+        """As :meth:`blocks`, each row on the unit sphere; float64 for float64 features, else float32.
+
+        No square over- or underflows: rows of any length that the dtype can hold are normalised to its rounding.
+        """
+        return self._stream(rows, _normalized)
+
+    def _stream(self, rows: int, prepare: Callable[[ndarray], ndarray]) -> Iterator[ndarray]:
+        if rows < 1:
+            raise ValueError(f"rows must be an integer >= 1, got {rows}.")
+        held: list[ndarray] = []
+        room = rows
+        for shard in self._shards:
+            with shard.open() as take:
+                left = len(shard)
+                while left:
+                    part = take(min(room, left))
+                    left -= len(part)
+                    room -= len(part)
+                    try:
+                        held.append(prepare(part))
+                    except _UnusableRow:
+                        raise _complaint(shard) from None
+                    if not room:
+                        yield held[0] if len(held) == 1 else np.concatenate(held)
+                        held, room = [], rows
+        if held:
+            yield held[0] if len(held) == 1 else np.concatenate(held)
 
     @cached_property
     def classes(self) -> ndarray:
@@ -82,10 +145,11 @@ class FeatureSet:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureSet:
-        """Read ``.npz`` or ``.safetensors`` (arrays ``features``, ``labels``), or ``NAME.npy`` beside
-        ``NAME.labels.npy``.
+        """Open arrays or columns named ``features`` and ``labels``, or a folder of shards of one kind.
 
-        Nothing is unpickled.
+        A file is ``.npz``, ``.safetensors``, ``.parquet`` (``features`` a column of lists of one length) or
+        ``NAME.npy`` beside ``NAME.labels.npy``. Shards are read in the order of their names; hidden files are left
+        out. Labels are read here, features by :meth:`blocks` and what builds on it. Nothing is unpickled.
 
         Raises
         ------
@@ -94,36 +158,28 @@ class FeatureSet:
         ValueError
             If its content cannot be used; the message begins with the path.
         """
-        path = Path(path)
-        reader = _READERS.get(path.suffix)
-        if reader is None:
-            raise ValueError(f"{path}: features must be in one of {', '.join(_READERS)}, got suffix {path.suffix!r}.")
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file.")
-        if not path.is_file():
-            raise ValueError(f"{path}: must be a file, got a folder.")
-        try:
-            return cls(*reader(path))
-        except FileNotFoundError:
-            raise
-        except (ValueError, OSError) as error:
-            raise ValueError(f"{path}: {error}") from None
+        loaded = cls.__new__(cls)
+        loaded._hold(open_shards(Path(path)))
+        return loaded
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``.npz``, ``.safetensors`` (integer labels only) or a ``.npy`` pair; a file appears whole or not
-        at all.
+        """Write to ``.npz``, ``.parquet``, ``.safetensors`` (integer labels only) or a ``.npy`` pair.
+
+        A file appears whole or not at all.
 
         Raises
         ------
         ValueError
-            For another suffix, or string labels in ``.safetensors``.
+            For another suffix, string labels in ``.safetensors``, or features from a file that cannot be used.
         """
         path = Path(path)
         if path.suffix == ".npz":
             write_atomically(path, lambda file: np.savez(file, features=self.features, labels=self.labels))
         elif path.suffix == ".npy":
-            write_atomically(_labels_path(path), lambda file: np.save(file, self.labels, allow_pickle=False))
+            write_atomically(labels_path(path), lambda file: np.save(file, self.labels, allow_pickle=False))
             write_atomically(path, lambda file: np.save(file, self.features, allow_pickle=False))
+        elif path.suffix == ".parquet":
+            write_atomically(path, lambda file: write_parquet(file, self.blocks(), self.labels, self.dim))
         elif path.suffix == ".safetensors":
             if self.labels.dtype.kind not in "iu":
                 raise ValueError(f"{path}: labels must be integers in .safetensors, got {self.labels.dtype}.")
@@ -134,7 +190,7 @@ class FeatureSet:
             write_atomically(path, lambda file: file.write(payload))
         else:
             raise ValueError(
-                f"{path}: features are written to one of {', '.join(_READERS)}, got suffix {path.suffix!r}."
+                f"{path}: features are written to one of {', '.join(READERS)}, got suffix {path.suffix!r}."
             )
 
 
@@ -162,80 +218,63 @@ def _as_array(value: Any) -> ndarray:
     return np.asarray(detach().cpu().numpy() if detach is not None else value)
 
 
-def _features(value: Any) -> ndarray:
-    features = _as_array(value)
-    if features.dtype.kind != "f" or features.dtype.itemsize > 8:
-        raise ValueError(f"features must be float16, float32 or float64, got {features.dtype}.")
-    if features.ndim != 2 or 0 in features.shape:
-        raise ValueError(f"features must have shape (N, d) with N, d >= 1, got {features.shape}.")
-    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"features must be finite, but {len(bad)} of {len(features)} rows are not, the first is row {bad[0]}."
-        )
-    zero = np.flatnonzero(~features.any(axis=1))
-    if len(zero):
-        raise ValueError(
-            f"features must have a direction, but {len(zero)} of {len(features)} rows are all zero, "
-            f"the first is row {zero[0]}."
-        )
-    return features
+class _UnusableRow(Exception):
+    """A row is not finite or all zero."""
 
 
-def _labels(value: Any) -> ndarray:
-    labels = _as_array(value)
-    if labels.dtype.kind not in "iuUS":
-        raise ValueError(f"labels must be integers or strings, got {labels.dtype}.")
-    if labels.ndim != 1:
-        raise ValueError(f"labels must have shape (N,), got {labels.shape}.")
-    return labels.astype(str) if labels.dtype.kind == "S" else labels
+def _checked(rows: Float[ndarray, "n dim"]) -> Float[ndarray, "n dim"]:
+    for piece in _pieces(rows):
+        _squared_lengths(rows[piece])
+    return rows
 
 
-def _labels_path(path: Path) -> Path:
-    return path.with_suffix(".labels.npy")
+def _normalized(rows: Float[ndarray, "n dim"]) -> Float[ndarray, "n dim"]:
+    unit = np.empty(rows.shape, np.result_type(rows, np.float32))
+    for piece in _pieces(rows):
+        wide, squares, extreme = _squared_lengths(rows[piece])
+        with np.errstate(all="ignore"):
+            np.divide(wide, np.sqrt(squares)[:, None], out=unit[piece])
+        if len(extreme):
+            largest_one = wide[extreme].astype(np.float64)
+            largest_one /= np.max(np.abs(largest_one), axis=1, keepdims=True)
+            unit[piece][extreme] = largest_one / np.linalg.norm(largest_one, axis=1, keepdims=True)
+    return unit
 
 
-def _named(names: list[str], get: Callable[[str], ndarray]) -> tuple[ndarray, ndarray]:
-    for name in ("features", "labels"):
-        if name not in names:
-            raise ValueError(f"must hold {_HOW_TO_STORE}, got {', '.join(map(repr, names)) or 'none'}.")
-    return get("features"), get("labels")
+def _pieces(rows: ndarray) -> Iterator[slice]:
+    step = max(1, _CACHED_BYTES // rows[0].nbytes)
+    return (slice(start, start + step) for start in range(0, len(rows), step))
 
 
-def _read_npz(path: Path) -> tuple[ndarray, ndarray]:
-    try:
-        # the file is opened here because NumPy leaves it open when the archive is not one
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, ndarray):
-                raise ValueError("is not a .npz archive, but one array: store it as .npy.")
-            return _named(archive.files, archive.__getitem__)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"is not a readable .npz archive ({error}).") from None
+def _squared_lengths(rows: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+    """Rows as float32 or float64, their squared lengths, and the rows at which a square may have over- or underflowed.
+
+    Every unusable row is among the last: its squared length is 0, infinite or NaN.
+    """
+    with np.errstate(all="ignore"):
+        rows = rows.astype(np.result_type(rows, np.float32), copy=False)
+        squares = np.vecdot(rows, rows)
+    limits = np.finfo(rows.dtype)
+    # squares below `tiny` are rounded to multiples of its 2**-23 (float32): not seen in a sum of 2**30 times as much
+    extreme = np.flatnonzero(~((squares > 2.0**30 * limits.tiny) & (squares < limits.max)))
+    if len(extreme) and not (np.isfinite(rows[extreme]).all() and rows[extreme].any(axis=1).all()):
+        raise _UnusableRow
+    return rows, squares, extreme
 
 
-def _read_npy(path: Path) -> tuple[ndarray, ndarray]:
-    labels = _labels_path(path)
-    if not labels.exists():
-        raise FileNotFoundError(f"{labels}: no such file; the labels of {path.name} are expected there.")
-    try:
-        return np.load(path, allow_pickle=False), np.load(labels, allow_pickle=False)
-    except EOFError:
-        raise ValueError("is not a readable .npy file (it is empty).") from None
-
-
-def _read_safetensors(path: Path) -> tuple[ndarray, ndarray]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as archive:
-            return _named(list(archive.keys()), archive.get_tensor)
-    except SafetensorError as error:
-        raise ValueError(f"is not a readable .safetensors file ({error}).") from None
-
-
-_READERS: dict[str, Callable[[Path], tuple[ndarray, ndarray]]] = {
-    ".npz": _read_npz,
-    ".npy": _read_npy,
-    ".safetensors": _read_safetensors,
-}
+def _complaint(shard: Shard) -> ValueError:
+    """What is wrong with the rows of a shard, all of them read once more to count."""
+    infinite, zero = [], []
+    with shard.open() as take, np.errstate(all="ignore"):
+        for start in range(0, len(shard), 2**10):
+            rows = take(min(2**10, len(shard) - start))
+            infinite += (start + np.flatnonzero(~np.isfinite(rows).all(axis=1))).tolist()
+            zero += (start + np.flatnonzero(~rows.any(axis=1))).tolist()
+    where = "" if shard.path is None else f"{shard.path}: "
+    if infinite:
+        must, bad, are = "be finite", infinite, "not"
+    else:
+        must, bad, are = "have a direction", zero, "all zero"
+    return ValueError(
+        f"{where}features must {must}, but {len(bad)} of {len(shard)} rows are {are}, the first is row {bad[0]}."
+    )

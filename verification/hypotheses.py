@@ -18,9 +18,11 @@ from numpy import ndarray
 from scipy import stats
 
 from theory.simplex import simplex_vertices
+from verification._sums import Rows, choose_rows, collect
 from verification.audit import check_paired
 from verification.features import FeatureSet
-from verification.inequalities import class_sums
+from verification.inequalities import KEPT
+from verification.neural_collapse import NeuralCollapse, neural_collapse
 
 Status = Literal["hold", "fail", "undecided"]
 # class means of models that obey the theorem lie 3 to 11 degrees from their vertices, of others 20 to 110
@@ -49,6 +51,14 @@ class Hypotheses:
         What was asked for, radians and level.
     vertices_estimated : bool
         True when the vertices are the simplex nearest to the old class means and not given.
+    old_drift_bounds, new_drift_bounds : tuple of (float, float)
+        Interval for each class's drift, radians, simultaneous over classes and both models.
+    drift_margin : tuple of float
+        How much farther each new class mean may turn, straight away from the old one, before 1a fails for the class in
+        the squared distance: arccos(m_old/m_new) less the angle between the two means, radians, with what sampling
+        adds taken out. Negative exactly where the class's gap of 1a is; the audit has that gap's interval.
+    collapse_old, collapse_new : NeuralCollapse
+        The measures NC1–NC3 of each model.
     """
 
     status: Status
@@ -63,6 +73,11 @@ class Hypotheses:
     max_drift: float
     confidence: float
     vertices_estimated: bool
+    old_drift_bounds: tuple[tuple[float, float], ...]
+    new_drift_bounds: tuple[tuple[float, float], ...]
+    drift_margin: tuple[float, ...]
+    collapse_old: NeuralCollapse
+    collapse_new: NeuralCollapse
 
 
 def nearest_simplex(means: Float[ndarray, "k dim"]) -> Float[ndarray, "k dim"]:
@@ -127,47 +142,56 @@ def check_hypotheses(
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
     num_classes = len(old.classes)
     sizes = np.bincount(old.codes)
+    rng = np.random.default_rng(0)
+    sums, rows = collect((new, old), old.codes, sizes, choose_rows(old.codes, sizes, KEPT // old.dim, rng))
+    shift, old_means = sums.means
+    new_means = old_means + shift
     estimated = vertices is None
     if vertices is None:
-        vertices = nearest_simplex(class_sums(old.unit, old.codes, num_classes) / sizes[:, None])
+        vertices = nearest_simplex(old_means)
     _check_vertices(vertices, num_classes, old.dim)
 
     level = (1.0 - confidence) / (2 * num_classes)  # both models, every class
-    old_drift, old_error = _drift(old, vertices, sizes)
-    new_drift, new_error = _drift(new, vertices, sizes)
-    drift, error = np.concatenate([old_drift, new_drift]), np.concatenate([old_error, new_error])
-    freedom = np.maximum(np.tile(sizes, 2) - 1.0, 1.0)
-    half = stats.t.isf(level / 2.0, freedom) * error
-    worst = (float(np.max(np.maximum(drift - half, 0.0))), float(min(np.max(drift + half), math.pi)))
+    half = stats.t.isf(level / 2.0, np.maximum(rows.counts - 1.0, 1.0))
+    old_drift, old_error = _drift("old", old_means, rows, vertices)
+    new_drift, new_error = _drift("new", new_means, rows, vertices)
+    old_bounds, new_bounds = _bounds(old_drift, half * old_error), _bounds(new_drift, half * new_error)
+    worst = np.max(np.concatenate([old_bounds, new_bounds]), axis=0)
     stationarity = _status(worst[1] <= max_drift, worst[0] > max_drift)
 
-    own = vertices[old.codes]
-    old_cosines, new_cosines = np.einsum("nd,nd->n", old.unit, own), np.einsum("nd,nd->n", new.unit, own)
-    change = new_cosines - old_cosines
-    # labels are held fixed, so the spread is within classes; a class of one counts with its whole distance
-    centred = change - np.where(sizes > 1, np.bincount(old.codes, change) / sizes, change.mean())[old.codes]
-    degrees = max(len(change) - num_classes, 1)
-    spread = math.sqrt(float(centred @ centred) / degrees / len(change))
+    weights = sizes / len(old)
+    old_cosine = float(weights @ np.vecdot(old_means, vertices))
+    change = float(weights @ np.vecdot(shift, vertices))
+    spread, degrees = _spread(rows.dots("shift", vertices), rows)
     quantile = float(stats.t.isf((1.0 - confidence) / 2.0, degrees))
-    interval = (float(change.mean()) - quantile * spread, float(change.mean()) + quantile * spread)
+    interval = (change - quantile * spread, change + quantile * spread)
     concentration = _status(interval[0] >= 0.0, interval[1] < 0.0)
 
     both = {stationarity, concentration}
     status: Status = "fail" if "fail" in both else _status(both == {"hold"}, False)
     return Hypotheses(
-        status,
-        stationarity,
-        concentration,
-        old_drift,
-        new_drift,
-        worst,
-        float(old_cosines.mean()),
-        float(new_cosines.mean()),
-        interval,
-        max_drift,
-        confidence,
-        estimated,
+        status=status,
+        stationarity=stationarity,
+        concentration=concentration,
+        old_drift=old_drift,
+        new_drift=new_drift,
+        worst_drift=(float(worst[0]), float(worst[1])),
+        old_cosine=old_cosine,
+        new_cosine=old_cosine + change,
+        cosine_change=interval,
+        max_drift=max_drift,
+        confidence=confidence,
+        vertices_estimated=estimated,
+        old_drift_bounds=tuple((float(low), float(high)) for low, high in old_bounds),
+        new_drift_bounds=tuple((float(low), float(high)) for low, high in new_bounds),
+        drift_margin=tuple(_drift_margin(new_means, old_means, sums.own / sizes + 1.0, sizes).tolist()),
+        collapse_old=neural_collapse(old_means, vertices, rows.old, rows.codes),
+        collapse_new=neural_collapse(new_means, vertices, rows.models[0], rows.codes),
     )
+
+
+def _bounds(drift: Float[ndarray, " k"], half: Float[ndarray, " k"]) -> Float[ndarray, "k 2"]:
+    return np.clip(np.stack([drift - half, drift + half], axis=1), 0.0, math.pi)
 
 
 def _status(holds: bool, fails: bool) -> Status:
@@ -182,27 +206,61 @@ def _check_vertices(vertices: ndarray, num_classes: int, dim: int) -> None:
         raise ValueError(f"vertices must have norm 1, got {float(norms[np.argmax(np.abs(norms - 1.0))])!r}.")
 
 
-def _drift(features: FeatureSet, vertices: ndarray, sizes: ndarray) -> tuple[ndarray, ndarray]:
+def _drift(
+    which: Literal["new", "old"], means: Float[ndarray, "k dim"], rows: Rows, vertices: Float[ndarray, "k dim"]
+) -> tuple[Float[ndarray, " k"], Float[ndarray, " k"]]:
     """Angle between each class mean and its vertex, and its standard error, radians.
 
     The part of a class mean off its vertex has the expected square r² + s²/n, s² the spread of a sample: s²/n is
     taken out.
     """
-    codes, num_classes = features.codes, len(sizes)
-    along = np.einsum("nd,nd->n", features.unit, vertices[codes])
-    off = features.unit - along[:, None] * vertices[codes]
-    cosine = np.bincount(codes, along) / sizes
-    mean_off = class_sums(off, codes, num_classes) / sizes[:, None]
-    centred = off - mean_off[codes]
-    several = np.maximum(sizes - 1.0, 1.0)
-    noise = np.bincount(codes, np.einsum("nd,nd->n", centred, centred)) / several / sizes
-    length = np.linalg.norm(mean_off, axis=1)
+    cosine = np.vecdot(means, vertices)
+    off = means - cosine[:, None] * vertices
+    length = np.linalg.norm(off, axis=1)
+    num, codes = rows.counts, rows.codes
+    along = rows.dots(which, vertices)
+    aside = rows.dots(which, off / np.maximum(length, np.finfo(float).tiny)[:, None])
+
+    def average(values: Float[ndarray, " m"]) -> Float[ndarray, " k"]:
+        return np.bincount(codes, values, minlength=len(num)) / num
+
+    kept = (rows.sums.sums[1] + (rows.sums.sums[0] if which == "new" else 0.0)) / num[:, None]
+    kept_off = np.vecdot(kept, kept) - np.vecdot(kept, vertices) ** 2
+    several = np.maximum(num - 1.0, 1.0)
+    # rows have length 1, so what is not along the vertex is off it
+    noise = np.maximum(1.0 - average(along**2) - kept_off, 0.0) * num / several / rows.sizes
     drift = np.arctan2(np.sqrt(np.maximum(length**2 - noise, 0.0)), cosine)
-    direction = mean_off / np.maximum(length, np.finfo(float).tiny)[:, None]
     # d(angle) = (cos·d(length) − sin·d(cosine)) / resultant
     resultant = np.maximum(np.hypot(length, cosine), np.finfo(float).tiny)
-    tangent = np.einsum("nd,nd->n", centred, direction[codes]) * (cosine / resultant)[codes]
-    tangent -= (along - cosine[codes]) * (length / resultant)[codes]
-    error = np.sqrt(np.bincount(codes, tangent**2) / several / sizes) / resultant
+    tangent = aside * (cosine / resultant)[codes] - along * (length / resultant)[codes]
+    tangent -= average(tangent)[codes]
+    error = np.sqrt(average(tangent**2) * num / several / rows.sizes) / resultant
     # one sample says nothing of its class's mean
-    return drift, np.where(sizes > 1, error, np.inf)
+    return drift, np.where(num > 1, error, np.inf)
+
+
+def _spread(values: Float[ndarray, " m"], rows: Rows) -> tuple[float, int]:
+    """Standard error of a mean over all samples, from kept rows, and its degrees of freedom.
+
+    Labels are held fixed, so the spread is within classes; a class of one counts with its whole distance.
+    """
+    num, sizes = rows.counts, rows.sizes
+    share = sizes / sizes.sum()
+    means = np.bincount(rows.codes, values) / num
+    centred = values - np.where(num > 1, means, share @ means)[rows.codes]
+    variances = np.bincount(rows.codes, centred**2) / np.maximum(num - 1.0, 1.0)
+    return math.sqrt(float(np.sum(share**2 * variances / sizes))), max(len(values) - len(num), 1)
+
+
+def _drift_margin(new: ndarray, old: ndarray, product: ndarray, sizes: ndarray) -> ndarray:
+    """How much farther each class mean may turn before 1a fails; ``product`` is the mean of u·v over samples."""
+    several = np.maximum(sizes - 1.0, 1.0)
+    # squares and products of means over pairs i ≠ j, which sampling does not inflate; a class of one has none
+    inner, new_square, old_square = (
+        np.where(sizes > 1, (sizes * np.vecdot(a, b) - same) / several, np.vecdot(a, b))
+        for a, b, same in ((new, old, product), (new, new, 1.0), (old, old, 1.0))
+    )
+    tiny = np.finfo(float).tiny
+    m_new, m_old = np.sqrt(np.maximum(new_square, tiny)), np.sqrt(np.maximum(old_square, tiny))
+    angle = np.arccos(np.clip(inner / (m_new * m_old), -1.0, 1.0))
+    return np.arccos(np.minimum(m_old / m_new, 1.0)) - angle

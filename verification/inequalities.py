@@ -1,27 +1,69 @@
-r"""Both sides of Definition 1 (paper, Eq. 1a and 1b) in the squared Euclidean distance, in O(N·d), with their variance.
+r"""Both sides of Definition 1 (paper, Eq. 1a and 1b) from samples: mean gaps and their variance.
 
-With unit features u (new), v (old) and a = u − v, the pairwise gaps are :math:`2 a_i·v_j` for two samples of one
-class and :math:`−2 a_i·v_j` for two of different classes. So the mean gap over all pairs i ≠ j follows from
-per-class sums of a and v (the first-moment identity), the pairs i = j taken out.
+With t_ij = d(v_i, v_j) − d(u_i, v_j), u new and v old unit features, the gap of 1a is the mean of t over pairs of one
+class, that of 1b minus its mean over pairs of different classes. For ``sqeuclidean`` these means follow from class sums
+in O(N·d) (first-moment identity, the pairs i = j taken out); for other distances from all pairs of the samples, or of a
+seeded part of them.
 
-The mean gap is a U-statistic with the symmetric kernel :math:`h_{ij} = ±(a_i·v_j + a_j·v_i)`. The sampling unit is the
-sample, not the pair, and labels are held fixed: samples of a class are independent draws of that class. Its variance
-has two parts, one from what each sample contributes by itself (first order) and one from what only pairs show (second
-order). Near the boundary of compatibility both matter: second over first order is about d/n on the same-class side,
-n samples a class, so the second order is estimated and not neglected.
+The mean gap is a U-statistic. The sampling unit is the sample, not the pair, and labels are held fixed: samples of a
+class are independent draws of that class. Its variance has two parts, one from what each sample contributes by itself
+(first order) and one from what only pairs show (second order). Near the boundary of compatibility both matter: second
+over first order is about d/n on the same-class side, n samples a class, so the second order is estimated and not
+neglected. Queries and the items of a separate gallery are independent samples: then a two-sample U-statistic.
+
+References
+----------
+Hoeffding, *A class of statistics with asymptotically normal distribution*, 1948.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-# all pairs while N²·d stays below this (about a second), else a seeded sample of them
+from verification._linear import LinearPairs
+from verification._pairwise import look_at_all_pairs
+from verification._sums import ClassSums, Rows, choose_rows, class_sums, collect
+from verification._weights import WEIGHTINGS, Weights
+from verification.features import FeatureSet
+
+__all__ = ["SideEstimate", "Statistics", "class_sums", "estimate", "estimate_sides", "statistics"]
+
+# sqeuclidean: all pairs while N²·d stays below this (about a second), else a seeded sample of them
 ALL_PAIRS_BUDGET = 3e8
-SAMPLED_PAIRS = 2**16
+# other distances: all pairs of at most this many rows, and N²·d below that; some ten seconds on two cores
+MOST_ROWS, MOST_WORK = 20_000, 2.1e11
+# numbers kept of each model's rows, for the variance, where N·d is larger
+KEPT = 2**25
+
+
+class Statistics(Protocol):
+    """Means of t over pairs, by class, and how they vary; see :class:`verification._pairwise.AllPairs`."""
+
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def gallery(self) -> Rows | None: ...
+    @property
+    def uses_part(self) -> bool: ...
+    @property
+    def sizes(self) -> Int[ndarray, " k"]: ...
+    @property
+    def gallery_sizes(self) -> Int[ndarray, " k"]: ...
+    def same_means(self) -> Float[ndarray, " k"]: ...
+    def pair_means(self, classes: slice) -> Float[ndarray, "some k"]: ...
+    def between(self, weights: Weights) -> float: ...
+    def own(self) -> tuple[Float[ndarray, " m"], ...]: ...
+    def others(self, weights: Weights) -> tuple[Float[ndarray, " m"], ...]: ...
+    def same_spread(self) -> Float[ndarray, " k"]: ...
+    def between_spread(self, weights: Weights) -> float: ...
+    def fractions(self) -> tuple[tuple[float, float], tuple[float, float]]: ...
 
 
 @dataclass(frozen=True)
@@ -31,13 +73,13 @@ class SideEstimate:
     Attributes
     ----------
     gap : float
-        Mean over all ordered pairs of the side, positive = compatible, in units of the squared distance.
+        Weighted mean over ordered pairs, positive = compatible, in units of the distance.
     standard_error : float
         Of the gap; infinity where the data cannot tell.
     degrees_of_freedom : float
         Of Student's t for its interval.
     num_pairs : int
-        Ordered pairs.
+        Ordered pairs of the side in the data.
     pair_fraction : float
         Share of the ordered pairs that satisfy the inequality; equality counts.
     pair_fraction_error : float
@@ -53,58 +95,88 @@ class SideEstimate:
 
 
 @dataclass(frozen=True)
-class _Data:
-    """What both sides need: unit rows, their classes, and the per-class sums."""
+class ClassEstimates:
+    """The same-class gap of every class by itself.
 
-    shift: Float[ndarray, "n dim"]  # a = u − v
-    old: Float[ndarray, "n dim"]
-    codes: Int[ndarray, " n"]
-    sizes: Int[ndarray, " k"]
-    shift_sums: Float[ndarray, "k dim"]
-    old_sums: Float[ndarray, "k dim"]
-    own: Float[ndarray, " n"]  # a_i·v_i, the pairs i = j
+    Attributes
+    ----------
+    gap, standard_error, degrees_of_freedom : ndarray, shape (K,)
+        The error is infinite for a class with too few samples to tell; the gap of one without pairs is 0.
+    """
 
-    @classmethod
-    def of(cls, new: ndarray, old: ndarray, codes: ndarray) -> _Data:
-        num_classes = int(codes.max()) + 1
-        shift = new - old
-        return cls(
-            shift,
-            old,
-            codes,
-            np.bincount(codes, minlength=num_classes),
-            class_sums(shift, codes, num_classes),
-            class_sums(old, codes, num_classes),
-            np.einsum("nd,nd->n", shift, old),
-        )
-
-    def per_class(self, values: ndarray) -> ndarray:
-        return np.bincount(self.codes, values, minlength=len(self.sizes))
-
-    def centred(self) -> tuple[ndarray, ndarray]:
-        """Shifts and old features less their class means."""
-        return (
-            self.shift - (self.shift_sums / self.sizes[:, None])[self.codes],
-            self.old - (self.old_sums / self.sizes[:, None])[self.codes],
-        )
+    gap: Float[ndarray, " k"]
+    standard_error: Float[ndarray, " k"]
+    degrees_of_freedom: Float[ndarray, " k"]
 
 
-def class_sums(rows: Float[ndarray, "n dim"], codes: Int[ndarray, " n"], num_classes: int) -> Float[ndarray, "k dim"]:
-    """Sum of the rows of each class, shape (num_classes, d)."""
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(num_classes))
-    return np.add.reduceat(rows[order], starts, axis=0)
+def statistics(
+    samples: tuple[FeatureSet, FeatureSet],
+    codes: Int[ndarray, " n"],
+    num_classes: int,
+    gallery: tuple[FeatureSet, Int[ndarray, " g"]] | None = None,
+    metric: str = "sqeuclidean",
+    seed: int = 0,
+) -> Statistics:
+    """Read the data once, in blocks, for statistics of t; of a seeded part of it where all pairs would be too many.
+
+    Parameters
+    ----------
+    samples : tuple of FeatureSet
+        (new, old), row by row.
+    codes : ndarray of int, shape (N,)
+        Class of each sample.
+    num_classes : int
+        Of samples and gallery together.
+    gallery : tuple, optional
+        Old-model features of other samples, and their classes.
+    metric : {"sqeuclidean", "euclidean", "angular"}
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    dim = samples[0].dim
+    most = KEPT // dim if metric == "sqeuclidean" else min(MOST_ROWS, int(np.sqrt(MOST_WORK / dim)))
+
+    def read(sets: Sequence[FeatureSet], classes: ndarray) -> tuple[ClassSums, Rows]:
+        sizes = np.bincount(classes, minlength=num_classes)
+        return collect(sets, classes, sizes, choose_rows(classes, sizes, most, rng))
+
+    sums, rows = read(samples, codes)
+    item_sums, items = (None, None) if gallery is None else read(gallery[:1], gallery[1])
+    work = float(len(codes)) * (len(codes) if gallery is None else len(gallery[0])) * dim
+    if metric == "sqeuclidean" and work > ALL_PAIRS_BUDGET:
+        return LinearPairs(rows, items, sums, item_sums, seed)
+    return look_at_all_pairs(metric, rows, items)
+
+
+def estimate(source: Statistics) -> tuple[dict[str, tuple[SideEstimate, SideEstimate]], ClassEstimates]:
+    """Estimate both sides of Definition 1 in both weightings, and the same-class side of every class."""
+    sizes = source.rows.sizes
+    gallery_sizes = None if source.gallery is None else source.gallery.sizes
+    items = sizes if gallery_sizes is None else gallery_sizes
+    within = int(sizes @ items) - (int(sizes.sum()) if gallery_sizes is None else 0)
+    between = int(sizes.sum()) * int(items.sum()) - int(sizes @ items)
+    same_fraction, different_fraction = source.fractions()
+    same_class = _SameClass.of(source)
+    sides = {}
+    for weighting in WEIGHTINGS:
+        weights = Weights.of(weighting, sizes, gallery_sizes)
+        gap = float(weights.same @ same_class.means)
+        same = SideEstimate(gap, *same_class.error(weights.same), within, *same_fraction)
+        error, freedom = _different_error(source, weights, same_class.pair)
+        different = SideEstimate(-source.between(weights), error, freedom, between, *different_fraction)
+        sides[weighting] = same, different
+    return sides, same_class.by_class()
 
 
 def estimate_sides(
     new: Float[ndarray, "n dim"], old: Float[ndarray, "n dim"], codes: Int[ndarray, " n"], seed: int = 0
 ) -> tuple[SideEstimate, SideEstimate]:
-    """Estimate the same-class and the different-class side of Definition 1.
+    """Estimate the same-class and the different-class side of Definition 1 in the squared distance.
 
     Parameters
     ----------
     new, old : ndarray, shape (N, d)
-        Unit features of the same samples by the new and the old model, row by row.
+        Features of the same samples by the new and the old model, row by row.
     codes : ndarray of int, shape (N,)
         Classes 0 … K−1, every one present, K ≥ 2; at least one class with two samples.
     seed : int
@@ -113,221 +185,186 @@ def estimate_sides(
     Returns
     -------
     tuple of SideEstimate
-        (same class, different class).
+        (same class, different class), every pair counted once.
     """
-    data = _Data.of(new, old, codes)
-    pairs = _look_at_pairs(data, np.random.default_rng(seed))
-    return _same_class(data, pairs), _different_class(data, pairs)
+    sets = FeatureSet(new, codes), FeatureSet(old, codes)
+    source = statistics(sets, codes, int(codes.max()) + 1, seed=seed)
+    return estimate(source)[0]["pairs"]
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """What only pairs show, from all of them or from a sample."""
+class _Part:
+    """What the samples of one role, queries or gallery items, contribute to a mean gap.
 
-    same_squares: Float[ndarray, " k"]  # Σ over a class's unordered pairs of (h − class mean)²
-    different_square: float  # mean over pairs of classes > 1 sample of the doubly centred h², unbiased
-    same_fraction: tuple[float, float]
-    different_fraction: tuple[float, float]
-
-
-def _look_at_pairs(data: _Data, rng: np.random.Generator) -> _Pairs:
-    n, dim = data.old.shape
-    everything = float(n) * n * dim <= ALL_PAIRS_BUDGET
-    return _all_pairs(data) if everything else _sampled_pairs(data, rng)
-
-
-def _class_means(data: _Data) -> ndarray:
-    """Mean of h over each class's pairs; 0 for a class of one."""
-    sums = np.einsum("kd,kd->k", data.shift_sums, data.old_sums) - data.per_class(data.own)
-    return 2.0 * sums / np.maximum(data.sizes * (data.sizes - 1.0), 1.0)
-
-
-def _all_pairs(data: _Data) -> _Pairs:
-    n = len(data.codes)
-    means = _class_means(data)
-    shift, old = data.centred()
-    same_squares = np.zeros(len(data.sizes))
-    counts = {True: 0, False: 0}
-    square = 0.0
-    # a block of rows against all rows: memory stays at a few N × block matrices
-    block = max(1, 2**22 // n)
-    for start in range(0, n, block):
-        rows = slice(start, start + block)
-        same = data.codes[rows, None] == data.codes[None, :]
-        same[np.arange(len(same)), np.arange(start, start + len(same))] = False
-        different = data.codes[rows, None] != data.codes[None, :]
-        forward = data.shift[rows] @ data.old.T
-        kernel = forward + data.old[rows] @ data.shift.T
-        residual = np.where(same, kernel - means[data.codes[rows], None], 0.0)
-        # every unordered pair is met twice, once from each end
-        same_squares += 0.5 * np.bincount(data.codes[rows], (residual**2).sum(axis=1), minlength=len(data.sizes))
-        counts[True] += int(np.count_nonzero(same & (forward >= 0)))
-        counts[False] += int(np.count_nonzero(different & (forward <= 0)))
-        centred = shift[rows] @ old.T + old[rows] @ shift.T
-        square += 0.5 * float(np.sum(np.where(different, centred, 0.0) ** 2))
-    same_pairs, different_pairs = _pair_counts(data.sizes)
-    freedom = _pair_counts(data.sizes - 1)[1]  # centring by class takes one from each size
-    return _Pairs(
-        same_squares,
-        2.0 * square / freedom if freedom else np.inf,
-        (counts[True] / same_pairs, 0.0),
-        (counts[False] / different_pairs, 0.0),
-    )
-
-
-def _sampled_pairs(data: _Data, rng: np.random.Generator) -> _Pairs:
-    means = _class_means(data)
-    sizes = data.sizes.astype(np.float64)
-    order = np.argsort(data.codes, kind="stable")
-    starts = np.searchsorted(data.codes[order], np.arange(len(sizes)))
-
-    def kernel(i: ndarray, j: ndarray) -> tuple[ndarray, ndarray]:
-        forward = np.einsum("nd,nd->n", data.shift[i], data.old[j])
-        return forward, forward + np.einsum("nd,nd->n", data.old[i], data.shift[j])
-
-    # same class: a fixed number of ordered pairs a class, at most SAMPLED_PAIRS together unless classes are many
-    each = max(64, SAMPLED_PAIRS // len(sizes))
-    classes = np.repeat(np.flatnonzero(data.sizes > 1), each)
-    first = rng.integers(data.sizes[classes])
-    second = (first + rng.integers(1, data.sizes[classes])) % data.sizes[classes]
-    forward, h = kernel(order[starts[classes] + first], order[starts[classes] + second])
-    shares = sizes * (sizes - 1.0) / np.sum(sizes * (sizes - 1.0))
-    squares = np.bincount(classes, (h - means[classes]) ** 2, minlength=len(sizes)) / each
-    hits = np.bincount(classes, forward >= 0, minlength=len(sizes)) / each
-    same_fraction = float(shares @ hits)
-    same_error = float(np.sqrt(np.sum(shares**2 * hits * (1.0 - hits) / each)))
-
-    # different classes: any two samples, those of one class thrown away
-    n = len(data.codes)
-    i, j = rng.integers(n, size=(2, 2 * SAMPLED_PAIRS))
-    keep = data.codes[i] != data.codes[j]
-    i, j = i[keep], j[keep]
-    forward, _ = kernel(i, j)
-    fraction = float(np.mean(forward <= 0))
-    error = float(np.sqrt(fraction * (1.0 - fraction) / len(i)))
-    inner = (data.sizes[data.codes[i]] > 1) & (data.sizes[data.codes[j]] > 1)
-    i, j = i[inner], j[inner]
-    ci, cj = data.codes[i], data.codes[j]
-    shift, old = data.shift_sums / sizes[:, None], data.old_sums / sizes[:, None]
-    a_i, a_j, v_i, v_j = (
-        data.shift[i] - shift[ci],
-        data.shift[j] - shift[cj],
-        data.old[i] - old[ci],
-        data.old[j] - old[cj],
-    )
-    centred = np.einsum("nd,nd->n", a_i, v_j) + np.einsum("nd,nd->n", a_j, v_i)
-    unbias = sizes[ci] * sizes[cj] / ((sizes[ci] - 1.0) * (sizes[cj] - 1.0))
-    square = float(np.mean(unbias * centred**2)) if len(i) else np.inf
-    return _Pairs(0.5 * sizes * (sizes - 1.0) * squares, square, (same_fraction, same_error), (fraction, error))
-
-
-def _pair_counts(sizes: Int[ndarray, " k"]) -> tuple[int, int]:
-    """Ordered pairs of two samples of one class, and of different classes."""
-    total, squares = int(sizes.sum()), sum(int(size) ** 2 for size in sizes)
-    return squares - total, total * total - squares
-
-
-def _same_class(data: _Data, pairs: _Pairs) -> SideEstimate:
-    means = _class_means(data)
-    sizes = data.sizes.astype(np.float64)
-    contributions = (
-        np.einsum("nd,nd->n", data.shift, data.old_sums[data.codes])
-        + np.einsum("nd,nd->n", data.old, data.shift_sums[data.codes])
-        - 2.0 * data.own
-        - (sizes - 1.0)[data.codes] * means[data.codes]
-    )
-    num_pairs = _pair_counts(data.sizes)[0]
-    gap = float(means @ (sizes * (sizes - 1.0))) / num_pairs
-    first = data.per_class(contributions**2)
-
-    # h = mean + f_i + f_j + s_ij: solve the expectations of `first` and of the squares for Var f and Var s
-    large = data.sizes >= 4
-    n, f, squares = sizes[large], first[large], pairs.same_squares[large]
-    var_pair = 2.0 * (squares - f / (n - 2.0)) / (n * (n - 3.0))
-    var_sample = (f / ((n - 1.0) * (n - 2.0)) - var_pair) / (n - 2.0)
-    second_order = float(np.sum(0.5 * n * (n - 1.0) * var_pair))
-    variance = max(float(np.sum(n * (n - 1.0) ** 2 * var_sample)) + second_order, second_order, 0.0)
-    freedom = _freedom(data, contributions, f, n * (n - 1.0) ** 2, large)
-
-    small = (data.sizes == 2) | (data.sizes == 3)
-    if np.any(small):
-        variance_small, freedom_small = _small_classes(means[small], sizes[small], variance, n)
-        total = variance + variance_small
-        if 0.0 < total < np.inf:
-            freedom = total**2 / (variance**2 / freedom + variance_small**2 / freedom_small)
-        variance = total
-    return SideEstimate(gap, 2.0 * np.sqrt(variance) / num_pairs, freedom, num_pairs, *pairs.same_fraction)
-
-
-def _small_classes(means: ndarray, sizes: ndarray, variance: float, large: ndarray) -> tuple[float, float]:
-    """Variance of the sum over classes of two or three samples, which cannot tell their own.
-
-    From the spread between two or more of them, which is too wide rather than too narrow where their means differ; one
-    alone borrows the variance of the larger classes, as if a pair weighed as much there.
+    ``values`` are what the kept rows contribute; the mean over each class's ``sizes`` samples enters the gap.
+    ``design`` is the variance of that, class by class, were every pair alike.
     """
-    weights = 0.5 * sizes * (sizes - 1.0)
-    if len(means) > 1:
-        centre = float(weights @ means) / float(weights.sum())
-        spread = float(np.sum((weights * (means - centre)) ** 2)) * len(means) / (len(means) - 1.0)
-        return spread, len(means) - 1.0
-    if not len(large):
-        return np.inf, 1.0
-    per_sample = variance / float(np.sum(large * (large - 1.0) ** 2))
-    return per_sample * float(np.sum(sizes * (sizes - 1.0) ** 2)) * 2.0, np.inf
+
+    values: Float[ndarray, " m"]
+    rows: Rows
+    sizes: Int[ndarray, " k"]
+    design: Float[ndarray, " k"]
+
+    @cached_property
+    def squares(self) -> Float[ndarray, " m"]:
+        """Squared deviations from the class mean, scaled so that they sum to :attr:`variances`."""
+        num = self.rows.counts
+        means = self._sum(self.values) / np.maximum(num, 1)
+        scale = np.maximum(num - 1.0, 1.0) * np.maximum(self.sizes, 1)
+        return (self.values - means[self.rows.codes]) ** 2 / scale[self.rows.codes]
+
+    @cached_property
+    def variances(self) -> Float[ndarray, " k"]:
+        """Each class's variance of its mean; 0 for fewer than two rows."""
+        return self._sum(self.squares)
+
+    def _sum(self, values: ndarray) -> ndarray:
+        return np.bincount(self.rows.codes, values, minlength=len(self.sizes))
+
+    def scaled(self, factors: Float[ndarray, " k"]) -> _Part:
+        """Return the contributions to a mean in which classes weigh so much."""
+        return _Part(self.values * factors[self.rows.codes], self.rows, self.sizes, self.design * factors**2)
 
 
-def _different_class(data: _Data, pairs: _Pairs) -> SideEstimate:
-    sizes = data.sizes.astype(np.float64)
-    others = len(data.codes) - sizes
-    shift_total, old_total = data.shift_sums.sum(axis=0), data.old_sums.sum(axis=0)
-    num_pairs = _pair_counts(data.sizes)[1]
-    within = float(np.einsum("kd,kd->", data.shift_sums, data.old_sums))
-    gap = -2.0 * (float(shift_total @ old_total) - within) / num_pairs
-    contributions = -(
-        np.einsum("nd,nd->n", data.shift, (old_total - data.old_sums)[data.codes])
-        + np.einsum("nd,nd->n", data.old, (shift_total - data.shift_sums)[data.codes])
-    )
-    contributions -= (data.per_class(contributions) / sizes)[data.codes]
-    first = data.per_class(contributions**2) * sizes / np.maximum(sizes - 1.0, 1.0)
-
-    # a class of one sample has no spread of its own: it borrows a sample's of the others, a pair weighing the same
-    large = data.sizes > 1
-    pooled = float(first[large].sum()) / float(np.sum(sizes[large] * others[large] ** 2))
-    first = np.where(large, first, sizes * others**2 * pooled)
-    # Σ first counts the second-order part twice, once from each end of a pair
-    second_order = 0.5 * num_pairs * pairs.different_square
-    variance = max(float(first.sum()) - second_order, second_order)
-    freedom = _freedom(data, contributions, first[large], (sizes * others**2)[large], large)
-    return SideEstimate(gap, 2.0 * np.sqrt(variance) / num_pairs, freedom, num_pairs, *pairs.different_fraction)
-
-
-def _freedom(data: _Data, contributions: ndarray, estimated: ndarray, design: ndarray, classes: ndarray) -> float:
-    """Degrees of freedom of a variance summed over ``classes``: the least of three ways to count them.
+def _degrees_of_freedom(parts: Sequence[_Part], used: Sequence[Bool[ndarray, " k"]]) -> float:
+    """Degrees of freedom of the summed variances of some classes: the least of three ways to count them.
 
     As the classes' shares of the variance are estimated, as the design alone has them, and as the observed fourth
     moments have them. Each fails somewhere, always by being too large.
     """
-    if not len(estimated):
-        return 1.0
-    n = data.sizes[classes]
-    counts = (
-        _satterthwaite(estimated, n),
-        _satterthwaite(design, n),
-        _kurtosis_freedom(data, contributions, classes),
-    )
-    return max(1.0, min(counts))
+    pairs = list(zip(parts, used, strict=True))
+    freedom = np.concatenate([part.rows.counts[some] - 1.0 for part, some in pairs])
+    estimated = np.concatenate([part.variances[some] for part, some in pairs])
+    design = np.concatenate([part.design[some] for part, some in pairs])
+    squares = fourth = 0.0
+    for part, some in pairs:
+        inside = some[part.rows.codes]
+        deviations = part.squares - (part.variances / np.maximum(part.rows.counts, 1))[part.rows.codes]
+        squares += float(part.squares[inside].sum())
+        fourth += float(np.sum(deviations[inside] ** 2))
+    by_kurtosis = 2.0 * squares**2 / fourth if fourth > 0 else np.inf
+    return max(1.0, min(_satterthwaite(estimated, freedom), _satterthwaite(design, freedom), by_kurtosis))
 
 
-def _satterthwaite(parts: ndarray, sizes: ndarray) -> float:
-    """Degrees of freedom of a sum of independent variance estimates, each of ``size − 1``."""
-    spread = float(np.sum(parts**2 / (sizes - 1.0)))
+def _satterthwaite(parts: ndarray, freedom: ndarray) -> float:
+    """Degrees of freedom of a sum of independent variance estimates."""
+    spread = float(np.sum(parts**2 / freedom))
     return float(np.sum(parts)) ** 2 / spread if spread > 0 else np.inf
 
 
-def _kurtosis_freedom(data: _Data, contributions: Float[ndarray, " n"], classes: ndarray) -> float:
-    """Degrees of freedom as the observed fourth moments have them: heavy tails make a variance less certain."""
-    squares = contributions**2
-    centred = squares - (data.per_class(squares) / data.sizes)[data.codes]
-    used = classes[data.codes]
-    spread = float(np.sum(centred[used] ** 2))
-    return 2.0 * float(np.sum(squares[used])) ** 2 / spread if spread > 0 else np.inf
+def _different_error(source: Statistics, weights: Weights, within: float) -> tuple[float, float]:
+    """Standard error of the different-class gap and its degrees of freedom; ``within`` as :attr:`_SameClass.pair`."""
+    queries = weights.query * (weights.gallery.sum() - weights.gallery)
+    if source.gallery is None:
+        roles = [(source.rows, source.sizes, 2.0 * queries)]
+    else:
+        items = weights.gallery * (weights.query.sum() - weights.query)
+        roles = [(source.rows, source.sizes, queries), (source.gallery, source.gallery_sizes, items)]
+    parts = [
+        _Part(values, rows, sizes, weight**2 / np.maximum(sizes, 1))
+        for values, (rows, sizes, weight) in zip(source.others(weights), roles, strict=True)
+    ]
+    used = [(part.rows.counts > 1) & (part.design > 0.0) for part in parts]
+    if not all(np.any(some) for some in used):
+        return np.inf, 1.0
+    first = 0.0
+    for part, some in zip(parts, used, strict=True):
+        # a class of one sample has no spread of its own: it borrows a sample's of the others, a pair weighing the same
+        pooled = float(part.variances[some].sum() / part.design[some].sum())
+        first += float(np.where(some, part.variances, part.design * pooled).sum())
+    second = source.between_spread(weights)
+    if np.isinf(second):
+        # no two classes of several samples: what only pairs show is borrowed from the pairs within classes
+        factors = weights.pair_factors(source.sizes, source.gallery_sizes)
+        design = float(factors[0].sum() * factors[1].sum() - factors[0] @ factors[1])
+        second = (2.0 if source.gallery is None else 1.0) * design * within
+    # the first sum counts the second-order part twice, once from each end of a pair
+    return float(np.sqrt(max(first - second, second))), _degrees_of_freedom(parts, used)
+
+
+@dataclass(frozen=True)
+class _SameClass:
+    """The same-class side, class by class: mean gap, the two parts of its variance (NaN where a class cannot tell)."""
+
+    means: Float[ndarray, " k"]
+    first: Float[ndarray, " k"]
+    second: Float[ndarray, " k"]
+    parts: list[_Part]
+
+    @property
+    def pair(self) -> float:
+        """Variance of what only a pair shows, over the classes that can tell; infinite if none can."""
+        known = np.isfinite(self.second)
+        if not np.any(known):
+            return np.inf
+        n, m = self.parts[0].sizes[known].astype(float), self.parts[-1].sizes[known].astype(float)
+        pairs = 0.5 * n * (n - 1.0) if len(self.parts) == 1 else n * m
+        return max(float(pairs @ (pairs * self.second[known])) / float(pairs.sum()), 0.0)
+
+    @classmethod
+    def of(cls, source: Statistics) -> _SameClass:
+        """Both parts of every class's variance, unbiased."""
+        means, spread = source.same_means(), source.same_spread()
+        n, m = source.sizes.astype(np.float64), source.gallery_sizes.astype(np.float64)
+        if source.gallery is None:
+            # every sample is at both ends of pairs
+            part = _Part(2.0 * source.own()[0], source.rows, source.sizes, 4.0 / np.maximum(n, 1.0))
+            enough = source.rows.counts >= 4
+            n = np.where(enough, n, 4.0)
+            # h = mean + f_i + f_j + s_ij: solve the expectations of the squared row sums (rows) and of the squared
+            # deviations of pairs (pairs) for both variances
+            rows, pairs = 0.25 * n * (n - 1.0) ** 3 * part.variances, 0.5 * n * (n - 1.0) * spread
+            of_pair = 2.0 * (pairs - rows / (n - 2.0)) / (n * (n - 3.0))
+            of_sample = (rows / ((n - 1.0) * (n - 2.0)) - of_pair) / (n - 2.0)
+            first, second = 4.0 * of_sample / n, 2.0 * of_pair / (n * (n - 1.0))
+            parts = [part]
+        else:
+            queries, items = source.own()
+            parts = [
+                _Part(queries, source.rows, source.sizes, 1.0 / np.maximum(n, 1.0)),
+                _Part(items, source.gallery, source.gallery_sizes, 1.0 / np.maximum(m, 1.0)),
+            ]
+            enough = (source.rows.counts > 1) & (source.gallery.counts > 1)
+            second = spread / np.maximum(n * m, 1.0)
+            # each role's variance holds the second-order part once
+            first = parts[0].variances + parts[1].variances - 2.0 * second
+        return cls(means, np.where(enough, first, np.nan), np.where(enough, second, np.nan), parts)
+
+    def error(self, weights: Float[ndarray, " k"]) -> tuple[float, float]:
+        """Standard error of the weighted mean over classes and its degrees of freedom."""
+        large = np.isfinite(self.first) & (weights > 0.0)
+        small = ~large & (weights > 0.0)
+        squared = weights[large] ** 2
+        second = float(squared @ self.second[large])
+        variance = max(float(squared @ self.first[large]) + second, second, 0.0)
+        parts = [part.scaled(weights) for part in self.parts]
+        freedom = _degrees_of_freedom(parts, [large] * len(parts)) if np.any(large) else 1.0
+        if np.any(small):
+            other, other_freedom = self._small_classes(weights, small, large, variance)
+            total = variance + other
+            if 0.0 < total < np.inf:
+                freedom = total**2 / (variance**2 / freedom + other**2 / other_freedom)
+            variance = total
+        return float(np.sqrt(variance)), freedom
+
+    def _small_classes(self, weights: ndarray, small: ndarray, large: ndarray, variance: float) -> tuple[float, float]:
+        """Variance of what classes contribute that are too small to tell their own.
+
+        From the spread between two or more of them, which is too wide rather than too narrow where their means differ;
+        one alone borrows the variance of the larger classes, twice as if a sample weighed as much there.
+        """
+        w, means = weights[small], self.means[small]
+        if len(w) > 1:
+            spread = float(np.sum((w * (means - float(w @ means) / float(w.sum()))) ** 2))
+            return spread * len(w) / (len(w) - 1.0), len(w) - 1.0
+        if not np.any(large):
+            return np.inf, 1.0
+        design = sum(part.design for part in self.parts) * weights**2
+        return 2.0 * variance * float(design[small].sum() / design[large].sum()), np.inf
+
+    def by_class(self) -> ClassEstimates:
+        """Each class on its own."""
+        variance = np.maximum(self.first + self.second, np.maximum(self.second, 0.0))
+        degrees = np.min([part.rows.counts - 1.0 for part in self.parts], axis=0)
+        error = np.sqrt(np.where(np.isfinite(variance), variance, np.inf))
+        return ClassEstimates(self.means, error, np.maximum(degrees, 1.0))

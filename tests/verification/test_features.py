@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from verification.features import FeatureSet, write_atomically
 
-FORMATS = [".npz", ".npy", ".safetensors"]
+FORMATS = [".npz", ".npy", ".safetensors", ".parquet"]
 
 
 def arrays(dtype=np.float32):
@@ -26,7 +28,7 @@ def test_round_trip(tmp_path, suffix, dtype):
     assert read.features.dtype == dtype
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
 def test_labels_may_be_strings(tmp_path, suffix):
     original = FeatureSet(arrays()[0], ["cat", "dog", "cat", "eel", "dog"])
     original.save(tmp_path / f"f{suffix}")
@@ -122,10 +124,10 @@ def test_what_is_not_there_is_told(tmp_path):
     np.save(tmp_path / "f.npy", X)
     with pytest.raises(FileNotFoundError, match=r"f.labels.npy: no such file; the labels of f.npy"):
         FeatureSet.load(tmp_path / "f.npy")
-    with pytest.raises(ValueError, match=r"must be in one of .npz, .npy, .safetensors, got suffix '.csv'"):
+    with pytest.raises(ValueError, match=r"must be in one of .npz, .npy, .safetensors, .parquet, got suffix '.csv'"):
         FeatureSet.load(tmp_path / "f.csv")
     (tmp_path / "d.npz").mkdir()
-    with pytest.raises(ValueError, match="must be a file, got a folder"):
+    with pytest.raises(ValueError, match=r"d\.npz: must hold shards"):
         FeatureSet.load(tmp_path / "d.npz")
 
 
@@ -149,3 +151,207 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_atomically(path, fail)
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- blocks
+
+N, DIM = 103, 5
+LONG = np.random.default_rng(1).standard_normal((N, DIM))
+LONG_LABELS = np.arange(N) % 4
+
+
+def stored(folder, kind, features=LONG, labels=LONG_LABELS):
+    """The same rows in every way in which they can come."""
+    if kind == "memory":
+        return FeatureSet(features, labels)
+    if kind == "compressed":
+        np.savez_compressed(folder / "c.npz", features=features, labels=labels)
+        return FeatureSet.load(folder / "c.npz")
+    if kind == "shards":
+        (folder / "shards").mkdir()
+        # cut anywhere: blocks must not show where
+        for name, rows in (("a", slice(0, 1)), ("b", slice(1, 60)), ("c", slice(60, None))):
+            FeatureSet(features[rows], labels[rows]).save(folder / "shards" / f"{name}.npz")
+        (folder / "shards" / ".hidden").write_text("left out")
+        return FeatureSet.load(folder / "shards")
+    FeatureSet(features, labels).save(folder / f"f{kind}")
+    return FeatureSet.load(folder / f"f{kind}")
+
+
+KINDS = ["memory", "compressed", "shards", *FORMATS]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_blocks_are_the_rows_in_order(tmp_path, kind, dtype):
+    features = LONG.astype(dtype)
+    read = stored(tmp_path, kind, features)
+    for rows in (1, 10, N, 1000):
+        blocks = list(read.blocks(rows))
+        assert [len(block) for block in blocks[:-1]] == [rows] * (len(blocks) - 1)
+        assert all(block.flags.c_contiguous and block.flags.aligned and block.dtype == dtype for block in blocks)
+        np.testing.assert_array_equal(np.concatenate(blocks), features)
+    np.testing.assert_array_equal(read.features, features)
+    np.testing.assert_array_equal(read.labels, LONG_LABELS)
+    assert (len(read), read.dim, read.dtype) == (N, DIM, dtype)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_normalized_blocks(tmp_path, kind, dtype):
+    read = stored(tmp_path, kind, LONG.astype(dtype))
+    unit = np.concatenate(list(read.normalized_blocks(10)))
+    assert unit.dtype == (np.float64 if dtype == np.float64 else np.float32)
+    exact = LONG.astype(dtype) / np.linalg.norm(LONG.astype(dtype).astype(np.float64), axis=1, keepdims=True)
+    # a sum of DIM squares, a root and a division: at most DIM/2 + 2 roundings, and those of `exact`
+    np.testing.assert_allclose(unit, exact, rtol=(DIM / 2 + 3) * np.finfo(unit.dtype).eps)
+    np.testing.assert_allclose(read.unit, exact, rtol=(DIM / 2 + 5) * np.finfo(np.float64).eps)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [
+        (np.float16, 6e-8),  # the smallest that float16 can hold
+        (np.float16, 1e4),
+        (np.float32, 1e-44),
+        (np.float32, 1e-30),
+        (np.float32, 1e-18),
+        (np.float32, 1e19),
+        (np.float32, 3e37),
+        (np.float64, 1e-320),
+        (np.float64, 1e-160),
+        (np.float64, 1e160),
+        (np.float64, 1e307),
+    ],
+)
+def test_no_square_over_or_underflows(dtype, scale):
+    features = (scale * LONG).astype(dtype)
+    features[::2] = LONG[::2].astype(dtype)  # beside rows of ordinary length
+    features = features[np.any(features, axis=1)]
+    wide = features.astype(np.longdouble)
+    exact = wide / np.sqrt(np.sum(wide**2, axis=1, keepdims=True))
+    unit = np.concatenate(list(FeatureSet(features, np.zeros(len(features), int)).normalized_blocks()))
+    np.testing.assert_allclose(unit, exact.astype(float), rtol=(DIM / 2 + 5) * np.finfo(unit.dtype).eps)
+
+
+def test_blocks_refuse_no_rows():
+    with pytest.raises(ValueError, match="rows must be an integer >= 1, got 0"):
+        next(FeatureSet(X, Y).blocks(0))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".safetensors"])
+def test_features_are_not_held_in_memory(tmp_path, suffix):
+    features = np.random.default_rng(0).standard_normal((2**15, 64), dtype=np.float32)  # 8 MiB
+    path = tmp_path / f"f{suffix}"
+    FeatureSet(features, np.arange(len(features)) % 4).save(path)
+    tracemalloc.start()
+    try:
+        total = sum(block.sum(axis=0, dtype=float) for block in FeatureSet.load(path).normalized_blocks(512))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    exact = np.sum(features / np.linalg.norm(features.astype(float), axis=1, keepdims=True), axis=0)
+    # float32 roundings of 2^15 entries of about 1/8, a random walk: 2^7.5 · 6e-8 / 8, ten times that
+    np.testing.assert_allclose(total, exact, atol=1.4e-5)
+    assert peak < features.nbytes / 4
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_fortran_order_works(tmp_path, suffix, compress):
+    features = np.asfortranarray(LONG)
+    if suffix == ".npz":
+        (np.savez_compressed if compress else np.savez)(tmp_path / "f.npz", features=features, labels=LONG_LABELS)
+    else:
+        np.save(tmp_path / "f.npy", features)
+        np.save(tmp_path / "f.labels.npy", LONG_LABELS)
+    read = FeatureSet.load(tmp_path / f"f{suffix}")
+    blocks = list(read.blocks(10))
+    assert all(block.flags.c_contiguous for block in blocks)
+    np.testing.assert_array_equal(np.concatenate(blocks), LONG)
+    np.testing.assert_array_equal(read.features, LONG)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_another_byte_order_works(tmp_path, save, order):
+    features, labels = LONG.astype(">f4", order=order), LONG_LABELS.astype(">i8")
+    save(tmp_path / "f.npz", features=features, labels=labels)
+    for read in (FeatureSet.load(tmp_path / "f.npz"), FeatureSet(features, labels)):
+        assert all(array.dtype.isnative for array in (read.features, read.labels, *read.blocks()))
+        np.testing.assert_array_equal(np.concatenate(list(read.blocks(10))), features)
+        np.testing.assert_array_equal(read.features, features)
+        np.testing.assert_array_equal(read.labels, labels)
+
+
+def test_bfloat16_is_read_as_float32(tmp_path):
+    from safetensors.torch import save_file
+
+    features = torch.as_tensor(LONG).to(torch.bfloat16)
+    save_file({"features": features, "labels": torch.as_tensor(LONG_LABELS)}, tmp_path / "f.safetensors")
+    read = FeatureSet.load(tmp_path / "f.safetensors")
+    np.testing.assert_array_equal(read.features, features.float().numpy())
+    assert read.dtype == np.float32
+
+
+def test_parquet_lists_of_any_length_and_categories(tmp_path):
+    """What pandas, Spark and Hugging Face's datasets write: plain lists, and labels in a dictionary."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names = LONG_LABELS.astype(str)
+    table = pa.table({"id": range(N), "features": LONG.tolist(), "labels": pa.array(names).dictionary_encode()})
+    parquet.write_table(table, tmp_path / "f.parquet", row_group_size=40)
+    read = FeatureSet.load(tmp_path / "f.parquet")
+    np.testing.assert_array_equal(np.concatenate(list(read.blocks(7))), LONG)
+    np.testing.assert_array_equal(read.labels, names)
+
+
+def test_labels_of_bytes_are_utf8(tmp_path):
+    names = np.array(["ä", "b"] * 51 + ["c"])
+    np.savez(tmp_path / "f.npz", features=LONG, labels=np.char.encode(names, "utf-8"))
+    np.testing.assert_array_equal(FeatureSet.load(tmp_path / "f.npz").labels, names)
+
+
+def test_shards_with_strings_of_other_lengths(tmp_path):
+    FeatureSet(X, list("abcab")).save(tmp_path / "0.npz")
+    FeatureSet(X + 1, ["longer", *"abca"]).save(tmp_path / "1.npz")
+    assert list(FeatureSet.load(tmp_path).labels) == [*"abcab", "longer", *"abca"]
+
+
+def test_shards_alike_at_the_beginning_are_no_copies(tmp_path):
+    features = np.ones((3000, 4))
+    for number in range(3):
+        features[-1] = number + 1
+        FeatureSet(features, np.zeros(3000, int)).save(tmp_path / f"{number}.npy")
+    assert len(FeatureSet.load(tmp_path)) == 9000
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".safetensors"])
+def test_a_file_cut_after_it_was_opened_is_told(tmp_path, suffix):
+    path = tmp_path / f"f{suffix}"
+    FeatureSet(LONG, LONG_LABELS).save(path)
+    read = FeatureSet.load(path)
+    truncate(path)
+    with pytest.raises(ValueError, match=rf"f{suffix}: (ends before its last row|is not a readable)"):
+        list(read.blocks())
+
+
+def test_rows_are_validated_when_read(tmp_path):
+    np.savez(tmp_path / "f.npz", features=ZERO, labels=Y)
+    read = FeatureSet.load(tmp_path / "f.npz")
+    blocks = read.blocks(2)
+    next(blocks)
+    for unusable in (blocks, read.blocks(), read.normalized_blocks()):
+        with pytest.raises(ValueError, match=r"f.npz: features must have a direction, but 1 of 5 .* is row 2\."):
+            next(unusable)
+    with pytest.raises(ValueError, match="direction"):
+        _ = read.unit
+
+
+@pytest.mark.filterwarnings("error")
+def test_signalling_nan_is_refused_without_a_warning():
+    bits = X.view(np.uint32).copy()
+    bits[3, 0] = 0x7F800001
+    with pytest.raises(ValueError, match="the first is row 3"):
+        FeatureSet(bits.view(np.float32), Y)

@@ -1,0 +1,187 @@
+"""One file or array of labelled features: shape, dtype and labels are known, the rows are read when asked for."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+# the next so many rows, C-contiguous and in the machine's byte order
+Take = Callable[[int], ndarray]
+Shape = tuple[int, ...]
+
+BFLOAT16 = np.dtype("<u2")  # NumPy has no bfloat16: its bits are the upper half of a float32's
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Features that may be on disk, and their labels, which are in memory.
+
+    Attributes
+    ----------
+    path : Path or None
+        None for arrays in memory.
+    shape : (int, int)
+        (N, d), both ≥ 1.
+    dtype : numpy.dtype
+        Of the rows as they are given: float16, float32 or float64, in the machine's byte order.
+    labels : ndarray, shape (N,)
+        Integers or strings.
+    open : callable
+        Context manager of a function that returns the next rows.
+    whole : callable or None
+        Returns the features as one array or memory map without reading them; None where they have to be decoded.
+    """
+
+    path: Path | None
+    shape: Shape
+    dtype: np.dtype
+    labels: ndarray
+    open: Callable[[], AbstractContextManager[Take]]
+    whole: Callable[[], ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self):
+            raise ValueError(
+                f"features and labels must have one length, got {len(self)} rows and {len(self.labels)} labels."
+            )
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+def array_shard(features: ndarray, labels: ndarray) -> Shard:
+    """Shard of arrays in memory; ValueError where their shape or dtype will not do."""
+    check_features(features.shape, features.dtype)
+    check_labels(labels.shape, labels.dtype)
+    features = features.astype(_native(features.dtype), copy=False)
+    return Shard(
+        None, features.shape, features.dtype, usable_labels(labels), partial(_open_array, features), lambda: features
+    )
+
+
+def flat_shard(
+    path: Path, offset: int, shape: Shape, stored: np.dtype, labels: ndarray, *, fortran: bool = False
+) -> Shard:
+    """Shard of rows that lie in a file as they are, from the byte ``offset`` on."""
+
+    def whole() -> ndarray:
+        return np.memmap(path, stored, "r", offset, (shape[0], shape[1]), "F" if fortran else "C").view(ndarray)
+
+    dtype = np.dtype(np.float32) if stored == BFLOAT16 else _native(stored)
+    rows = (lambda: _open_array(whole())) if fortran else partial(_open_flat, path, offset, shape[1], stored)
+    return Shard(path, shape, dtype, labels, rows, whole if stored == dtype else None)
+
+
+def deflated_shard(path: Path, member: str, offset: int, shape: Shape, stored: np.dtype, labels: ndarray) -> Shard:
+    """Shard of rows inside a compressed member of a zip archive, from its byte ``offset`` on."""
+    return Shard(path, shape, _native(stored), labels, partial(_open_deflated, path, member, offset, shape[1], stored))
+
+
+def check_names(names: Collection[str]) -> None:
+    """Raise ValueError unless both arrays are there, each once."""
+    for name in ("features", "labels"):
+        if list(names).count(name) != 1:
+            got = ", ".join(map(repr, names)) or "none"
+            raise ValueError(f"must hold arrays named 'features' and 'labels', got {got}.")
+
+
+def check_features(shape: Shape, dtype: np.dtype) -> None:
+    """Raise ValueError unless these are of features."""
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        raise ValueError(f"features must be float16, float32 or float64, got {dtype}.")
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"features must have shape (N, d) with N, d >= 1, got {shape}.")
+
+
+def check_labels(shape: Shape, dtype: np.dtype) -> None:
+    """Raise ValueError unless these are of labels."""
+    if dtype.kind not in "iuUS":
+        raise ValueError(f"labels must be integers or strings, got {dtype}.")
+    if len(shape) != 1:
+        raise ValueError(f"labels must have shape (N,), got {shape}.")
+
+
+def usable_labels(labels: ndarray) -> ndarray:
+    """Labels as integers in the machine's byte order, or as str."""
+    if labels.dtype.kind != "S":
+        labels = np.ascontiguousarray(labels, _native(labels.dtype))
+        if labels.dtype.kind == "U" and labels.size and labels.view(np.uint32).max() > sys.maxunicode:
+            raise ValueError("labels must be strings of Unicode characters, got a number that is none.")
+        return labels
+    try:
+        return np.char.decode(labels, "utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"labels must be strings in UTF-8, got {error.object!r}.") from None
+
+
+@contextmanager
+def complaints_of_zip(path: Path) -> Iterator[None]:
+    """What zipfile and zlib raise, as ValueError with the path."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ValueError(f"{path}: is not a readable .npz archive ({error}).") from None
+
+
+@contextmanager
+def _open_array(array: ndarray) -> Iterator[Take]:
+    position = 0
+
+    def take(rows: int) -> ndarray:
+        nonlocal position
+        position += rows
+        return np.ascontiguousarray(array[position - rows : position], _native(array.dtype))
+
+    yield take
+
+
+@contextmanager
+def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype) -> Iterator[Take]:
+    with open(path, "rb") as file:
+        file.seek(offset)
+
+        def take(rows: int) -> ndarray:
+            # read, not mapped: a map of an .npz is not aligned, its pages count as memory of the process, and it kills
+            # the process where the file has become shorter
+            block = np.fromfile(file, stored, rows * dim)
+            if block.size < rows * dim:
+                raise ValueError(f"{path}: ends before its last row.")
+            return _decoded(block.reshape(rows, dim))
+
+        yield take
+
+
+@contextmanager
+def _open_deflated(path: Path, member: str, offset: int, dim: int, stored: np.dtype) -> Iterator[Take]:
+    with complaints_of_zip(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+        stream.read(offset)
+
+        def take(rows: int) -> ndarray:
+            content = stream.read(rows * dim * stored.itemsize)
+            if len(content) < rows * dim * stored.itemsize:
+                raise EOFError("it ends before its last row")
+            return _decoded(np.frombuffer(content, stored).reshape(rows, dim))
+
+        yield take
+
+
+def _native(dtype: np.dtype) -> np.dtype:
+    return dtype.newbyteorder("=")
+
+
+def _decoded(rows: ndarray) -> Float[ndarray, "rows dim"]:
+    if rows.dtype == BFLOAT16:
+        wide = rows.astype(np.uint32)
+        wide <<= 16
+        return wide.view(np.float32)
+    return rows.astype(_native(rows.dtype), copy=False)
