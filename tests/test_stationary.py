@@ -79,6 +79,49 @@ def test_the_margin_and_the_metric_reach_the_audit(call, files, tmp_path):
     assert (read["metric"], read["margin"], read["confidence"]) == ("cosine", 0.1, 0.9)
 
 
+def test_a_gallery_of_other_samples(call, files, tmp_path):
+    _, other = upgrade(0.4, 0.8, seed=1)
+    other.save(tmp_path / "gallery.npz")
+    status, out, _ = call("audit", *files, "--gallery", tmp_path / "gallery.npz")
+    assert status == 0
+    assert "against 400 gallery items" in out
+
+
+def test_weights_choose_what_counts_once(call, files, tmp_path):
+    found = {}
+    for weights, word in (("pairs", "pair"), ("classes", "class")):
+        _, out, _ = call("audit", *files, "--weights", weights, "--json", tmp_path / "report.json")
+        found[weights] = json.loads((tmp_path / "report.json").read_text())
+        assert f"every {word} counts once" in out
+    assert found["pairs"]["by_weighting"]["classes"] == found["classes"]["by_weighting"]["classes"]
+    assert found["classes"]["same_class"] == found["classes"]["by_weighting"]["classes"]["same_class"]
+
+
+def test_the_page_is_written_whole_and_stands_alone(call, files, tmp_path):
+    status, _, _ = call("audit", *files, "--html", tmp_path / "report.html")
+    assert status == 0
+    page = (tmp_path / "report.html").read_text()
+    assert page.rstrip().endswith("</html>")
+    assert "new.npz → old.npz" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "Yes" in page
+
+
+def test_theorem_prints_what_is_proved(call, monkeypatch):
+    status, out, _ = call("theorem")
+    assert status == 0
+    assert "proved" in out
+    from theory.proofs import ProofError
+
+    def broken():
+        raise ProofError("T2", "ii", "does not follow")
+
+    monkeypatch.setattr("theory.proofs.prove_all", broken)
+    status, _, err = call("theorem")
+    assert status == 1
+    assert "a step does not follow" in err
+
+
 def test_a_narrow_terminal_loses_nothing(files):
     done = subprocess.run(
         [sys.executable, "-m", "stationary", "audit", *map(str, files)],

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._sums import ClassSums, Rows
+from verification._sums import ClassSums, Rows, stream
 from verification._weights import Weights
 
 SAMPLED_PAIRS = 2**14
@@ -108,7 +108,7 @@ class LinearPairs:
 
     def same_spread(self) -> Float[ndarray, " k"]:
         """Variance of h within the pairs of each class; of what only pairs show in t, for a gallery."""
-        rng = np.random.default_rng(self.seed)
+        rng = stream(self.seed, "pairs of a class")
         classes, i, j = self._same_pairs(rng)
         num = np.bincount(classes, minlength=len(self.sizes))
         if self.gallery is None:
@@ -120,7 +120,7 @@ class LinearPairs:
 
     def between_spread(self, weights: Weights) -> float:
         """Variance, in the mean over pairs of different classes, of what only pairs show."""
-        rng = np.random.default_rng(self.seed + 1)
+        rng = stream(self.seed, "pairs of classes")
         factors = weights.pair_factors(self.sizes, self.gallery_sizes)
         starts = self.rows.starts, (self.gallery or self.rows).starts
         drawn = []
@@ -141,7 +141,7 @@ class LinearPairs:
 
     def fractions(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Share of pairs that satisfy 1a and 1b, each with its standard error."""
-        rng = np.random.default_rng(self.seed + 2)
+        rng = stream(self.seed, "share of pairs")
         classes, i, j = self._same_pairs(rng)
         shares = Weights.of("pairs", self.sizes, None if self.gallery is None else self.gallery_sizes).same
         num = np.maximum(np.bincount(classes, minlength=len(shares)), 1)

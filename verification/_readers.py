@@ -172,7 +172,7 @@ def _read_npy(path: Path) -> Shard:
 
 def _read_npz(path: Path) -> Shard:
     with complaints_of_zip(path), zipfile.ZipFile(path) as archive:
-        check_names([name.removesuffix(".npy") for name in archive.namelist()])
+        check_names([name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")])
         features, labels = (archive.getinfo(f"{name}.npy") for name in ("features", "labels"))
         for member in (features, labels):
             if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

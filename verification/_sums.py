@@ -138,6 +138,11 @@ class Rows:
         return result
 
 
+def stream(seed: int, name: str) -> np.random.Generator:
+    """Return a generator of our own: a user who drew the data from ``default_rng(seed)`` gets other numbers here."""
+    return np.random.default_rng([seed, *name.encode()])
+
+
 def choose_rows(
     codes: Int[ndarray, " n"], sizes: Int[ndarray, " k"], budget: int, rng: np.random.Generator
 ) -> Int[ndarray, " m"]:

@@ -90,7 +90,7 @@ class FeatureSet:
         """Read the features in row order, ``rows`` rows at a time, the last block fewer.
 
         Two sets of one length give blocks that belong together, whatever shards they come from. A block may be a view
-        or a map that cannot be written to.
+        of the features or not writable.
 
         Raises
         ------
@@ -140,8 +140,12 @@ class FeatureSet:
 
     @cached_property
     def _encoded(self) -> tuple[ndarray, ndarray]:
-        classes, codes = np.unique(self.labels, return_inverse=True)
-        return classes, codes
+        # a dictionary: np.unique sorts all the labels, a second for a million strings
+        labels = self.labels.tolist()
+        names = sorted(set(labels))
+        positions = {name: position for position, name in enumerate(names)}
+        codes = np.fromiter((positions[label] for label in labels), np.intp, len(labels))
+        return np.array(names, self.labels.dtype), codes
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureSet:
@@ -254,9 +258,8 @@ def _squared_lengths(rows: ndarray) -> tuple[ndarray, ndarray, ndarray]:
     with np.errstate(all="ignore"):
         rows = rows.astype(np.result_type(rows, np.float32), copy=False)
         squares = np.vecdot(rows, rows)
-    limits = np.finfo(rows.dtype)
     # squares below `tiny` are rounded to multiples of its 2**-23 (float32): not seen in a sum of 2**30 times as much
-    extreme = np.flatnonzero(~((squares > 2.0**30 * limits.tiny) & (squares < limits.max)))
+    extreme = np.flatnonzero(~((squares > 2.0**30 * np.finfo(rows.dtype).tiny) & (squares < np.inf)))
     if len(extreme) and not (np.isfinite(rows[extreme]).all() and rows[extreme].any(axis=1).all()):
         raise _UnusableRow
     return rows, squares, extreme

@@ -16,10 +16,11 @@ from typing import Any
 from verification._markup import KINDS, METRICS, bounds, definitions, number
 from verification._sections import caps, classes, drift, gaps, retrieval
 from verification.audit import AuditReport
-from verification.features import write_atomically
-from verification.hypotheses import Hypotheses
-from verification.matrices import MatrixReport
-from verification.polar import PolarAngles
+from verification.features import FeatureSet, write_atomically
+from verification.hypotheses import Hypotheses, check_hypotheses
+from verification.matrices import MatrixReport, judge_outcomes
+from verification.polar import PolarAngles, polar_angles
+from verification.retrieval import outcomes
 
 _ANSWERS = {
     "compatible": (
@@ -55,6 +56,27 @@ _SIDES = {
     ),
 }
 _FOUND = {"compatible": "more often", "incompatible": "less often", "undecided": "the difference is not decided"}
+
+
+# searching the gallery costs N²·d; about ten seconds at d = 512
+SEARCHED_SAMPLES = 20_000
+
+
+def write_page(report: AuditReport, path: str | os.PathLike[str], new: FeatureSet, old: FeatureSet, title: str) -> None:
+    """Write the page of an audit with everything that its features show: caps, hypotheses, retrieval.
+
+    Hypotheses are left out where no simplex of that many classes fits, retrieval above 20 000 samples, and the page
+    says so. Parameters and errors are those of :func:`to_html` and :func:`~verification.audit.audit`.
+    """
+    models = [old, new]
+    to_html(
+        report,
+        path,
+        polar=polar_angles(new, old),
+        hypotheses=check_hypotheses(new, old) if report.num_classes <= report.dim + 1 else None,
+        matrix=judge_outcomes(outcomes(models, models)) if len(old) <= SEARCHED_SAMPLES else None,
+        title=title,
+    )
 
 
 def to_html(

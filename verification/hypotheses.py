@@ -18,7 +18,7 @@ from numpy import ndarray
 from scipy import stats
 
 from theory.simplex import simplex_vertices
-from verification._sums import Rows, choose_rows, collect
+from verification._sums import Rows, choose_rows, collect, stream
 from verification.audit import check_paired
 from verification.features import FeatureSet
 from verification.inequalities import KEPT
@@ -142,8 +142,8 @@ def check_hypotheses(
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
     num_classes = len(old.classes)
     sizes = np.bincount(old.codes)
-    rng = np.random.default_rng(0)
-    sums, rows = collect((new, old), old.codes, sizes, choose_rows(old.codes, sizes, KEPT // old.dim, rng))
+    keep = choose_rows(old.codes, sizes, KEPT // old.dim, stream(0, "rows"))
+    sums, rows = collect((new, old), old.codes, sizes, keep)
     shift, old_means = sums.means
     new_means = old_means + shift
     estimated = vertices is None

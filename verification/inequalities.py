@@ -29,7 +29,7 @@ from numpy import ndarray
 
 from verification._linear import LinearPairs
 from verification._pairwise import look_at_all_pairs
-from verification._sums import ClassSums, Rows, choose_rows, class_sums, collect
+from verification._sums import ClassSums, Rows, choose_rows, class_sums, collect, stream
 from verification._weights import WEIGHTINGS, Weights
 from verification.features import FeatureSet
 
@@ -132,7 +132,7 @@ def statistics(
     metric : {"sqeuclidean", "euclidean", "angular"}
     seed : int
     """
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "rows")
     dim = samples[0].dim
     most = KEPT // dim if metric == "sqeuclidean" else min(MOST_ROWS, int(np.sqrt(MOST_WORK / dim)))
 
@@ -162,7 +162,7 @@ def estimate(source: Statistics) -> tuple[dict[str, tuple[SideEstimate, SideEsti
         weights = Weights.of(weighting, sizes, gallery_sizes)
         gap = float(weights.same @ same_class.means)
         same = SideEstimate(gap, *same_class.error(weights.same), within, *same_fraction)
-        error, freedom = _different_error(source, weights, same_class.pair)
+        error, freedom = _different_error(source, weights)
         different = SideEstimate(-source.between(weights), error, freedom, between, *different_fraction)
         sides[weighting] = same, different
     return sides, same_class.by_class()
@@ -252,8 +252,8 @@ def _satterthwaite(parts: ndarray, freedom: ndarray) -> float:
     return float(np.sum(parts)) ** 2 / spread if spread > 0 else np.inf
 
 
-def _different_error(source: Statistics, weights: Weights, within: float) -> tuple[float, float]:
-    """Standard error of the different-class gap and its degrees of freedom; ``within`` as :attr:`_SameClass.pair`."""
+def _different_error(source: Statistics, weights: Weights) -> tuple[float, float]:
+    """Standard error of the different-class gap and its degrees of freedom."""
     queries = weights.query * (weights.gallery.sum() - weights.gallery)
     if source.gallery is None:
         roles = [(source.rows, source.sizes, 2.0 * queries)]
@@ -273,11 +273,6 @@ def _different_error(source: Statistics, weights: Weights, within: float) -> tup
         pooled = float(part.variances[some].sum() / part.design[some].sum())
         first += float(np.where(some, part.variances, part.design * pooled).sum())
     second = source.between_spread(weights)
-    if np.isinf(second):
-        # no two classes of several samples: what only pairs show is borrowed from the pairs within classes
-        factors = weights.pair_factors(source.sizes, source.gallery_sizes)
-        design = float(factors[0].sum() * factors[1].sum() - factors[0] @ factors[1])
-        second = (2.0 if source.gallery is None else 1.0) * design * within
     # the first sum counts the second-order part twice, once from each end of a pair
     return float(np.sqrt(max(first - second, second))), _degrees_of_freedom(parts, used)
 
@@ -290,16 +285,6 @@ class _SameClass:
     first: Float[ndarray, " k"]
     second: Float[ndarray, " k"]
     parts: list[_Part]
-
-    @property
-    def pair(self) -> float:
-        """Variance of what only a pair shows, over the classes that can tell; infinite if none can."""
-        known = np.isfinite(self.second)
-        if not np.any(known):
-            return np.inf
-        n, m = self.parts[0].sizes[known].astype(float), self.parts[-1].sizes[known].astype(float)
-        pairs = 0.5 * n * (n - 1.0) if len(self.parts) == 1 else n * m
-        return max(float(pairs @ (pairs * self.second[known])) / float(pairs.sum()), 0.0)
 
     @classmethod
     def of(cls, source: Statistics) -> _SameClass:

@@ -40,15 +40,17 @@ def _gap(side: SideReport) -> str:
 
 
 def audit_table(report: AuditReport) -> RenderableType:
-    """Verdict first, then both inequalities with interval and share of pairs."""
+    """Verdict first, then both inequalities with interval and share of pairs, then where it is worst."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in ("pairs", "gap", "share", "verdict"):
         table.add_column(header, min_width=12 if header == "verdict" else None)
     for name, side in (("1a same class", report.same_class), ("1b different", report.different_class)):
         table.add_row(name, _gap(side), f"{side.pair_fraction:.1%}", _coloured(side.verdict))
+    gallery = "" if report.num_gallery is None else f" against {report.num_gallery} gallery items"
     about = (
-        f"{report.num_samples} samples, {report.num_classes} classes, dim {report.dim}; {report.metric}, "
-        f"both intervals at once {report.confidence:.4g}, margin {report.margin:g}."
+        f"{report.num_samples} samples{gallery}, {report.num_classes} classes, dim {report.dim}; {report.metric}, "
+        f"every {_COUNTED[report.weights]} counts once, both intervals at once {report.confidence:.4g}, "
+        f"margin {report.margin:g}."
     )
     verdict = Text(f"{report.verdict.upper()}  ", style=f"bold {_COLOURS[report.verdict]}").append(
         _ANSWERS[report.verdict], style="default"
@@ -58,7 +60,32 @@ def audit_table(report: AuditReport) -> RenderableType:
         "positive is compatible. share: of the single pairs, those that satisfy the inequality."
     )
     notes = [Text(f"Note: {note}") for note in report.notes]
-    return Group(verdict, "", table, Text(about), Text(definition, style="dim"), *notes)
+    return Group(verdict, "", table, Text(about), *_details(report), Text(definition, style="dim"), *notes)
+
+
+_COUNTED = {"pairs": "pair", "classes": "class"}
+
+
+def _details(report: AuditReport) -> Iterable[Text]:
+    """The other weighting, the worst class and the worst pair of classes: what an average hides."""
+    other = next(name for name in report.by_weighting if name != report.weights)
+    sides = report.by_weighting[other]
+    yield Text(
+        f"Every {_COUNTED[other]} counting once instead: 1a {_gap(sides.same_class)}, "
+        f"1b {_gap(sides.different_class)}, {sides.verdict}."
+    )
+    if (worst := report.worst.same_class) is not None:
+        yield Text(
+            f"Least 1a: class {worst.label}, {worst.gap:+.4f} in [{worst.lower:+.4f}, {worst.upper:+.4f}], "
+            f"{worst.verdict}."
+        )
+    if (pair := report.worst.different_class) is not None and report.class_pairs is not None:
+        counted = report.class_pairs
+        yield Text(
+            f"Least 1b: queries of class {pair.query} in class {pair.gallery}, {pair.gap:+.4f} in "
+            f"[{pair.lower:+.4f}, {pair.upper:+.4f}], {pair.verdict}; {counted.negative} of {counted.total} pairs of "
+            "classes have a negative gap."
+        )
 
 
 def theorem_table(upgrades: Iterable[Upgrade]) -> Table:

@@ -11,10 +11,12 @@ import pytest
 
 from tests.verification.samples import cap_features, upgrade
 from theory.caps import UniformCap
-from verification import inequalities
+from theory.compatibility import theorem1_gaps
+from theory.simplex import simplex_vertices
+from verification import _breakdown
 from verification.audit import audit
 from verification.features import FeatureSet
-from verification.inequalities import class_sums, estimate_sides
+from verification.inequalities import class_sums
 
 
 def double_loop(new: FeatureSet, old: FeatureSet):
@@ -117,68 +119,129 @@ def test_class_sums():
     np.testing.assert_array_equal(class_sums(rows, codes, 3), [[8, 10], [4, 5], [18, 21]])
 
 
-def test_sampled_pairs_agree_with_all_pairs(monkeypatch):
-    new, old = upgrade(0.58, 0.6, num_samples=900, num_classes=6, dim=16)
-    exact = estimate_sides(new.unit, old.unit, old.codes)
-    monkeypatch.setattr(inequalities, "ALL_PAIRS_BUDGET", 0.0)
-    for one, all_pairs in zip(estimate_sides(new.unit, old.unit, old.codes), exact, strict=True):
-        assert one.gap == pytest.approx(all_pairs.gap, abs=1e-14)  # from sums; rounding of a mean
-        assert one.pair_fraction_error > 0
-        assert (
-            abs(one.pair_fraction - all_pairs.pair_fraction) < 4 * one.pair_fraction_error
-        )  # 4 standard errors, one seed
-        # a second-order part from 6e4 pairs is known to about a percent, and is a part of the variance only
-        assert one.standard_error == pytest.approx(all_pairs.standard_error, rel=0.05)
-    again = estimate_sides(new.unit, old.unit, old.codes)
-    assert again == estimate_sides(new.unit, old.unit, old.codes)
-    assert again != estimate_sides(new.unit, old.unit, old.codes, seed=1)
+def gallery_upgrade(radius_new, radius_old, num_samples=400, seed=0):
+    """(new, old, gallery of other samples)."""
+    new, old = upgrade(radius_new, radius_old, num_samples, seed=seed)
+    return new, old, cap_features(old.labels, old.dim, radius_old, np.random.default_rng(seed + 1000))
 
 
-def test_standard_error_is_that_of_repeated_samples():
-    gaps, errors = [], []
-    for seed in range(150):
-        new, old = upgrade(0.7, 0.7, num_samples=80, num_classes=4, dim=24, seed=seed)
-        sides = estimate_sides(new.unit, old.unit, old.codes)
-        gaps.append([side.gap for side in sides])
-        errors.append([side.standard_error for side in sides])
-    spread = np.std(gaps, axis=0, ddof=1)
-    stated = np.sqrt(np.mean(np.square(errors), axis=0))
-    # 150 draws know a standard deviation to 1/√300 = 6 %: three of these
-    np.testing.assert_allclose(stated / spread, 1.0, atol=0.18)
+def test_verdicts_against_a_gallery_of_other_samples():
+    for new_radius, old_radius, verdict in (
+        (0.4, 0.8, "compatible"), (0.8, 0.4, "incompatible"), (0.6, 0.6, "inconclusive")
+    ):  # fmt: skip
+        new, old, gallery = gallery_upgrade(new_radius, old_radius)
+        report = audit(new, old, gallery=gallery)
+        assert (report.verdict, report.num_gallery) == (verdict, 400)
 
 
-def naive_half_width(new: FeatureSet, old: FeatureSet) -> float:
-    """Pairs taken for units, as if they were independent: the obvious interval, which does not cover."""
-    kernel = 2.0 * (new.unit - old.unit) @ old.unit.T
-    same = old.codes[:, None] == old.codes[None, :]
-    np.fill_diagonal(same, False)
-    return 1.96 * np.std(kernel[same]) / np.sqrt(same.sum())
+def test_classes_of_one_side_only_stay_on_the_other_inequality():
+    new, old, gallery = gallery_upgrade(0.4, 0.8)
+    some, rest = old.labels != 0, gallery.labels != 1
+    new, old = (FeatureSet(s.features[some], s.labels[some]) for s in (new, old))
+    report = audit(new, old, gallery=FeatureSet(gallery.features[rest], gallery.labels[rest]))
+    assert report.num_classes == 5
+    assert [entry.label for entry in report.by_class] == [2, 3, 4]
+    assert report.class_pairs.total == 4 * 4 - 3
+    assert "1 class has no gallery item" in report.notes[0]
+    assert "1 class has gallery items alone" in report.notes[1]
+    assert report.off_centre_defect is None
 
 
-def test_intervals_cover_and_pairs_as_units_do_not():
-    num_classes, dim, old_radius, new_radius = 4, 12, 0.7, 0.65
-    m_old, m_new = (UniformCap(dim, radius).mean_resultant_length() for radius in (old_radius, new_radius))
-    same = 2 * m_old * (m_new - m_old)
-    truth = np.array([same, same / (num_classes - 1)])
-    runs, covered, naive = 300, np.zeros(2), 0
+@pytest.mark.parametrize("metric", ["euclidean", "angular"])
+def test_other_distances(metric):
+    assert audit(*upgrade(0.4, 0.8), metric=metric).verdict == "compatible"
+    assert audit(*upgrade(0.8, 0.4), metric=metric).verdict == "incompatible"
+    exact = theorem1_gaps(UniformCap(8, 0.4), UniformCap(8, 0.8), 5, metric)
+    report = audit(*upgrade(0.4, 0.8), metric=metric)
+    assert report.same_class.lower <= exact.same_class <= report.same_class.upper
+    assert report.different_class.lower <= exact.different_class <= report.different_class.upper
+
+
+def test_both_weightings_are_in_the_report():
+    labels = np.repeat(np.arange(5), [300, 40, 30, 20, 10])
+    new, old = upgrade(0.5, 0.6, labels=labels)
+    pairs, classes = audit(new, old), audit(new, old, weights="classes")
+    assert pairs.by_weighting == classes.by_weighting
+    assert pairs.same_class == pairs.by_weighting["pairs"].same_class
+    assert classes.same_class == pairs.by_weighting["classes"].same_class
+    assert classes.same_class.gap == pytest.approx(np.mean([entry.gap for entry in pairs.by_class]), abs=1e-14)
+    assert pairs.same_class.gap != classes.same_class.gap
+
+
+def test_the_two_inequalities_are_one_where_old_means_sum_to_zero():
+    """Whatever the new model is; the defect is what an off-centre old model adds."""
+    labels = np.repeat(np.arange(5), 40)
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((5, 20, 8))
+    vertices = simplex_vertices(5, 8)[:, None, :]
+    # opposite noise about each vertex, turned until the unit features' means are at the vertices
+    along = np.einsum("kd,knd->kn", vertices[:, 0], noise)[:, :, None]
+    off = noise - along * vertices
+    rows = np.concatenate([vertices + 0.3 * off, vertices - 0.3 * off], axis=1)
+    lengths = np.linalg.norm(rows, axis=2, keepdims=True)
+    rows = rows / lengths * (1.0 / np.mean(1.0 / lengths, axis=1, keepdims=True) / 5)
+    old = FeatureSet(rows.reshape(200, 8), labels)
+    new = FeatureSet(rng.standard_normal((200, 8)), labels)
+    means = old.unit.reshape(5, 40, 8).mean(axis=1)
+    report = audit(new, old)
+    # class means have lengths that differ by some 1e-2, and so have their sum and the defect
+    assert abs(report.off_centre_defect) < 4 * np.linalg.norm(means.sum(axis=0)) / 4
+    tilted = FeatureSet(old.unit + np.eye(8)[0], labels)
+    assert abs(audit(new, tilted).off_centre_defect) > 5 * abs(report.off_centre_defect)
+
+
+def test_the_worst_class_and_class_pair_are_found():
+    """Class 3 of the new model turned straight at the vertex of class 1."""
+    new, old = upgrade(0.3, 0.6, num_samples=1000)
+    vertices = simplex_vertices(5, 8)
+    rows = new.unit.copy()
+    rows[new.labels == 3] += 1.5 * vertices[1]
+    report = audit(FeatureSet(rows, new.labels), old)
+    assert (report.worst.same_class.label, report.worst.same_class.verdict) == (3, "incompatible")
+    worst = report.worst.different_class
+    assert (worst.query, worst.gallery, worst.verdict) == (3, 1, "incompatible")
+    counts = report.class_pairs
+    assert counts.total == 20
+    assert counts.compatible + counts.incompatible + counts.inconclusive == 20
+    assert counts.incompatible <= counts.negative
+    assert [entry.verdict for entry in report.by_class if entry.label != 3] == ["compatible"] * 4
+
+
+def test_many_class_pairs_are_counted_and_the_worst_is_judged(monkeypatch):
+    new, old = upgrade(0.3, 0.6, num_samples=1000)
+    every = audit(new, old)
+    monkeypatch.setattr(_breakdown, "JUDGED_PAIRS", 0)
+    few = audit(new, old)
+    assert few.class_pairs.negative == every.class_pairs.negative
+    assert few.class_pairs.compatible is None
+    assert few.worst.different_class == every.worst.different_class
+    monkeypatch.setattr(_breakdown, "SEARCH_WORK", 0.0)
+    none = audit(new, old)
+    assert none.class_pairs is None
+    assert none.worst.different_class is None
+    assert "not looked for" in none.notes[0]
+
+
+def test_class_intervals_are_simultaneous():
+    """At the boundary, with ten classes and ninety class pairs: any class decided is a false verdict."""
+    runs, wrong, single = 120, np.zeros(2), 0
     for seed in range(runs):
-        new, old = upgrade(new_radius, old_radius, num_samples=240, num_classes=num_classes, dim=dim, seed=seed)
-        report = audit(new, old, confidence=0.90)  # each side at 95 %
-        sides = (report.same_class, report.different_class)
-        covered += [side.lower <= value <= side.upper for side, value in zip(sides, truth, strict=True)]
-        naive += abs(report.same_class.gap - truth[0]) <= naive_half_width(new, old)
-    error = math.sqrt(0.95 * 0.05 / runs)
-    assert np.all(covered / runs > 0.95 - 3 * error)
-    assert np.all(covered / runs < 0.95 + 3 * error)
-    assert naive / runs < 0.75
+        report = audit(*upgrade(0.6, 0.6, num_samples=300, num_classes=10, dim=9, seed=seed))
+        wrong[0] += any(entry.verdict != "inconclusive" for entry in report.by_class)
+        wrong[1] += report.class_pairs.inconclusive < report.class_pairs.total
+        # read as if it were the only one, some class is decided more often
+        single += any(abs(entry.gap) > 0.6 * (entry.upper - entry.gap) for entry in report.by_class)
+    error = math.sqrt(0.025 * 0.975 / runs)
+    assert np.all(wrong / runs <= 0.025 + 3 * error)
+    assert single / runs > 0.025 + 3 * error
 
 
-def test_false_verdicts_at_the_boundary_are_rare():
-    runs = 200
-    decided = sum(
-        audit(*upgrade(0.6, 0.6, num_samples=100, dim=10, seed=seed)).verdict != "inconclusive" for seed in range(runs)
-    )
-    assert decided / runs <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / runs)
+def test_holm_decides_at_least_what_bonferroni_does():
+    p_values = np.array([0.004, 0.011, 0.03, 0.9])
+    assert list(_breakdown._holm(p_values, 0.05, 4)) == [True, True, False, False]
+    assert list(p_values <= 0.05 / 4) == [True, True, False, False]
+    assert list(_breakdown._holm(np.array([0.016, 0.012]), 0.05, 4)) == [True, True]  # 0.016 > 0.05/4
+    assert list(_breakdown._holm(np.array([0.02, 0.001]), 0.05, 4)) == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +252,9 @@ def test_false_verdicts_at_the_boundary_are_rare():
         ({"confidence": float("nan")}, "confidence must be in"),
         ({"margin": -0.1}, "margin must be a finite number >= 0, got -0.1"),
         ({"margin": float("inf")}, "margin must be a finite number"),
+        ({"weights": "samples"}, "weights must be one of pairs, classes, got 'samples'"),
+        ({"seed": -1}, "seed must be an integer >= 0, got -1"),
+        ({"seed": 1.5}, "seed must be an integer >= 0, got 1.5"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -198,6 +264,25 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def features(rows=6, dim=3, labels=None):
     return FeatureSet(np.random.default_rng(0).standard_normal((rows, dim)), labels or [0, 1] * (rows // 2))
+
+
+@pytest.mark.parametrize(
+    ("gallery", "message"),
+    [
+        (features(6, 4), "gallery must have the samples' dimension 3, got 4"),
+        (features(labels=list("ababab")), "gallery and old must have labels of one kind, got <U1 and int64"),
+        (features(labels=[7, 8] * 3), "gallery must share a class with the samples, but no label is in both"),
+    ],
+)
+def test_a_gallery_that_does_not_belong_is_refused(gallery, message):
+    with pytest.raises(ValueError, match=message):
+        audit(features(), features(), gallery=gallery)
+
+
+def test_one_class_is_refused():
+    one = features(labels=[7] * 6)
+    with pytest.raises(ValueError, match="at least two classes, got one: 7"):
+        audit(one, one, gallery=one)
 
 
 @pytest.mark.parametrize(

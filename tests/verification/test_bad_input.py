@@ -147,6 +147,21 @@ def encrypted(folder: Path) -> Path:
     return path
 
 
+def longer_by_one_row(path: Path) -> Path:
+    content = bytearray(path.read_bytes())
+    at = content.index(b"PK\x01\x02") + 24  # the size of the first member in the directory
+    content[at : at + 4] = struct.pack("<I", struct.unpack_from("<I", content, at)[0] + X[0].nbytes)
+    path.write_bytes(content)
+    return path
+
+
+def members_without_suffix(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "bad.npz", "w") as archive:
+        archive.writestr("features", header("(60, 3)") + X.tobytes())
+        archive.writestr("labels", b"?")
+    return folder / "bad.npz"
+
+
 HOLDS = "must hold arrays named 'features' and 'labels'"
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     # ---- what is not there or is something else
@@ -202,6 +217,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda f: raw_npz(f, header("(1000000000, 3)"), method=zipfile.ZIP_DEFLATED),
         "takes 12000000000 bytes, it holds 0",
     ),
+    "compressed npz whose directory says more than it holds": (
+        lambda f: longer_by_one_row(raw_npz(f, header("(60, 3)") + X[1:].tobytes(), method=zipfile.ZIP_DEFLATED)),
+        "bad.npz: is not a readable .npz archive (it ends before its last row)",
+    ),
     "labels say more than they hold": (
         lambda f: raw_npz(f, header("(60, 3)") + X.tobytes(), header("(60,)", "<U100000000")),
         "takes 24000000000 bytes, it holds 0",
@@ -217,6 +236,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "wrong keys": (lambda f: npz(f, x=X, labels=Y), HOLDS + ", got 'x', 'labels'."),
     "no labels": (lambda f: npz(f, features=X), HOLDS + ", got 'features'."),
     "empty archive": (lambda f: npz(f), HOLDS + ", got none."),
+    "members without suffix": (members_without_suffix, HOLDS + ", got none."),
     "wrong columns": (lambda f: columns(f, X=lists(), y=Y), HOLDS + ", got 'X', 'y'."),
     "wrong tensors": (lambda f: safetensors(f, {"features": tensor("F32", [1, 1], 0, 4)}, bytes(4)), HOLDS),
     # ---- dtype and shape

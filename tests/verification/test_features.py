@@ -37,6 +37,15 @@ def test_labels_may_be_strings(tmp_path, suffix):
     np.testing.assert_array_equal(original.codes, [0, 1, 0, 2, 1])
 
 
+@pytest.mark.parametrize("labels", [[3, -1, 3], np.array([2**64 - 1, 0, 1], np.uint64), ["b", "a", "longer"]])
+def test_classes_are_sorted_and_codes_their_positions(labels):
+    read = FeatureSet(np.ones((3, 2)), labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    np.testing.assert_array_equal(read.classes, classes)
+    np.testing.assert_array_equal(read.codes, codes)
+    assert read.classes.dtype == np.asarray(labels).dtype
+
+
 def test_torch_tensors_are_taken():
     features = torch.randn(4, 3, requires_grad=True)
     taken = FeatureSet(features, torch.tensor([0, 1, 0, 1]))
@@ -335,6 +344,18 @@ def test_a_file_cut_after_it_was_opened_is_told(tmp_path, suffix):
     truncate(path)
     with pytest.raises(ValueError, match=rf"f{suffix}: (ends before its last row|is not a readable)"):
         list(read.blocks())
+
+
+def test_an_unusable_row_of_a_damaged_archive_is_told_as_damage(tmp_path):
+    """The sum of an uncompressed member costs as much as reading it: it is looked at when a row cannot be."""
+    path = tmp_path / "f.npz"
+    rows = 5000  # more than zipfile reads to see the header
+    FeatureSet(np.ones((rows, 2)), np.zeros(rows, int)).save(path)
+    content = bytearray(path.read_bytes())
+    content[60_000:60_016] = b"\xff" * 16
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"f.npz: is not a readable .npz archive \(Bad CRC-32 for file 'features.npy'"):
+        list(FeatureSet.load(path).blocks())
 
 
 def test_rows_are_validated_when_read(tmp_path):

@@ -1,0 +1,241 @@
+"""Mean gaps are those of the definition, whatever way they are computed, and their variance is that of repetition."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from theory.compatibility import first_moment_gaps, off_centre_defect
+from verification import _pairwise, _sums, inequalities
+from verification._linear import LinearPairs
+from verification._sums import ClassSums, choose_rows, collect
+from verification._weights import WEIGHTINGS, Weights
+from verification.calibration import Cell
+from verification.features import FeatureSet
+from verification.inequalities import estimate, statistics
+
+DISTANCES = {
+    "sqeuclidean": lambda c: 2.0 - 2.0 * c,
+    "euclidean": lambda c: np.sqrt(2.0 - 2.0 * c),
+    "angular": np.arccos,
+}
+# float64 rounding of some hundred terms of order one, and of an arccos or a root away from its singular point
+ROUNDING = 1e-12
+
+
+def random_set(labels, dim, seed):
+    return FeatureSet(np.random.default_rng(seed).standard_normal((len(labels), dim)), labels)
+
+
+SAMPLES = np.repeat([0, 1, 2, 3], [9, 5, 2, 1])
+ITEMS = np.repeat([0, 1, 3, 4], [6, 4, 2, 3])
+
+
+def double_loop(new, old, gallery, metric, weighting):
+    """Both gaps from the definition: every pair, one at a time, then class means, then their weighted mean."""
+    distance = DISTANCES[metric]
+    items, sums, counts = old if gallery is None else gallery, {}, {}
+    for i, (u, v) in enumerate(zip(new.unit, old.unit, strict=True)):
+        for j, g in enumerate(items.unit):
+            if gallery is not None or i != j:
+                key = int(old.labels[i]), int(items.labels[j])
+                sums[key] = sums.get(key, 0.0) + distance(v @ g) - distance(u @ g)
+                counts[key] = counts.get(key, 0) + 1
+    gaps = []
+    for same in (True, False):
+        keys = [key for key in sums if (key[0] == key[1]) == same]
+        weight = {key: counts[key] if weighting == "pairs" else 1 for key in keys}
+        mean = sum(weight[key] * sums[key] / counts[key] for key in keys) / sum(weight.values())
+        gaps.append(mean if same else -mean)
+    return gaps
+
+
+@pytest.mark.parametrize("metric", DISTANCES)
+@pytest.mark.parametrize("with_gallery", [False, True])
+@pytest.mark.parametrize("tile", [3, 1024])
+def test_gaps_are_those_of_the_double_loop(monkeypatch, metric, with_gallery, tile):
+    monkeypatch.setattr(_pairwise, "TILE", tile)
+    new, old = random_set(SAMPLES, 4, 0), random_set(SAMPLES, 4, 1)
+    gallery = random_set(ITEMS, 4, 2) if with_gallery else None
+    source = statistics((new, old), SAMPLES, 5, (gallery, ITEMS) if with_gallery else None, metric)
+    sides, _ = estimate(source)
+    for weighting in WEIGHTINGS:
+        expected = double_loop(new, old, gallery, metric, weighting)
+        assert [side.gap for side in sides[weighting]] == pytest.approx(expected, abs=ROUNDING)
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_sums_agree_with_all_pairs(monkeypatch, with_gallery):
+    """O(N·d) against O(N²·d): every mean, every sample's contribution."""
+    new, old = random_set(SAMPLES, 4, 0), random_set(SAMPLES, 4, 1)
+    items = (random_set(ITEMS, 4, 2), ITEMS) if with_gallery else None
+    pairs = statistics((new, old), SAMPLES, 5, items)
+    monkeypatch.setattr(inequalities, "ALL_PAIRS_BUDGET", 0.0)
+    sums = statistics((new, old), SAMPLES, 5, items)
+    assert isinstance(sums, LinearPairs)
+    several = np.bincount(SAMPLES, minlength=5) > (0 if with_gallery else 1)
+    np.testing.assert_allclose(sums.same_means()[several], pairs.same_means()[several], atol=ROUNDING)
+    off = ~np.eye(5, dtype=bool)
+    np.testing.assert_allclose(sums.pair_means(slice(None))[off], pairs.pair_means(slice(None))[off], atol=ROUNDING)
+    for weighting in WEIGHTINGS:
+        weights = Weights.of(weighting, pairs.sizes, pairs.gallery_sizes if with_gallery else None)
+        assert sums.between(weights) == pytest.approx(pairs.between(weights), abs=ROUNDING)
+        for one, other in zip(sums.others(weights), pairs.others(weights), strict=True):
+            np.testing.assert_allclose(one, other, atol=ROUNDING)
+    for one, other, rows in zip(sums.own(), pairs.own(), (sums.rows, sums.gallery or sums.rows), strict=False):
+        np.testing.assert_allclose(one[several[rows.codes]], other[several[rows.codes]], atol=ROUNDING)
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_sampled_pairs_tell_what_all_pairs_tell(monkeypatch, with_gallery):
+    cell = Cell(900, 16, 6, 0.58, 0.6, sizes="unequal", gallery=with_gallery)
+    new, old, gallery = cell.draw(np.random.default_rng(0))
+    items = (gallery, gallery.codes) if with_gallery else None
+    exact, _ = estimate(statistics((new, old), old.codes, 6, items))
+    monkeypatch.setattr(inequalities, "ALL_PAIRS_BUDGET", 0.0)
+    sampled, _ = estimate(statistics((new, old), old.codes, 6, items))
+    for weighting in WEIGHTINGS:
+        for one, other in zip(sampled[weighting], exact[weighting], strict=True):
+            assert one.gap == pytest.approx(other.gap, abs=ROUNDING)
+            assert 0 < one.pair_fraction_error < 0.01
+            # 4 standard errors, one seed
+            assert abs(one.pair_fraction - other.pair_fraction) < 4 * one.pair_fraction_error
+            # a mean square from 1.6e4 pairs is known to about 2 %, and is a part of the variance only
+            assert one.standard_error == pytest.approx(other.standard_error, rel=0.05)
+
+
+def test_a_part_of_the_rows_tells_the_variance(monkeypatch):
+    new, old, _ = Cell(6000, 16, 6, 0.58, 0.6, sizes="unequal").draw(np.random.default_rng(0))
+    whole, _ = estimate(statistics((new, old), old.codes, 6))
+    monkeypatch.setattr(inequalities, "KEPT", 16 * 1500)
+    source = statistics((new, old), old.codes, 6)
+    assert 1400 < len(source.rows.codes) < 1600
+    part, _ = estimate(source)
+    for weighting in WEIGHTINGS:
+        for one, other in zip(part[weighting], whole[weighting], strict=True):
+            assert one.gap == other.gap
+            # 1500 rows know a standard deviation to 1/√3000 = 2 %, fewer in the classes that weigh most: four of 4 %
+            assert one.standard_error == pytest.approx(other.standard_error, rel=0.16)
+
+
+def test_distances_without_sums_look_at_a_part(monkeypatch):
+    new, old, _ = Cell(2000, 9, 5, 0.5, 0.6).draw(np.random.default_rng(0))
+    whole, _ = estimate(statistics((new, old), old.codes, 5, metric="angular"))
+    monkeypatch.setattr(inequalities, "MOST_ROWS", 500)
+    part, _ = estimate(statistics((new, old), old.codes, 5, metric="angular"))
+    for one, other in zip(part["pairs"], whole["pairs"], strict=True):
+        # a quarter of the rows: twice the error, up to four times where only pairs differ; itself known to a fifth
+        assert 1.5 * other.standard_error < one.standard_error < 4.0 * other.standard_error
+        assert abs(one.gap - other.gap) < 4 * one.standard_error
+    again, _ = estimate(statistics((new, old), old.codes, 5, metric="angular"))
+    assert again == part
+    other_seed, _ = estimate(statistics((new, old), old.codes, 5, metric="angular", seed=1))
+    assert other_seed != part
+
+
+@pytest.mark.parametrize("metric", DISTANCES)
+@pytest.mark.parametrize("with_gallery", [False, True])
+@pytest.mark.parametrize("budget", [0.0, 3e8])
+def test_identical_models_have_gap_and_error_zero(monkeypatch, metric, with_gallery, budget):
+    """Exactly: the rounding of both distances of a pair is the same, in every tile."""
+    monkeypatch.setattr(_pairwise, "TILE", 64)
+    monkeypatch.setattr(inequalities, "ALL_PAIRS_BUDGET", budget)
+    _, old, gallery = Cell(300, 33, 7, gallery=True).draw(np.random.default_rng(0))
+    items = (gallery, gallery.codes) if with_gallery else None
+    sides, classes = estimate(statistics((old, old), old.codes, 7, items, metric))
+    for side in (*sides["pairs"], *sides["classes"]):
+        assert (side.gap, side.standard_error, side.pair_fraction) == (0.0, 0.0, 1.0)
+    assert not np.any(classes.gap)
+    assert not np.any(classes.standard_error)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("num_classes", [2, 50])
+def test_sums_of_parts_merge_to_those_of_the_whole(dtype, num_classes):
+    rng = np.random.default_rng(0)
+    shift, old = rng.standard_normal((2, 3000, 7)).astype(dtype)
+    codes = rng.integers(num_classes, size=3000)
+    whole = ClassSums(2, num_classes, 7).add(codes, shift, old)
+    parts = [ClassSums(2, num_classes, 7).add(codes[s], shift[s], old[s]) for s in (slice(0, 700), slice(700, 3000))]
+    merged = parts[0].merge(parts[1])
+    np.testing.assert_array_equal(merged.counts, whole.counts)
+    # float64 sums of 3000 terms; float32 runs of 64 terms of order one: 64·2^-24, averaged over the runs
+    tolerance = 1e-11 if dtype == np.float64 else 64 * 2.0**-24 * math.sqrt(3000 / 64) * 4
+    for name in ("sums", "own"):
+        np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), atol=tolerance)
+    expected = [[rows[codes == c].astype(float).sum(axis=0) for c in range(num_classes)] for rows in (shift, old)]
+    np.testing.assert_allclose(whole.sums, expected, atol=tolerance)
+
+
+def test_float32_is_read_in_blocks_and_agrees_with_float64(monkeypatch):
+    new, old, _ = Cell(20_000, 16, 5, 0.55, 0.6).draw(np.random.default_rng(0))
+    exact, _ = estimate(statistics((new, old), old.codes, 5))
+    monkeypatch.setattr(_sums, "SMALL", 0)
+    monkeypatch.setattr(_sums, "BLOCK_ROWS", 999)
+    single = [FeatureSet(s.features.astype(np.float32), s.labels) for s in (new, old)]
+    found, _ = estimate(statistics(tuple(single), old.codes, 5))
+    for one, other in zip(found["pairs"], exact["pairs"], strict=True):
+        # rounding of the rows, 2^-24 each and independent, averages out over them; 64 of them one way would not
+        assert one.gap == pytest.approx(other.gap, abs=64 * 2.0**-24)
+
+
+def test_kept_rows_are_chosen_in_every_class():
+    sizes = np.array([5000, 300, 20, 3, 1])
+    codes = np.random.default_rng(0).permutation(np.repeat(np.arange(5), sizes))
+    chosen = choose_rows(codes, sizes, 500, np.random.default_rng(1))
+    assert np.all(np.diff(chosen) > 0)
+    assert list(np.bincount(codes[chosen])) == [5000 * 500 // 5324, 300 * 500 // 5324, 8, 3, 1]
+    np.testing.assert_array_equal(choose_rows(codes, sizes, 6000, np.random.default_rng(1)), np.arange(5324))
+
+
+def test_collected_rows_are_the_chosen_ones():
+    features = random_set(np.random.default_rng(0).integers(4, size=50), 3, 1)
+    sizes = np.bincount(features.codes)
+    _, rows = collect((features, features), features.codes, sizes, np.arange(0, 50, 2))
+    order = np.argsort(features.codes[::2], kind="stable")
+    np.testing.assert_array_equal(rows.old, features.unit[::2][order])
+    np.testing.assert_array_equal(rows.codes, features.codes[::2][order])
+
+
+def test_macro_averages_are_one_condition_on_a_simplex():
+    """gap(1b) = gap(1a)/(K−1) where the old class means sum to zero, whatever the new model is."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(5), [4, 8, 12, 6, 10])
+    old = rng.standard_normal((40, 6))
+    new = random_set(labels, 6, 1)
+    features = FeatureSet(old, labels)
+    sides, _ = estimate(statistics((new, features), labels, 5))
+    means = [np.array([s.unit[labels == c].mean(axis=0) for c in range(5)]) for s in (new, features)]
+    expected = first_moment_gaps(*means)
+    # the different-class side has no pair i = i, so the plug-in is exact there
+    assert sides["classes"][1].gap == pytest.approx(expected.different_class, abs=ROUNDING)
+    # each class as pairs of opposite vectors has mean zero: no defect, and both gaps without i = i follow
+    defect = off_centre_defect(*means)
+    assert expected.different_class == pytest.approx(expected.same_class / 4 + defect, abs=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell(60, 24, 4, 0.7, 0.7),
+        Cell(60, 24, 4, 0.7, 0.7, sizes="unequal", gallery=True),
+        Cell(60, 9, 4, 0.6, 0.7, correlated=True, metric="angular"),
+    ],
+)
+def test_standard_errors_are_those_of_repeated_samples(cell):
+    rng = np.random.default_rng(0)
+    gaps, errors, runs = [], [], 300
+    for _ in range(runs):
+        new, old, gallery = cell.draw(rng)
+        items = None if gallery is None else (gallery, gallery.codes)
+        sides, classes = estimate(statistics((new, old), old.codes, 4, items, cell.metric))
+        found = [*sides["pairs"], *sides["classes"]]
+        gaps.append([*(side.gap for side in found), *classes.gap])
+        errors.append([*(side.standard_error for side in found), *classes.standard_error])
+    spread = np.std(gaps, axis=0, ddof=1)
+    stated = np.sqrt(np.mean(np.square(errors), axis=0))
+    # 300 draws know a standard deviation to 1/√600 = 4 %: four of these; a class of few is never too narrow
+    assert np.all(stated / spread > 1.0 - 0.17)
+    assert np.all(stated[:4] / spread[:4] < 1.0 + 0.25)
