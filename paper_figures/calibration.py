@@ -42,7 +42,10 @@ def _draw_coverage(axes: Any, data: dict[str, Any]) -> None:
     axes.axhspan(level - error, min(level + error, 1.0), color="0.9", linewidth=0)
     axes.axhline(level, color="0.5", linewidth=0.8)
     _points(axes, data["cells"], "coverage")
-    axes.set(ylabel="coverage of a side", title="(a) intervals cover")
+    # room below the points for the legend
+    axes.set(
+        ylim=(min(level - 0.07, level - 2.0 * error), 1.004), ylabel="coverage of a side", title="(a) intervals cover"
+    )
     axes.legend(loc="lower left")
 
 
@@ -118,4 +121,4 @@ def _draw_power(axes: Any, data: dict[str, Any]) -> None:
         ylim=(-0.03, 1.03),
         title="(d) power",
     )
-    axes.legend(loc="lower left")
+    axes.legend(loc="center left")

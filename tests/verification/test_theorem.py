@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -9,9 +10,13 @@ import numpy as np
 import pytest
 
 from tests.verification.samples import upgrade
+from theory.caps import UniformCap
 from theory.simplex import simplex_vertices
+from verification import hypotheses as hypotheses_module
+from verification.audit import audit
 from verification.features import FeatureSet
 from verification.hypotheses import check_hypotheses, nearest_simplex
+from verification.neural_collapse import neural_collapse
 from verification.theorem import check_theorem
 
 VERTICES = simplex_vertices(5, 8)
@@ -72,6 +77,67 @@ def test_vertices_can_be_found_from_the_old_model():
     given = check_hypotheses(new, old, VERTICES)  # the vertices before the rotation: not where the classes are
     assert not given.vertices_estimated
     assert given.stationarity == "fail"
+
+
+def test_a_part_of_the_rows_tells_the_spread(monkeypatch):
+    """Means are of all rows; intervals from 500 of 4000 rows, six in a hundred off as their spread is known to that."""
+    new, old = upgrade(0.5, 0.6, num_samples=4000)
+    whole = check_hypotheses(new, old, VERTICES)
+    monkeypatch.setattr(hypotheses_module, "KEPT", 500 * 8)
+    part = check_hypotheses(new, old, VERTICES)
+    assert part.new_cosine == whole.new_cosine
+    np.testing.assert_allclose(part.new_drift, whole.new_drift, atol=0.005)
+    widths = [np.diff(found.cosine_change)[0] for found in (part, whole)]
+    assert widths[0] == pytest.approx(widths[1], rel=4 / math.sqrt(2 * 500))
+
+
+def test_drift_bounds_hold_each_class():
+    new, old = upgrade(0.5, 0.6, num_samples=1000)
+    found = check_hypotheses(drifted(new, 0.3), old, VERTICES)
+    for drift, (low, high) in zip(found.new_drift, found.new_drift_bounds, strict=True):
+        assert low <= drift <= high
+        assert low <= 0.3 <= high
+    assert found.worst_drift[1] == max(high for _, high in found.old_drift_bounds + found.new_drift_bounds)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.2, 0.6])
+def test_margin_is_the_drift_that_is_left(angle):
+    """cos ω* = m_old/m_new, of which the drift has used up its part; below zero just where 1a is violated."""
+    new, old = upgrade(0.3, 0.7, num_samples=20_000)
+    moved = drifted(new, angle)
+    found = check_hypotheses(moved, old, VERTICES)
+    lengths = [UniformCap(8, radius).mean_resultant_length() for radius in (0.7, 0.3)]
+    # each class's mean direction is known to about 0.01 rad, and ω* to no worse
+    np.testing.assert_allclose(found.drift_margin, math.acos(lengths[0] / lengths[1]) - angle, atol=0.05)
+    gaps = [entry.gap for entry in audit(moved, old).by_class]
+    np.testing.assert_array_equal(np.array(found.drift_margin) >= 0, np.array(gaps) >= 0)
+
+
+def test_neural_collapse_is_zero_at_collapse_and_grows_with_the_caps():
+    labels = np.repeat(np.arange(5), 4)
+    at_vertices = neural_collapse(VERTICES, VERTICES, VERTICES[labels], labels)
+    # rounding of five vectors of length one, through a singular value decomposition
+    np.testing.assert_allclose(dataclasses.astuple(at_vertices), 0.0, atol=1e-14)
+    found = [check_hypotheses(*upgrade(radius, 0.6, num_samples=1000), VERTICES).collapse_new for radius in (0.3, 0.6)]
+    assert found[0].within_between < found[1].within_between
+    turned = check_hypotheses(drifted(upgrade(0.3, 0.6)[0], 1.0), upgrade(0.3, 0.6)[1], VERTICES)
+    assert turned.collapse_new.self_duality > 10 * turned.collapse_old.self_duality
+
+
+def test_within_between_is_papyans():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 30)
+    rows = rng.standard_normal((120, 6)) + 2.0 * rng.standard_normal((4, 6))[labels]
+    means = np.array([rows[labels == c].mean(axis=0) for c in range(4)])
+    within = (rows - means[labels]).T @ (rows - means[labels]) / 120
+    centred = means - means.mean(axis=0)
+    between = centred.T @ centred / 4
+    expected = np.trace(within @ np.linalg.pinv(between, rcond=1e-10)) / 4
+    found = neural_collapse(means, simplex_vertices(4, 6), rows, labels)
+    assert found.within_between == pytest.approx(expected, rel=1e-10)  # condition of a 3 × 3 matrix times rounding
+    directions = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    cosines = (directions @ directions.T)[~np.eye(4, dtype=bool)]
+    assert found.equiangularity == pytest.approx(np.mean(np.abs(cosines + 1 / 3)), abs=1e-14)
 
 
 def test_theorem_holds_where_caps_shrink():
