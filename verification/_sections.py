@@ -145,7 +145,39 @@ def drift(hypotheses: Hypotheses) -> str:
     return (
         '<section aria-labelledby="drift">\n<h2 id="drift">Why: drift and concentration</h2>\n'
         "<p>Theorem 1 promises both inequalities to models that keep each class about one fixed vertex and do not "
-        f'spread it. These are its conditions, measured.</p>\n<div class="sides">\n{cards}</div>\n</section>\n'
+        f'spread it. These are its conditions, measured.</p>\n<div class="sides">\n{cards}</div>\n'
+        f"{_spare_drift(h)}{_collapse(h)}</section>\n"
+    )
+
+
+def _spare_drift(h: Hypotheses) -> str:
+    """How much farther the class means could turn, a class at a time."""
+    spare = np.degrees(h.drift_margin)
+    least = float(spare.min())
+    much = f"it bears another {least:.1f}°" if least >= 0 else f"it has turned {-least:.1f}° too far"
+    return (
+        f"<p>A tighter class may turn and stay as near to the old items. The median class bears {np.median(spare):.1f}° "
+        f"more than it has turned; of the class with the least room, {much}. A single pair of classes bears far less "
+        "than their average.</p>\n"
+    )
+
+
+def _collapse(h: Hypotheses) -> str:
+    """NC1–NC3, for those who read them."""
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th>'
+        + "".join(f"<td>{getattr(model, field):.3f}</td>" for model in (h.collapse_old, h.collapse_new))
+        + "</tr>\n"
+        for name, field in (
+            ("NC1, spread within classes over spread of their means", "within_between"),
+            ("NC2, unequal lengths of the class means", "equinorm"),
+            ("NC2, unequal angles between them", "equiangularity"),
+            ("NC3, class means against vertices", "self_duality"),
+        )
+    )
+    return (
+        '<table>\n<caption>Neural collapse: zero where it is complete</caption>\n<thead><tr><th scope="col">measure</th>'
+        f'<th scope="col">old</th><th scope="col">new</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n'
     )
 
 

@@ -18,6 +18,8 @@ from verification._weights import WEIGHTINGS
 from verification.features import FeatureSet, write_atomically
 from verification.inequalities import SideEstimate, Statistics, estimate, statistics
 
+# of schema/audit-report.schema.json, which describes what to_dict returns
+SCHEMA_VERSION = 1
 METRICS = ("sqeuclidean", "cosine", "euclidean", "angular")
 # the cosine distance 1 − c is half of the squared Euclidean, for which the gaps are computed
 SCALES = {"sqeuclidean": 1.0, "cosine": 0.5}
@@ -124,11 +126,17 @@ class AuditReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity."""
-        return json_safe(asdict(self))
+        return json_safe({"schema_version": SCHEMA_VERSION, **asdict(self)})
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_dict` as JSON; the file appears whole or not at all."""
         write_json(Path(path), self.to_dict())
+
+    def to_html(self, path: str | os.PathLike[str], **sections: Any) -> None:
+        """Write the report as one page; keywords are those of :func:`verification.html.to_html`."""
+        from verification.html import to_html
+
+        to_html(self, path, **sections)
 
 
 def json_safe(value: Any) -> Any:
