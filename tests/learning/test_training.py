@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from beartype import beartype
 from jaxtyping import TypeCheckError, jaxtyped
+from safetensors.torch import load_file
 from torch import nn
 
 from learning import (
+    PRESETS,
     EmbeddingModel,
     ExtendedData,
     HOCLoss,
@@ -28,6 +35,7 @@ from learning import (
     train_extended_data,
     update,
 )
+from tests.learning._worker import train_shared
 from theory.simplex import simplex_vertices
 
 SHORT = TrainingConfig(epochs=2, batch_size=32, device="cpu")
@@ -115,6 +123,9 @@ def test_features_do_not_depend_on_the_batch_size(digits):
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number > 0"),
         ({"weight_decay": -1.0}, "weight_decay must be a finite number >= 0"),
         ({"seed": -1}, "seed must be an integer >= 0"),
+        ({"optimizer": "lbfgs"}, "optimizer must be one of adamw, sgd, got 'lbfgs'"),
+        ({"precision": "int8"}, "precision must be one of no, bf16, fp16, got 'int8'"),
+        ({"augmentation": "mixup"}, "augmentation must be one of none, crop, crop-flip, got 'mixup'"),
     ],
 )
 def test_bad_configurations_are_refused(arguments, message):
@@ -127,11 +138,110 @@ def test_what_cannot_be_trained_is_refused_before_training(digits):
         fit(small_model(), digits.subset(slice(10)), TrainingConfig(device="cpu"), cross_entropy)
     with pytest.raises(ValueError, match="below the classifier's 5 classes, got 9"):
         fit(small_model(classifier=SimplexClassifier(5, 9)), digits, SHORT, cross_entropy)
+    few = small_model(classifier=SimplexClassifier(5, 9))
+    with pytest.raises(ValueError, match="precision must be 'no' or 'bf16' on a CPU, got 'fp16'"):
+        fit(small_model(), digits, TrainingConfig(device="cpu", precision="fp16"), cross_entropy)
+    with pytest.raises(ValueError, match="below the classifier's 5 classes, got 9"):
+        fit(few, digits.subset(digits.labels < 5), SHORT, cross_entropy, memory=digits)
     with pytest.raises(ValueError, match="device must be 'auto' or a device of this machine, got 'gpu0'"):
         resolve_device("gpu0")
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="got 'cuda'"):
             resolve_device("cuda")
+
+
+@pytest.mark.slow
+def test_several_processes_train_as_one(tmp_path):
+    """Two processes under torchrun, gloo, against one: means of halves of a batch against means of the whole."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    subprocess.run(
+        [*command, "-m", "tests.learning._worker", "shared", str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    losses, model = train_shared()
+    for rank in "01":
+        shared = json.loads((tmp_path / f"{rank}.json").read_text())
+        # 30 steps, each a float32 mean of 32 terms in another order
+        np.testing.assert_allclose(shared, losses, rtol=1e-5)
+        state = load_file(tmp_path / f"{rank}.safetensors")
+        assert all(torch.allclose(state[name], value, atol=1e-5) for name, value in model.state_dict().items())
+
+
+def test_importing_learning_loads_torch_and_nothing_slower():
+    code = "import learning, sys; print(*{'accelerate', 'sklearn', 'PIL', 'pooch', 'pandas'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stdout.strip()
+
+
+def test_mixed_precision_leaves_an_ordinary_model(digits):
+    config = TrainingConfig(epochs=2, batch_size=32, precision="bf16", device="cpu")
+    losses = []
+    model = fit(small_model(), digits, config, cross_entropy, progress=lambda *e: losses.append(e[2]))
+    again = update(model, digits, config, HOCLoss())  # copies the model, which a patched forward would not survive
+    assert losses[1] < losses[0]
+    assert all(p.dtype == torch.float32 for p in again.parameters())
+    exact = fit(small_model(), digits, SHORT, cross_entropy)
+    # bf16 has 8 bits: another model than the exact one, and not far from it
+    one, other = extract_features(model, digits), extract_features(exact, digits)
+    assert not np.array_equal(one, other)
+    cosines = np.sum(one * other, axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    assert cosines.mean() > 0.95
+
+
+def test_half_of_every_batch_is_replayed(digits):
+    """Seen through the objective: labels of the memory first, each of its images drawn equally often."""
+    memory = Images(digits.images[:24], torch.full((24,), 7))
+    rest = Images(digits.images, torch.zeros_like(digits.labels))
+    seen = []
+
+    def objective(logits, targets, new, old):
+        seen.append(targets.tolist())
+        return cross_entropy(logits, targets, new)
+
+    fit(small_model(), rest, SHORT, objective, memory=memory)
+    assert len(seen) == 2 * (200 // 16)
+    assert all(targets == 16 * [7] + 16 * [0] for targets in seen)
+
+
+def test_progress_reports_accuracy_drift_and_concentration(digits):
+    reports = []
+    fit(
+        small_model(),
+        digits,
+        TrainingConfig(epochs=8, device="cpu"),
+        cross_entropy,
+        progress=lambda *e: reports.append(e),
+    )
+    first, last = reports[0], reports[-1]
+    assert [report[0] for report in reports] == list(range(1, 9))
+    assert last[3] > first[3] + 0.3  # accuracy
+    assert last[4] < first[4] - 0.3  # drift from the vertices, radians
+    assert last[5] > first[5] + 0.2  # concentration
+
+
+def test_sgd_spares_biases_and_normalisation_from_decay(digits):
+    """With no gradient at all, weights shrink by (1 − rate·decay) a step and vectors stay."""
+    config = TrainingConfig(
+        epochs=1, batch_size=100, learning_rate=0.1, weight_decay=0.5, optimizer="sgd", device="cpu"
+    )
+    model = small_model()
+    before = weights(model)
+    fit(model, digits, config, lambda logits, *_: 0.0 * logits.sum())
+    after = model.state_dict()
+    assert torch.equal(after["backbone.embedding.bias"], before["backbone.embedding.bias"])
+    assert torch.equal(after["backbone.trunk.1.weight"], before["backbone.trunk.1.weight"])
+    assert float(after["backbone.embedding.weight"].norm()) < 0.97 * float(before["backbone.embedding.weight"].norm())
+
+
+def test_presets_are_the_released_settings_and_ours():
+    paper, small = PRESETS["paper"].update, PRESETS["small"].update
+    assert (paper.epochs, paper.batch_size, paper.learning_rate, paper.weight_decay) == (70, 128, 1e-3, 5e-4)
+    assert paper.optimizer == "sgd"
+    assert (small.epochs, small.learning_rate, small.optimizer) == (25, 5e-4, "adamw")
 
 
 def test_bad_scenarios_are_refused():

@@ -1,0 +1,136 @@
+"""Models and half-finished trainings on disk: one safetensors file, its description as JSON in the file's header.
+
+One file, so that weights and description cannot come apart, written beside its place and renamed, so that a process
+killed at any moment leaves the old content or the new. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_KEY = "stationary"
+
+
+def save_tensors(path: str | os.PathLike[str], tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
+    """Write named tensors and a JSON description to ``path``; the file appears whole or not at all."""
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(Path(path), save(plain, metadata={_KEY: json.dumps(description, allow_nan=False)}))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write beside ``path`` and rename: whoever reads sees the old content or the new, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_tensors` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is truncated, or not a checkpoint of this package.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint.")
+    try:
+        with safe_open(path, framework="pt") as archive:
+            metadata = archive.metadata() or {}
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: is not a readable checkpoint ({error}).") from None
+    if _KEY not in metadata:
+        raise ValueError(f"{path}: is a safetensors file, but not a checkpoint of this package.")
+    return tensors, json.loads(metadata[_KEY])
+
+
+def load_weights(path: str | os.PathLike[str], module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put tensors that came from ``path`` into ``module``; names, shapes and kinds of number must agree.
+
+    Raises
+    ------
+    ValueError
+        Naming the first tensor that does not fit; the module is then as it was.
+    """
+    own = module.state_dict()
+    unpaired = sorted(own.keys() ^ tensors.keys())
+    if unpaired:
+        where = "lacks" if unpaired[0] in own else "has"
+        raise ValueError(
+            f"{path}: the checkpoint {where} {unpaired[0]!r}, which the model {'has' if where == 'lacks' else 'lacks'}."
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != own[name].shape or tensor.dtype != own[name].dtype:
+            raise ValueError(
+                f"{path}: {name!r} must be {own[name].dtype} of shape {tuple(own[name].shape)} for this model, "
+                f"got {tensor.dtype} of shape {tuple(tensor.shape)}."
+            )
+    module.load_state_dict(tensors)
+
+
+def save_training(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    generator: torch.Generator,
+    description: dict[str, Any],
+) -> None:
+    """Write all that a training needs to go on, bit by bit as if it had not stopped."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    state = optimizer.state_dict()
+    for index, slots in state["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
+    tensors["generator"] = generator.get_state()
+    save_tensors(path, tensors, description | {"groups": state["param_groups"], "schedule": schedule.state_dict()})
+
+
+def load_training(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    generator: torch.Generator,
+    description: dict[str, Any],
+) -> dict[str, Any]:
+    """Go back to what :func:`save_training` wrote and return its description.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be used, or belongs to a training with another value in ``description``.
+    """
+    tensors, found = load_tensors(path)
+    for name, value in description.items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"{path}: belongs to another training: its {name} is {found.get(name)!r}, here it is {value!r}."
+            )
+    load_weights(path, model, {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, slot = name.split(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+    optimizer.load_state_dict({"state": slots, "param_groups": found["groups"]})
+    schedule.load_state_dict(found["schedule"])
+    generator.set_state(tensors["generator"])
+    return found

@@ -1,0 +1,211 @@
+"""Lifelong scenarios: CL²R, where classes come task by task, and IAM-CL²R, where models are also replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from learning.backbones import BACKBONES
+from learning.data import Images
+from learning.datasets import Split, load_data
+from learning.scenarios import ExtendedClasses, ExtendedData, Scenario, Step, classes_of, no_rows
+
+
+@dataclass(frozen=True)
+class CL2R(Scenario):
+    """Compatible lifelong learning: classes come task by task, a few images of each are kept and replayed.
+
+    Every batch of an update is half new images, half replayed ones.
+
+    Attributes
+    ----------
+    tasks : int
+        T ≥ 2 models, the first among them.
+    first_classes : int
+        Classes of the first task; 0 for an equal share. The others share the rest, which T − 1 has to divide.
+    memory_per_class : int
+        Images of each earlier class that are replayed.
+    images_per_class : int
+        Training images of each class, 0 for all.
+    open_classes : int
+        Classes, the last of the order drawn from ``seed``, that no model is trained on: what the representation is
+        tested on besides the others.
+    evaluate_on : str or None
+        Another data set whose test images no model is trained on take the place of this one's. Its classes are open.
+
+    References
+    ----------
+    Biondi et al., *CL²R: compatible lifelong learning representations*, 2023.
+    """
+
+    tasks: int = 5
+    first_classes: int = 0
+    memory_per_class: int = 20
+    images_per_class: int = 0
+    open_classes: int = 0
+    evaluate_on: str | None = None
+
+    def load(self) -> Split:
+        """The training images, and the held-out ones of ``evaluate_on`` where that is given."""
+        train, test = super().load()
+        if self.evaluate_on is None:
+            return Split(train, test)
+        other = load_data(self.evaluate_on, None, self.seed).test
+        if other.images.shape[1:] != train.images.shape[1:]:
+            raise ValueError(
+                f"evaluate_on must have images of shape {tuple(train.images.shape[1:])} like {self.data}, "
+                f"got {self.evaluate_on} with {tuple(other.images.shape[1:])}."
+            )
+        # its labels begin where those of the training data end, so that they name other classes
+        return Split(train, Images(other.images, other.labels + train.num_classes))
+
+    def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
+        """One model a task."""
+        tasks = self._task_classes(labels)
+        steps: list[Step] = []
+        memory: list[Tensor] = []
+        for task, classes in enumerate(tasks):
+            images = [self._of_class(labels, c) for c in classes.tolist()]
+            start: Literal["previous", "scratch"] = "previous" if task else "scratch"
+            steps.append(Step(torch.cat(images), self.backbone, start, torch.cat(memory) if memory else no_rows()))
+            memory += [rows[: self.memory_per_class] for rows in images]
+        return steps
+
+    def reserved(self) -> int:
+        """How many classes are no task's."""
+        return self.open_classes
+
+    def _task_classes(self, labels: Tensor) -> list[Tensor]:
+        classes = classes_of(labels)
+        order = classes[self.order(len(classes), 1)][: len(classes) - self.reserved()]
+        if self.tasks < 2:
+            raise ValueError(f"tasks must be >= 2, got {self.tasks}.")
+        first = self.first_classes or len(order) // self.tasks
+        rest = len(order) - first
+        if first < 1 or rest < self.tasks - 1 or rest % (self.tasks - 1):
+            raise ValueError(
+                f"{len(order)} classes, {first} of them first, must leave {self.tasks - 1} later tasks equal shares."
+            )
+        return [order[:first], *order[first:].split(rest // (self.tasks - 1))]
+
+    def _of_class(self, labels: Tensor, label: int) -> Tensor:
+        rows = (labels == label).nonzero()[:, 0]
+        rows = rows[self.order(len(rows), 2 + label)]
+        if self.images_per_class > len(rows):
+            raise ValueError(
+                f"images_per_class must be <= {len(rows)}, those of class {label}, got {self.images_per_class}."
+            )
+        rows = rows[: self.images_per_class or len(rows)]
+        if self.memory_per_class > len(rows):
+            raise ValueError(
+                f"memory_per_class must be <= {len(rows)}, the images of class {label}, got {self.memory_per_class}."
+            )
+        return rows
+
+
+@dataclass(frozen=True)
+class IAMCL2R(CL2R):
+    """CL²R in which, at given tasks, an improved model that was trained elsewhere takes the place of the current one.
+
+    The improved models are trained on ``elsewhere_classes`` classes that are in no task, each replacement on more of
+    them than the one before; with a fixed classifier these have vertices of their own. A replaced model is fine-tuned
+    on the task like any other.
+
+    Attributes
+    ----------
+    replace_at : tuple of int
+        Tasks, from 0, that begin with an improved model.
+    backbones : tuple of str
+        Architecture of each improved model; ``backbone`` for all if empty.
+    elsewhere_classes : int
+        ≥ 2.
+    reference : {"improved", "previous"}
+        Which model an update at a replacement is held to: the improved one itself, as in the released code, or the
+        model of the task before, whose gallery is searched.
+
+    References
+    ----------
+    The paper's improved asynchronous model compatible lifelong learning representations.
+    """
+
+    replace_at: tuple[int, ...] = (2,)
+    backbones: tuple[str, ...] = ()
+    elsewhere_classes: int = 4
+    reference: Literal["improved", "previous"] = "improved"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (
+            not self.replace_at
+            or any(not 0 <= task < self.tasks for task in self.replace_at)
+            or list(self.replace_at) != sorted(set(self.replace_at))
+        ):
+            raise ValueError(f"replace_at must name tasks from 0 to {self.tasks - 1} in order, got {self.replace_at}.")
+        if self.backbones and len(self.backbones) != len(self.replace_at):
+            raise ValueError(
+                f"backbones must name one for each of {len(self.replace_at)} replacements, got {self.backbones}."
+            )
+        unknown = [name for name in self.backbones if name not in BACKBONES]
+        if unknown:
+            raise ValueError(f"backbones must be among {', '.join(BACKBONES)}, got {unknown[0]!r}.")
+        if self.reference not in ("improved", "previous"):
+            raise ValueError(f"reference must be 'improved' or 'previous', got {self.reference!r}.")
+        if self.elsewhere_classes < max(2, len(self.replace_at)):
+            raise ValueError(
+                f"elsewhere_classes must be >= {max(2, len(self.replace_at))}, got {self.elsewhere_classes}."
+            )
+
+    def reserved(self) -> int:
+        """Open classes and those of the improved models."""
+        return self.open_classes + self.elsewhere_classes
+
+    def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
+        """One model a task; at a replacement it starts elsewhere, and keeps that architecture."""
+        steps = super().steps(labels)
+        classes = classes_of(labels)
+        order = classes[self.order(len(classes), 1)]
+        last = len(classes) - self.open_classes
+        elsewhere = order[last - self.elsewhere_classes : last]
+        for number, task in enumerate(self.replace_at, start=1):
+            # never one class alone: a model of it would learn nothing
+            share = elsewhere[: max(2, self.elsewhere_classes * number // len(self.replace_at))]
+            rows = torch.isin(labels, share).nonzero()[:, 0]
+            backbone = self.backbones[number - 1] if self.backbones else self.backbone
+            held_to: Literal["previous", "start"] = "start" if self.reference == "improved" or not task else "previous"
+            steps[task] = replace(steps[task], start="elsewhere", elsewhere=rows, backbone=backbone, held_to=held_to)
+            for later in range(task + 1, len(steps)):
+                steps[later] = replace(steps[later], backbone=backbone)
+        return steps
+
+
+# the paper's protocols; 31 tasks: the same with 3 classes a task
+PROTOCOLS: dict[str, Scenario] = {
+    "extended-data": ExtendedData(),
+    "extended-classes": ExtendedClasses(),
+    "cl2r": CL2R(),
+    "iam-cl2r": IAMCL2R(tasks=3, elsewhere_classes=4),
+    "cl2r-cifar100-7": CL2R(
+        data="cifar100",
+        backbone="resnet18",
+        preallocated=1024,
+        normalize_embedding=False,
+        tasks=7,
+        first_classes=10,
+        images_per_class=300,
+        evaluate_on="cifar10",
+    ),
+    "cl2r-cifar100-31": CL2R(
+        data="cifar100",
+        backbone="resnet18",
+        preallocated=1024,
+        normalize_embedding=False,
+        tasks=31,
+        first_classes=10,
+        images_per_class=300,
+        evaluate_on="cifar10",
+    ),
+}

@@ -1,0 +1,178 @@
+"""Scenarios are protocols: what each model may see, whatever the method, and what does not fit the data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from learning import CL2R, IAMCL2R, PROTOCOLS, ExtendedClasses, ExtendedData, TrainingConfig, load_digits, run_scenario
+from learning.datasets import DEBIAN_FASHION_MNIST
+from learning.training import Recipe
+
+DIGITS = load_digits(0).labels[:1200]
+CIFAR = torch.arange(50_000) % 100
+ONE = TrainingConfig(epochs=1, device="cpu")
+BRIEF = Recipe(ONE, replace(ONE, learning_rate=5e-4))
+
+
+def classes(labels, rows):
+    return set(labels[rows].tolist())
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_prints_as_itself(name):
+    scenario = PROTOCOLS[name]
+    assert eval(repr(scenario)) == scenario
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_cl2r_brings_every_class_once_and_replays_what_was_seen(seed):
+    steps = CL2R(seed=seed, tasks=5, memory_per_class=7).steps(DIGITS)
+    seen: set[int] = set()
+    earlier: set[int] = set()
+    for step in steps:
+        new = classes(DIGITS, step.images)
+        assert len(new) == 2
+        assert not new & seen
+        # the same images are kept for good, and they were trained on
+        assert classes(DIGITS, step.memory) == seen
+        assert len(step.memory) == 7 * len(seen)
+        assert set(step.memory.tolist()) <= earlier
+        seen |= new
+        earlier |= set(step.images.tolist())
+    assert seen == set(range(10))
+    assert [step.start for step in steps] == ["scratch"] + 4 * ["previous"]
+
+
+@pytest.mark.parametrize(("name", "tasks", "share"), [("cl2r-cifar100-7", 7, 15), ("cl2r-cifar100-31", 31, 3)])
+def test_the_papers_protocols_have_the_papers_numbers(name, tasks, share):
+    scenario = PROTOCOLS[name]
+    steps = scenario.steps(CIFAR)
+    assert [len(classes(CIFAR, step.images)) for step in steps] == [10] + (tasks - 1) * [share]
+    assert all(len(step.images) == 300 * len(classes(CIFAR, step.images)) for step in steps)
+    assert len(steps[-1].memory) == 20 * (100 - share)
+    assert (scenario.preallocated, scenario.backbone, scenario.evaluate_on) == (1024, "resnet18", "cifar10")
+
+
+def test_open_and_elsewhere_classes_are_no_tasks():
+    scenario = IAMCL2R(tasks=3, first_classes=2, open_classes=2, elsewhere_classes=4, replace_at=(1, 2))
+    with pytest.raises(ValueError, match="4 classes, 3 of them first, must leave 2 later tasks equal shares"):
+        replace(scenario, first_classes=3).steps(DIGITS)
+    steps = scenario.steps(DIGITS)
+    assert [step.held_to for step in steps] == ["previous", "start", "start"]
+    assert replace(scenario, reference="previous").steps(DIGITS)[1].held_to == "previous"
+    trained = set().union(*(classes(DIGITS, step.images) for step in steps))
+    improved = [classes(DIGITS, step.elsewhere) for step in steps]
+    assert len(trained) == 4
+    assert not improved[0]
+    assert [len(share) for share in improved[1:]] == [2, 4]
+    assert improved[1] < improved[2]
+    assert not improved[2] & trained
+    assert [step.start for step in steps] == ["scratch", "elsewhere", "elsewhere"]
+
+
+def test_a_replacement_may_change_the_architecture_for_good():
+    scenario = IAMCL2R(tasks=3, elsewhere_classes=4, replace_at=(1,), backbones=("lenet++",))
+    assert [step.backbone for step in scenario.steps(DIGITS)] == ["small-cnn", "lenet++", "lenet++"]
+
+
+def test_extended_classes_and_extended_data():
+    old, new = ExtendedClasses(old_classes=3).steps(DIGITS)
+    assert len(classes(DIGITS, old.images)) == 3
+    assert len(new.images) == len(DIGITS)
+    old, new = ExtendedData().steps(DIGITS)
+    assert (len(old.images), len(new.images), len(new.memory)) == (600, 1200, 0)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "message"),
+    [
+        (lambda: CL2R(data="mnist"), "data must be one of digits"),
+        (lambda: CL2R(backbone="vgg"), "backbone must be one of small-cnn"),
+        (lambda: CL2R(polytope="sphere"), "polytope must be one of simplex, orthoplex, cube, got 'sphere'"),
+        (lambda: CL2R(seed=-1), "seed must be an integer >= 0, got -1"),
+        (lambda: CL2R(tasks=2.5), "tasks must be an integer >= 0, got 2.5"),
+        (lambda: CL2R(tasks=1), "tasks must be >= 2, got 1"),
+        (lambda: CL2R(tasks=4), "10 classes, 2 of them first, must leave 3 later tasks equal shares"),
+        (lambda: CL2R(memory_per_class=500), r"memory_per_class must be <= \d+, the images of class \d, got 500"),
+        (lambda: CL2R(images_per_class=5000), r"images_per_class must be <= \d+, those of class \d, got 5000"),
+        (lambda: CL2R(preallocated=8), "preallocated must be >= 10, the classes of digits, got 8"),
+        (lambda: CL2R(evaluate_on="mnist"), "data must be one of digits"),
+        (lambda: ExtendedClasses(old_classes=10), r"old_classes must be in \[1, 9\], got 10"),
+        (lambda: ExtendedData(num_classes=1), r"num_classes must be in \[2, 10\], there are ten digits, got 1"),
+        (lambda: IAMCL2R(replace_at=(9,)), "replace_at must name tasks from 0 to 4 in order"),
+        (lambda: IAMCL2R(replace_at=(2, 1)), "replace_at must name tasks from 0 to 4 in order"),
+        (lambda: IAMCL2R(backbones=("lenet++", "lenet++")), "backbones must name one for each of 1 replacements"),
+        (lambda: IAMCL2R(backbones=("vgg",)), "backbones must be among small-cnn, .*, got 'vgg'"),
+        (lambda: IAMCL2R(reference="next"), "reference must be 'improved' or 'previous', got 'next'"),
+        (lambda: IAMCL2R(elsewhere_classes=1), "elsewhere_classes must be >= 2, got 1"),
+    ],
+)
+def test_bad_protocols_are_refused_before_training(scenario, message):
+    with pytest.raises(ValueError, match=message):
+        run_scenario(scenario(), "simplex", BRIEF, progress=lambda *e: pytest.fail("training began"))
+
+
+def test_another_data_set_is_all_open():
+    """Stands for CIFAR-10 behind models of CIFAR-100: the labels are moved, so that no class is a trained one."""
+    run = run_scenario(CL2R(tasks=2, evaluate_on="digits"), "simplex", BRIEF)
+    assert not run.trained.any()
+    assert set(run.labels) == set(range(10, 20))
+
+
+@pytest.mark.skipif(not DEBIAN_FASHION_MNIST.is_dir(), reason="the package dataset-fashion-mnist is not installed")
+def test_extended_data_of_other_data_keeps_its_test_set():
+    train, test = ExtendedData(data="fashion-mnist", new_images=2000, num_classes=7).load()
+    assert (len(train), len(test), train.num_classes) == (2000, 7000, 7)
+    with pytest.raises(ValueError, match=r"evaluate_on must have images of shape \(1, 8, 8\) like digits"):
+        CL2R(evaluate_on="fashion-mnist").load()
+
+
+def test_bad_runs_are_refused_before_training(tmp_path):
+    def run(scenario, method="simplex", recipe=BRIEF, **options):
+        run_scenario(scenario, method, recipe, progress=lambda *e: pytest.fail("training began"), **options)
+
+    with pytest.raises(ValueError, match="method must be one of er"):
+        run(CL2R(), "magic")
+    with pytest.raises(ValueError, match="task 0 must train on at least 512 new images, a batch, got"):
+        run(CL2R(), recipe=Recipe(replace(ONE, batch_size=512), ONE))
+    with pytest.raises(ValueError, match="device must be 'auto' or a device of this machine, got 'gpu0'"):
+        run(CL2R(), recipe=Recipe(ONE, replace(ONE, device="gpu0")))
+    (tmp_path / "file").touch()
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json: is not the description of a run"):
+        run(CL2R(), directory=tmp_path)
+    with pytest.raises(ValueError, match="file: must be a folder, got a file"):
+        run(CL2R(), directory=tmp_path / "file")
+
+
+@pytest.mark.parametrize("method", ["simplex", "hoc", "bct", "lce", "lambda-orthogonality"])
+def test_a_run_gives_features_of_every_task_on_held_out_images(method):
+    reports = []
+    scenario = CL2R(tasks=3, first_classes=2, open_classes=4)
+    run = run_scenario(scenario, method, BRIEF, progress=lambda *e: reports.append(e))
+    assert [features.shape for features in run.features] == 3 * [(597, 9)]
+    assert len(set(run.labels[run.trained])) == 6
+    assert len(set(run.labels[~run.trained])) == 4
+    assert (run.vertices is not None) == (method in ("simplex", "hoc"))
+    assert [(name, done, total) for name, done, total, *_ in reports] == [(f"task-0{t}", 1, 1) for t in range(3)]
+    for *_, loss, accuracy, drift, concentration in reports:
+        assert loss > 0
+        assert 0 < accuracy <= 1
+        assert 0 <= drift <= np.pi
+        assert 0 < concentration <= 1
+    again = run_scenario(scenario, method, BRIEF)
+    assert all(np.array_equal(a, b) for a, b in zip(run.features, again.features, strict=True))
+
+
+def test_a_replaced_model_starts_from_the_improved_one_of_another_architecture(tmp_path):
+    scenario = IAMCL2R(tasks=3, elsewhere_classes=4, replace_at=(1,), backbones=("lenet++",))
+    run = run_scenario(scenario, "hoc", BRIEF, directory=tmp_path)
+    assert len(run.features) == 3
+    assert (tmp_path / "task-01-elsewhere.safetensors").exists()
+    previous = run_scenario(replace(scenario, reference="previous"), "hoc", BRIEF)
+    assert np.array_equal(run.features[0], previous.features[0])
+    assert not np.array_equal(run.features[1], previous.features[1])
