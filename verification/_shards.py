@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -40,6 +41,8 @@ class Shard:
         Context manager of a function that returns the next rows.
     whole : callable or None
         Returns the features as one array or memory map without reading them; None where they have to be decoded.
+    seek : callable or None
+        As ``open``, from a given row on; None where rows have to be decoded from the first on.
     """
 
     path: Path | None
@@ -48,6 +51,7 @@ class Shard:
     labels: ndarray
     open: Callable[[], AbstractContextManager[Take]]
     whole: Callable[[], ndarray] | None = None
+    seek: Callable[[int], AbstractContextManager[Take]] | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self):
@@ -58,28 +62,51 @@ class Shard:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def piece(self, start: int, stop: int) -> Piece:
+        """Return the rows from ``start`` to before ``stop``; ``start`` is 0 where there is no ``seek``."""
+        return Piece(
+            self.path, len(self), self.open, partial(self.seek, start) if self.seek else self.open, stop - start
+        )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive rows of a shard, without labels: of a file it is pickled as path and position.
+
+    Attributes
+    ----------
+    path, num_rows, open_shard
+        Of the whole shard.
+    open : callable
+        Context manager of a function that returns the next rows of the piece.
+    length : int
+        Rows of the piece.
+    """
+
+    path: Path | None
+    num_rows: int
+    open_shard: Callable[[], AbstractContextManager[Take]]
+    open: Callable[[], AbstractContextManager[Take]]
+    length: int
+
 
 def array_shard(features: ndarray, labels: ndarray) -> Shard:
     """Shard of arrays in memory; ValueError where their shape or dtype will not do."""
     check_features(features.shape, features.dtype)
     check_labels(labels.shape, labels.dtype)
     features = features.astype(_native(features.dtype), copy=False)
-    return Shard(
-        None, features.shape, features.dtype, usable_labels(labels), partial(_open_array, features), lambda: features
-    )
+    rows, whole = partial(_open_array, features), partial(np.asarray, features)
+    return Shard(None, features.shape, features.dtype, usable_labels(labels), rows, whole, rows)
 
 
 def flat_shard(
     path: Path, offset: int, shape: Shape, stored: np.dtype, labels: ndarray, *, fortran: bool = False
 ) -> Shard:
     """Shard of rows that lie in a file as they are, from the byte ``offset`` on."""
-
-    def whole() -> ndarray:
-        return np.memmap(path, stored, "r", offset, (shape[0], shape[1]), "F" if fortran else "C").view(ndarray)
-
+    whole = partial(_mapped, path, stored, offset, shape, "F" if fortran else "C")
     dtype = np.dtype(np.float32) if stored == BFLOAT16 else _native(stored)
-    rows = (lambda: _open_array(whole())) if fortran else partial(_open_flat, path, offset, shape[1], stored)
-    return Shard(path, shape, dtype, labels, rows, whole if stored == dtype else None)
+    rows = partial(_open_mapped, whole) if fortran else partial(_open_flat, path, offset, shape[1], stored)
+    return Shard(path, shape, dtype, labels, rows, whole if stored == dtype else None, rows)
 
 
 def deflated_shard(path: Path, member: str, offset: int, shape: Shape, stored: np.dtype, labels: ndarray) -> Shard:
@@ -133,9 +160,17 @@ def complaints_of_zip(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: is not a readable .npz archive ({error}).") from None
 
 
+def _mapped(path: Path, stored: np.dtype, offset: int, shape: Shape, order: Literal["C", "F"]) -> ndarray:
+    return np.memmap(path, stored, "r", offset, (shape[0], shape[1]), order).view(ndarray)
+
+
+def _open_mapped(whole: Callable[[], ndarray], start: int = 0) -> AbstractContextManager[Take]:
+    return _open_array(whole(), start)
+
+
 @contextmanager
-def _open_array(array: ndarray) -> Iterator[Take]:
-    position = 0
+def _open_array(array: ndarray, start: int = 0) -> Iterator[Take]:
+    position = start
 
     def take(rows: int) -> ndarray:
         nonlocal position
@@ -146,9 +181,9 @@ def _open_array(array: ndarray) -> Iterator[Take]:
 
 
 @contextmanager
-def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype) -> Iterator[Take]:
+def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype, start: int = 0) -> Iterator[Take]:
     with open(path, "rb") as file:
-        file.seek(offset)
+        file.seek(offset + start * dim * stored.itemsize)
 
         def take(rows: int) -> ndarray:
             # read, not mapped: a map of an .npz is not aligned, its pages count as memory of the process, and it kills

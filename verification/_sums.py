@@ -2,24 +2,32 @@
 
 Sums are all that a mean gap in the squared distance needs (first-moment identity); kept rows tell its variance, and
 everything for distances that sums cannot tell. Rows to keep are chosen by index beforehand, so the data is read once,
-in order.
+in order. Parts of it may be read anywhere: where they begin and in what order they merge is fixed by the data, so the
+result is the same bit by bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import sparse
 
-from verification.features import FeatureSet
+from verification._shards import Piece
+from verification.features import FeatureSet, normalized_blocks
+
+# as the builtin ``map``: results of a function of each item, in order
+Map = Callable[..., Iterable[Any]]
 
 BLOCK_ROWS = 8192
+# of a part, which is read as a whole by one process
+PART_ROWS = 2**15
 # up to this many numbers, data is normalised in float64 whatever its dtype; beyond, float32 input stays float32
 SMALL = 2**22
 # float32 additions one after the other before a float64 takes over: rounding stays at 64·2^-24 of a term
@@ -63,13 +71,13 @@ class ClassSums:
         self.own += np.bincount(codes, np.vecdot(models[0], models[-1]), minlength=num_classes)
         return self
 
-    def merge(self, other: ClassSums) -> ClassSums:
-        """Return the sums over both parts of the data."""
-        whole = ClassSums(*self.sums.shape)
-        whole.counts = self.counts + other.counts
-        whole.sums = self.sums + other.sums
-        whole.own = self.own + other.own
-        return whole
+    def merge(self, other: ClassSums, classes: Int[ndarray, " some"] | slice = slice(None)) -> ClassSums:
+        """Take in the sums of another part of the data, whose classes are the given ones here."""
+        self.counts[classes] += other.counts
+        for total, part in zip(self.sums, other.sums, strict=True):
+            total[classes] += part
+        self.own[classes] += other.own
+        return self
 
     @property
     def means(self) -> Float[ndarray, "models k dim"]:
@@ -138,6 +146,9 @@ class Rows:
         return result
 
 
+_Part = tuple[ndarray, ClassSums, list[ndarray]]
+
+
 def stream(seed: int, name: str) -> np.random.Generator:
     """Return a generator of our own: a user who drew the data from ``default_rng(seed)`` gets other numbers here."""
     return np.random.default_rng([seed, *name.encode()])
@@ -157,7 +168,11 @@ def choose_rows(
 
 
 def collect(
-    sets: Sequence[FeatureSet], codes: Int[ndarray, " n"], sizes: Int[ndarray, " k"], keep: Int[ndarray, " m"]
+    sets: Sequence[FeatureSet],
+    codes: Int[ndarray, " n"],
+    sizes: Int[ndarray, " k"],
+    keep: Int[ndarray, " m"],
+    run: Map = map,
 ) -> tuple[ClassSums, Rows]:
     """Read the samples once: sums by class, and the rows to keep.
 
@@ -169,31 +184,73 @@ def collect(
         Class of each row, and how many rows each class has.
     keep : ndarray of int
         Sorted indices.
+    run : callable
+        As ``map``; what it is given to call and its arguments can be pickled.
     """
-    dim = sets[0].dim
-    sums = ClassSums(len(sets), len(sizes), dim)
     by_class = np.argsort(codes[keep], kind="stable")
     place = np.empty_like(by_class)
     place[by_class] = np.arange(len(keep))
+    sums = ClassSums(len(sets), len(sizes), sets[0].dim)
     kept: list[ndarray] = []
-    start = 0
-    for blocks in zip(*map(_unit_blocks, sets), strict=True):
-        kept = kept or [np.empty((len(keep), dim), dtype=block.dtype) for block in blocks]
-        stop = start + len(blocks[0])
-        low, high = np.searchsorted(keep, (start, stop))
-        for rows, block in zip(kept, blocks, strict=True):
-            rows[place[low:high]] = block[keep[low:high] - start]
-        sums.add(codes[start:stop], *_shifted(blocks))
-        start = stop
+    low = 0
+    for classes, part, some in _parts(sets, codes, len(sizes), keep, run):
+        kept = kept or [np.empty((len(keep), rows.shape[1]), rows.dtype) for rows in some]
+        sums.merge(part, classes)
+        high = low + len(some[0])
+        for rows, new in zip(kept, some, strict=True):
+            rows[place[low:high]] = new
+        low = high
     return sums, Rows(tuple(kept), codes[keep][by_class], sizes)
+
+
+def _parts(sets: Sequence[FeatureSet], codes: ndarray, num_classes: int, keep: ndarray, run: Map) -> Iterable[_Part]:
+    if codes.size * sets[0].dim <= SMALL:
+        return [_sum_blocks([tuple(features.unit for features in sets)], codes, keep)]
+    cuts = [0]
+    while cuts[-1] < len(codes):
+        cuts.append(_next_cut(sets, min(cuts[-1] + PART_ROWS, len(codes))))
+    spans = list(pairwise(cuts))
+    ends = np.searchsorted(keep, cuts)
+    pieces = ([features.pieces(*span) for features in sets] for span in spans)
+    # in few bytes, to be sent
+    classes = (codes[start:stop].astype(np.min_scalar_type(num_classes)) for start, stop in spans)
+    chosen = (
+        (keep[low:high] - start).astype(np.int32) for (low, high), start in zip(pairwise(ends), cuts, strict=False)
+    )
+    return run(_read_part, pieces, classes, chosen)
+
+
+def _next_cut(sets: Sequence[FeatureSet], row: int) -> int:
+    """First row, from ``row`` on, at which every set can begin to be read."""
+    while (later := max(features.beginning(row) for features in sets)) > row:
+        row = later
+    return row
+
+
+def _read_part(pieces: Sequence[Sequence[Piece]], codes: Int[ndarray, " n"], keep: Int[ndarray, " m"]) -> _Part:
+    return _sum_blocks(zip(*(normalized_blocks(some, BLOCK_ROWS) for some in pieces), strict=True), codes, keep)
+
+
+def _sum_blocks(blocks: Iterable[tuple[ndarray, ...]], codes: Int[ndarray, " n"], keep: Int[ndarray, " m"]) -> _Part:
+    """Classes that are there, the sums of each, and the rows to keep, in order."""
+    classes, codes = np.unique(codes, return_inverse=True)
+    kept: list[ndarray] = []
+    sums: ClassSums | None = None
+    start = 0
+    for models in blocks:
+        dim = models[0].shape[1]
+        sums = sums or ClassSums(len(models), len(classes), dim)
+        kept = kept or [np.empty((len(keep), dim), dtype=rows.dtype) for rows in models]
+        stop = start + len(models[0])
+        low, high = np.searchsorted(keep, (start, stop))
+        for some, rows in zip(kept, models, strict=True):
+            some[low:high] = rows[keep[low:high] - start]
+        sums.add(codes[start:stop], *_shifted(models))
+        start = stop
+    assert sums is not None  # a part has rows
+    return classes, sums, kept
 
 
 def _shifted(models: Sequence[ndarray]) -> Sequence[ndarray]:
     """(new − old, old) from (new, old); the old features alone as they are."""
     return (models[0] - models[1], models[1]) if len(models) == 2 else models
-
-
-def _unit_blocks(features: FeatureSet) -> Iterator[ndarray]:
-    if len(features) * features.dim <= SMALL:
-        return iter((features.unit,))
-    return features.normalized_blocks(BLOCK_ROWS)

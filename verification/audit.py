@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from verification._breakdown import ClassGap, ClassPairs, Verdict, Worst, read_class_pairs, read_classes
+from verification._sums import Map
 from verification._weights import WEIGHTINGS
 from verification.features import FeatureSet, write_atomically
 from verification.inequalities import SideEstimate, Statistics, estimate, statistics
@@ -165,6 +166,7 @@ def audit(
     margin: float = 0.0,
     weights: str = "pairs",
     seed: int = 0,
+    run: Map = map,
 ) -> AuditReport:
     r"""Judge Definition 1, in expectation, for two models' features of the same samples.
 
@@ -194,6 +196,8 @@ def audit(
         What counts once: every pair of samples, or every class (1a) and every ordered pair of classes (1b).
     seed : int
         ≥ 0; of every random choice: rows kept for the variance, and pairs looked at where not all are.
+    run : callable
+        As ``map``, by which parts of the data are read; :func:`verification.distributed.audit_distributed` has another.
 
     Returns
     -------
@@ -217,7 +221,7 @@ def audit(
     labels, codes, items = _encode(old, gallery)
     scale = SCALES.get(metric, 1.0)
     measured = "sqeuclidean" if metric in SCALES else metric
-    source = statistics((new, old), codes, len(labels), items, measured, seed)
+    source = statistics((new, old), codes, len(labels), items, measured, seed, run)
     sides, classes = estimate(source)
     level = (1.0 - confidence) / 2.0
     by_weighting = {name: judge_sides(both, scale, level, margin) for name, both in sides.items()}

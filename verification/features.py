@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from verification._parquet import write_parquet
 from verification._readers import READERS, labels_path, open_shards
-from verification._shards import Shard, array_shard
+from verification._shards import Piece, Shard, array_shard
 
 # rows are checked and normalised while they are in the cache of one core
 _CACHED_BYTES = 2**19
@@ -77,7 +77,7 @@ class FeatureSet:
     @cached_property
     def unit(self) -> Float[ndarray, "n dim"]:
         """The features normalised to the unit sphere, float64, all in memory."""
-        return self._gathered(self._stream(2**12, lambda rows: _normalized(rows.astype(np.float64))), np.float64)
+        return self._gathered(_read(self.pieces(), 2**12, lambda rows: _normalized(rows.astype(float))), np.float64)
 
     def _gathered(self, blocks: Iterator[ndarray], dtype: Any) -> ndarray:
         gathered, start = np.empty((len(self), self.dim), dtype), 0
@@ -97,36 +97,36 @@ class FeatureSet:
         ValueError
             At a block with a row that is not finite or all zero, naming file and row within it.
         """
-        return self._stream(rows, _checked)
+        return _read(self.pieces(), rows, _checked)
 
     def normalized_blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
         """As :meth:`blocks`, each row on the unit sphere; float64 for float64 features, else float32.
 
         No square over- or underflows: rows of any length that the dtype can hold are normalised to its rounding.
         """
-        return self._stream(rows, _normalized)
+        return normalized_blocks(self.pieces(), rows)
 
-    def _stream(self, rows: int, prepare: Callable[[ndarray], ndarray]) -> Iterator[ndarray]:
-        if rows < 1:
-            raise ValueError(f"rows must be an integer >= 1, got {rows}.")
-        held: list[ndarray] = []
-        room = rows
+    def pieces(self, start: int = 0, stop: int | None = None) -> list[Piece]:
+        """Return what there is to read for the rows from ``start``, one of :meth:`beginning`, to before ``stop``."""
+        stop = len(self) if stop is None else stop
+        pieces, first = [], 0
         for shard in self._shards:
-            with shard.open() as take:
-                left = len(shard)
-                while left:
-                    part = take(min(room, left))
-                    left -= len(part)
-                    room -= len(part)
-                    try:
-                        held.append(prepare(part))
-                    except _UnusableRow:
-                        raise _complaint(shard) from None
-                    if not room:
-                        yield held[0] if len(held) == 1 else np.concatenate(held)
-                        held, room = [], rows
-        if held:
-            yield held[0] if len(held) == 1 else np.concatenate(held)
+            low, high = max(start - first, 0), min(stop - first, len(shard))
+            if low < high:
+                pieces.append(shard.piece(low, high))
+            first += len(shard)
+        return pieces
+
+    def beginning(self, row: int) -> int:
+        """Return the first row, from ``row`` on, before which nothing has to be decoded in order to read it."""
+        end = 0
+        for shard in self._shards:
+            if row <= end:
+                break
+            end += len(shard)
+            if row < end and shard.seek:
+                return row
+        return max(row, end)
 
     @cached_property
     def classes(self) -> ndarray:
@@ -198,6 +198,34 @@ class FeatureSet:
             )
 
 
+def normalized_blocks(pieces: Sequence[Piece], rows: int) -> Iterator[Float[ndarray, "rows dim"]]:
+    """Read pieces of a set's files as :meth:`FeatureSet.normalized_blocks` reads the whole."""
+    return _read(pieces, rows, _normalized)
+
+
+def _read(pieces: Sequence[Piece], rows: int, prepare: Callable[[ndarray], ndarray]) -> Iterator[ndarray]:
+    if rows < 1:
+        raise ValueError(f"rows must be an integer >= 1, got {rows}.")
+    held: list[ndarray] = []
+    room = rows
+    for piece in pieces:
+        with piece.open() as take:
+            left = piece.length
+            while left:
+                part = take(min(room, left))
+                left -= len(part)
+                room -= len(part)
+                try:
+                    held.append(prepare(part))
+                except _UnusableRow:
+                    _complain(piece)
+                if not room:
+                    yield held[0] if len(held) == 1 else np.concatenate(held)
+                    held, room = [], rows
+    if held:
+        yield held[0] if len(held) == 1 else np.concatenate(held)
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write beside ``path`` and rename: whoever reads sees the old content or the new, never half of it."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -265,19 +293,21 @@ def _squared_lengths(rows: ndarray) -> tuple[ndarray, ndarray, ndarray]:
     return rows, squares, extreme
 
 
-def _complaint(shard: Shard) -> ValueError:
-    """What is wrong with the rows of a shard, all of them read once more to count."""
+def _complain(piece: Piece) -> NoReturn:
+    """Raise what is wrong with the rows of a shard, all of them read once more to count."""
     infinite, zero = [], []
-    with shard.open() as take, np.errstate(all="ignore"):
-        for start in range(0, len(shard), 2**10):
-            rows = take(min(2**10, len(shard) - start))
+    # raised while the shard is open: how it was opened may know a likelier cause
+    with piece.open_shard() as take, np.errstate(all="ignore"):
+        for start in range(0, piece.num_rows, 2**10):
+            rows = take(min(2**10, piece.num_rows - start))
             infinite += (start + np.flatnonzero(~np.isfinite(rows).all(axis=1))).tolist()
             zero += (start + np.flatnonzero(~rows.any(axis=1))).tolist()
-    where = "" if shard.path is None else f"{shard.path}: "
-    if infinite:
-        must, bad, are = "be finite", infinite, "not"
-    else:
-        must, bad, are = "have a direction", zero, "all zero"
-    return ValueError(
-        f"{where}features must {must}, but {len(bad)} of {len(shard)} rows are {are}, the first is row {bad[0]}."
-    )
+        where = "" if piece.path is None else f"{piece.path}: "
+        if infinite:
+            must, bad, are = "be finite", infinite, "not"
+        else:
+            must, bad, are = "have a direction", zero, "all zero"
+        raise ValueError(
+            f"{where}features must {must}, but {len(bad)} of {piece.num_rows} rows are {are}, "
+            f"the first is row {bad[0]}."
+        ) from None

@@ -29,7 +29,7 @@ from numpy import ndarray
 
 from verification._linear import LinearPairs
 from verification._pairwise import look_at_all_pairs
-from verification._sums import ClassSums, Rows, choose_rows, class_sums, collect, stream
+from verification._sums import ClassSums, Map, Rows, choose_rows, class_sums, collect, stream
 from verification._weights import WEIGHTINGS, Weights
 from verification.features import FeatureSet
 
@@ -116,6 +116,7 @@ def statistics(
     gallery: tuple[FeatureSet, Int[ndarray, " g"]] | None = None,
     metric: str = "sqeuclidean",
     seed: int = 0,
+    run: Map = map,
 ) -> Statistics:
     """Read the data once, in blocks, for statistics of t; of a seeded part of it where all pairs would be too many.
 
@@ -131,6 +132,8 @@ def statistics(
         Old-model features of other samples, and their classes.
     metric : {"sqeuclidean", "euclidean", "angular"}
     seed : int
+    run : callable
+        As ``map``, by which parts of the data are read.
     """
     rng = stream(seed, "rows")
     dim = samples[0].dim
@@ -138,7 +141,7 @@ def statistics(
 
     def read(sets: Sequence[FeatureSet], classes: ndarray) -> tuple[ClassSums, Rows]:
         sizes = np.bincount(classes, minlength=num_classes)
-        return collect(sets, classes, sizes, choose_rows(classes, sizes, most, rng))
+        return collect(sets, classes, sizes, choose_rows(classes, sizes, most, rng), run)
 
     sums, rows = read(samples, codes)
     item_sums, items = (None, None) if gallery is None else read(gallery[:1], gallery[1])

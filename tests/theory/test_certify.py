@@ -9,175 +9,202 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import roots_jacobi
 
-from theory.certify import METRIC_NAMES, Box, _Series, certify_gaps
-from theory.metrics import METRICS
+from theory.caps import UniformCap
+from theory.certify import METRIC_NAMES, Box, Certificate, certify_gaps
+from theory.certify import table as certificates_table
+from theory.certify.cells import CapCells, SoftCells
+from theory.certify.series import Envelope, both_sides, coefficients
+from theory.certify.sweep import Sweep
+from theory.compatibility import theorem1_gaps
+from theory.von_mises_fisher import VonMisesFisher
 
 flint = pytest.importorskip("flint")
+SIDES = ("same_class", "different_class")
 
 
-# F has a kink at u = ±v, which 20 Gauss nodes resolve to 8e−6 in dim 3 (worst of 60 random cases) and far better above
-KINK = 2e-5
+def all_boxes(certificate):
+    return (*certificate.positive, *certificate.negative, *certificate.open)
 
 
-def quadrature_gaps(dim, metric, cosine, new, old, nodes=20):
-    """Both gaps by Gauss quadrature over polar angles and first coordinates: no series, no Gegenbauer polynomial."""
-    x, w = np.polynomial.legendre.leggauss(nodes)
-    t, wt = roots_jacobi(nodes, (dim - 4) / 2, (dim - 4) / 2)
-    wt = wt / wt.sum()
-
-    def polar(radius):
-        theta = radius * (x + 1) / 2
-        weight = w * np.sin(theta) ** (dim - 2)
-        return theta, weight / weight.sum()
-
-    def expectation(first, second, axes):
-        (a, wa), (b, wb) = polar(first), polar(second)
-        height = axes * np.cos(b)[:, None] + math.sqrt(1 - axes**2) * np.sin(b)[:, None] * t  # v·w
-        side = np.sqrt(np.maximum(0.0, 1 - height**2))
-        inner = np.cos(a)[:, None, None, None] * height[..., None]
-        inner = inner + np.sin(a)[:, None, None, None] * side[..., None] * t
-        values = METRICS[metric].of_cosine(np.clip(inner, -1, 1))
-        return float(np.einsum("abij,a,b,i,j->", values, wa, wb, wt, wt))
-
-    same = expectation(old, old, 1.0) - expectation(new, old, 1.0)
-    return same, expectation(new, old, cosine) - expectation(old, old, cosine)
+def narrower(box):
+    return box.part == "less" or (box.part == "all" and box.new[1] <= box.old[0])
 
 
-@pytest.mark.parametrize("metric", METRIC_NAMES)
-def test_simplex_of_ten_classes_is_decided(metric):
-    certificates = certify_gaps(9, 10, metric, radii=(0.3, 1.5), min_width=0.01)
-    for certificate in (certificates.same_class, certificates.different_class):
-        shares = certificate.shares
-        assert shares["open"] < 0.005  # boxes on the diagonal at the small radii, 0.01 wide
-        assert math.isclose(sum(shares.values()), 1.0, rel_tol=1e-12)
-        # narrower caps are compatible, wider ones are not, and nothing else
-        assert all(_below_diagonal(box) for box in certificate.positive)
-        assert all(not _below_diagonal(box) for box in certificate.negative)
-        assert min(shares["positive"], shares["negative"]) > 0.497
+@pytest.mark.parametrize(
+    ("dim", "num_classes", "levels", "terms"),
+    [
+        (9, 10, 0, 128),
+        (99, 100, 0, 256),
+        pytest.param(2, 2, 3, 256, marks=pytest.mark.slow),
+        pytest.param(3, 4, 2, 256, marks=pytest.mark.slow),
+        pytest.param(3, 2, 2, 256, marks=pytest.mark.slow),
+        pytest.param(1023, 1024, 0, 1024, marks=pytest.mark.slow),
+    ],
+)
+def test_the_whole_square_of_radii_is_decided(dim, num_classes, levels, terms):
+    # radii above π/2 included: on a simplex 1b holds for the chord as well
+    found = certify_gaps(dim, num_classes, METRIC_NAMES, new=(0.05, 3.0), levels=levels, terms=terms)
+    assert [c.metric for c in found] == list(METRIC_NAMES)
+    for certificates in found:
+        for side in SIDES:
+            certificate = getattr(certificates, side)
+            assert math.isclose(sum(certificate.shares.values()), 1.0, rel_tol=1e-12)
+            assert certificate.shares["open"] < 0.01
+            # narrower caps are compatible, wider ones are not, and nothing else
+            assert all(narrower(box) for box in certificate.positive)
+            assert not any(narrower(box) for box in certificate.negative)
 
 
-def _below_diagonal(box):
-    return box.part == "narrower" or (box.part == "all" and box.new[1] <= box.old[0])
-
-
-@pytest.mark.parametrize("metric", METRIC_NAMES)
-@pytest.mark.parametrize(("dim", "num_classes"), [(2, 3), (3, 4), (3, 2), (16, 17)])
-def test_other_simplices(dim, num_classes, metric):
-    certificates = certify_gaps(dim, num_classes, metric, radii=(0.6, 1.4), min_width=0.01)
-    flat = metric == "angular" and (dim == 2 or num_classes == 2)  # see the next test
-    sides = [certificates.same_class] + [certificates.different_class] * (not flat)
-    for certificate in sides:
-        assert certificate.shares["open"] < 0.01
-        assert all(_below_diagonal(box) for box in certificate.positive)
-        assert all(not _below_diagonal(box) for box in certificate.negative)
+@pytest.mark.parametrize(("dim", "num_classes"), [(3, 4), (9, 10), (1023, 1024)])
+def test_von_mises_fisher_laws_are_decided(dim, num_classes):
+    found = certify_gaps(
+        dim, num_classes, METRIC_NAMES, law="von-mises-fisher", new=(0.1 * dim, 10.0 * dim), step=0.05, terms=256
+    )
+    for certificates in found:
+        for side in SIDES:
+            certificate = getattr(certificates, side)
+            assert certificate.shares["open"] < 0.001
+            # a larger concentration is the narrower law
+            assert not any(narrower(box) for box in certificate.positive)
+            assert all(narrower(box) for box in certificate.negative)
 
 
 def test_a_gap_that_is_zero_stays_open():
     # at ρ = 0 the angular gap of two classes is 0 for all radii: its series has odd terms only, and P_n(0) = 0 there
-    certificate = certify_gaps(5, metric="angular", axis_cosine=0.0, radii=(0.6, 1.0), min_width=0.1).different_class
-    assert certificate.shares["open"] == 1.0
+    (found,) = certify_gaps(5, metrics="angular", axis_cosine=0.0, new=(0.6, 1.0), levels=1)
+    assert found.different_class.shares["open"] == 1.0
+    assert found.same_class.shares["open"] == 0.0
 
 
-def test_wide_caps_near_orthogonal_axes_violate_1b():
+@pytest.mark.parametrize("law", ["cap", "von-mises-fisher"])
+def test_a_simplex_turned_inside_out_is_refused(law):
+    # ρ > 0 is no simplex: there the narrower law violates 1b, and the certificate says so
+    (found,) = certify_gaps(9, metrics="sqeuclidean", axis_cosine=0.2, law=law, new=(0.5, 1.0), levels=0, terms=32)
+    certificate = found.different_class
+    assert certificate.shares["open"] == 0.0
+    assert all(narrower(box) is (law == "cap") for box in certificate.negative)
+
+
+@pytest.mark.parametrize("cosine", [0.0, (-0.005, 0.0)])
+def test_wide_caps_near_orthogonal_axes_violate_1b(cosine):
     # euclidean, d = 3, ρ = 0, α_t = 0.5 < α_k = 2.0: −0.01142491, and for every ρ in a range around it
-    for cosine in (0.0, (-0.005, 0.0)):
-        certificates = certify_gaps(
-            3, metric="euclidean", axis_cosine=cosine, radii=(0.48, 0.52), old_radii=(1.98, 2.02)
-        )
-        assert certificates.different_class.shares["negative"] == 1.0
-        assert certificates.same_class.shares["positive"] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("cosine", "new", "old", "gap"),
-    [(0.0, 0.5, 2.0, -0.01142491), (-0.02, 0.3, 2.2, -0.0098722), (-0.1, 0.3, 2.2, 0.0002019)],
-)
-def test_enclosures_reproduce_values_found_by_quadrature(cosine, new, old, gap):
-    # caps above π/2, chord in dim 3: violations near orthogonal axes, none at −ρ = 0.1; seven decimals are given
-    with flint.ctx.workprec(400):
-        series = _Series(3, "euclidean", (cosine, cosine), 256, flint)
-        ball = series.gap("different_class", Box((new, new), (old, old)))
-    assert abs(float(ball.mid()) - gap) < 6e-8
-    assert float(ball.rad()) < 1e-8  # the tail bound falls as N^{−d−1} = 2e−10
+    (found,) = certify_gaps(3, metrics="euclidean", axis_cosine=cosine, new=(0.48, 0.52), old=(1.98, 2.02), terms=256)
+    assert found.different_class.shares["negative"] == 1.0
+    assert found.same_class.shares["positive"] == 1.0
+    assert all(box.new[1] < box.old[0] for box in found.different_class.negative)
 
 
 def test_the_case_is_recorded():
-    certificates = certify_gaps(9, 10, radii=(1.0, 1.1), min_width=0.1)
-    assert (certificates.dim, certificates.metric) == (9, "euclidean")
-    low, high = certificates.axis_cosine
+    (found,) = certify_gaps(9, 10, new=(1.0, 1.1), levels=0)
+    assert (found.dim, found.metric, found.law) == (9, "euclidean", "cap")
+    low, high = found.axis_cosine
     assert low < -1 / 9 < high
     assert high - low < 1e-16
 
 
-@pytest.mark.parametrize(
-    ("metric", "dim", "tolerance"),
-    [
-        ("sqeuclidean", 3, 1e-14),  # a polynomial: rounding of the quadrature's sums
-        ("euclidean", 3, KINK),
-        ("angular", 9, 1e-8),  # kink damped by sin^7: 7e−10 measured
-        ("euclidean", 9, 1e-8),
-    ],
-)
-def test_a_box_of_one_point_is_enclosed_tightly(metric, dim, tolerance):
-    with flint.ctx.workprec(400):
-        series = _Series(dim, metric, (-0.2, -0.2), 200, flint)
-        balls = [series.gap(side, Box((0.7, 0.7), (1.1, 1.1))) for side in ("same_class", "different_class")]
-    truth = quadrature_gaps(dim, metric, -0.2, 0.7, 1.1)
-    assert abs(float(balls[1].mid()) - truth[1]) < tolerance
-    # on one axis the kink lies inside the caps: no sharp check there but for the polynomial
-    assert abs(float(balls[0].mid()) - truth[0]) < max(tolerance, 0.0 if metric == "sqeuclidean" else 1e-3)
-    assert all(float(ball.rad()) < 1e-6 for ball in balls)
+def rounded(ball):
+    return float(ball.lower()), float(ball.upper())
+
+
+def holds(ball, truth, slack=1e-11):
+    """The reference is a double: recurrences of 40 terms and m are right to 1e−13, times what they are divided by."""
+    low, high = rounded(ball)
+    return low - slack <= truth <= high + slack
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from(METRIC_NAMES),
-    st.sampled_from([3, 4, 9]),
-    st.sampled_from([2, 4, 60]),  # short series lean on the tail bound
-    st.floats(0.4, 2.6),
-    st.floats(0.4, 2.6),
-    st.floats(-0.9, -0.05),
-    st.floats(0.001, 0.03),
-    st.floats(-1, 1),
-    st.floats(-1, 1),
-)
-def test_an_enclosure_holds_the_truth_anywhere_in_its_box(metric, dim, terms, new, old, cosine, half, right, up):
-    box = Box((new - half, new + half), (old - half, old + half))
-    with flint.ctx.workprec(64 + 80):
-        series = _Series(dim, metric, (cosine, cosine), terms, flint)
-        enclosed = [float(f(series.gap("different_class", box))) for f in (_lower, _upper)]
-        slope = [float(f(series.slope("different_class", box))) for f in (_lower, _upper)]
-    x, y = new + half * right, old + half * up
-    truth = quadrature_gaps(dim, metric, cosine, x, y)[1]
-    assert enclosed[0] - KINK <= truth <= enclosed[1] + KINK
-    if abs(x - y) > 0.2:
-        assert slope[0] - KINK / 0.2 <= truth / (x - y) <= slope[1] + KINK / 0.2
+@given(st.sampled_from([2, 3, 4, 9, 40]), st.floats(0.1, 2.9), st.floats(0.001, 0.05), st.floats(-1, 1))
+def test_a_cell_of_caps_holds_the_truth_anywhere_in_it(dim, radius, half, inside):
+    with flint.ctx.workprec(200):
+        cells = CapCells(dim, 24, flint)
+        cell = cells[radius - half, radius + half]
+    at = radius + half * inside
+    law = UniformCap(dim, at)
+    a = law.zonal_coefficients(40)[0]
+    m = law.mean_resultant_length()
+    # the mean over the cap is a_n, so a_n′ = rate·(P_n − a_n), and rate·(cos α − m) for n = 1
+    polynomials = legendre_like(dim, at, 40)
+    for n in range(1, 25):
+        assert holds(cell.value[n - 1], a[n])
+        assert holds(cell.old[n - 1], a[n] / m, 1e-9)
+        slope = -(polynomials[n] - a[n]) / (math.cos(at) - m)
+        assert holds(cell.slope[n - 1], slope, 1e-7 * n * n)  # m − cos α cancels down to α²/d
+    for n in range(25, 40):
+        assert holds(cell.value[-1], a[n])
+        assert abs(a[n] / m) <= float(cell.old[-1].upper()) + 1e-9
+        assert holds(cell.slope[-1], -(polynomials[n] - a[n]) / (math.cos(at) - m), 1e-7 * n * n)
+
+
+def legendre_like(dim, angle, count):
+    """P_0 … P_{count−1} at cos(angle), by the recurrence."""
+    lam, x = 0.5 * dim - 1.0, math.cos(angle)
+    values = [1.0, x]
+    for n in range(1, count - 1):
+        values.append((2 * (n + lam) * x * values[n] - n * values[n - 1]) / (n + 2 * lam))
+    return values
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([2, 3, 9, 40]), st.floats(0.1, 20.0), st.floats(1.001, 1.1), st.floats(0, 1))
+def test_a_cell_of_concentrations_holds_the_truth_anywhere_in_it(dim, share, width, inside):
+    low, high = share * dim, share * dim * width
+    with flint.ctx.workprec(200):
+        cell = SoftCells(dim, 24, flint)[low, high]
+    at = low + (high - low) * inside
+    step = 1e-4 * at
+    a, less, more = (VonMisesFisher(dim, k).zonal_coefficients(32)[0] for k in (at, at - step, at + step))
+    slope = at * (more - less) / (2 * step)  # central: 1e−8 of the third derivative, rounding 1e−12
+    for n in range(1, 25):
+        assert holds(cell.value[n - 1], a[n])
+        assert holds(cell.old[n - 1], a[n])
+        assert holds(cell.slope[n - 1], slope[n], 1e-6)
+    for n in range(25, 32):
+        assert holds(cell.value[-1], a[n])
+        assert holds(cell.slope[-1], slope[n], 1e-6)
+
+
+@pytest.mark.parametrize("law", ["cap", "von-mises-fisher"])
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+@pytest.mark.parametrize("dim", [3, 9])
+def test_enclosures_reproduce_the_gaps(dim, metric, law):
+    """Boxes of one point: the gap by the series in balls against the library's, which may use quadrature."""
+    new, old = (0.7, 1.1) if law == "cap" else (3.0 * dim, 1.5 * dim)
+    make = UniformCap if law == "cap" else VonMisesFisher
+    expected = theorem1_gaps(make(dim, new), make(dim, old), dim + 1, metric)
+    with flint.ctx.workprec(500):
+        cells = (CapCells if law == "cap" else SoftCells)(dim, 200, flint)
+        rho = -1 / dim
+        for side, sign, truth in zip(SIDES, (1, 1), expected, strict=True):
+            sweep = Sweep(cells, both_sides(dim, metric, (rho, rho), 200, flint)[side], flint)
+            unit = UniformCap(dim, old).mean_resultant_length() if law == "cap" else 1.0
+            mixed = sweep._product("value", [(new, new)], [(old, old)])[0, 0]
+            ball = sign * (mixed - sweep._own((old, old)))
+            assert float(ball.mid()) * unit == pytest.approx(truth, abs=float(ball.rad()) + 1e-10)
+            assert float(ball.rad()) < 1e-4
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "angular"])
-@pytest.mark.parametrize("terms", [2, 3, 5])
-def test_the_slope_of_a_short_series_holds_that_of_a_long_one(metric, terms):
-    with flint.ctx.workprec(400):
-        short, long = (_Series(3, metric, (-0.3, -0.3), number, flint) for number in (terms, 200))
-        for new in (0.5, 1.0, 2.0):
-            point = Box((new, new), (new + 0.01, new + 0.01))
-            for side in ("same_class", "different_class"):
-                assert short.slope(side, point).contains(long.gap(side, point) / (flint.arb(new) - (new + 0.01)))
+def test_coefficients_sum_to_the_mean(metric):
+    weights, rest = coefficients(3, metric, 400, flint)
+    mean = {"euclidean": 4 / 3, "angular": math.pi / 2}[metric]
+    assert float(sum(weights, flint.arb(0)) + rest) == pytest.approx(mean, abs=1e-13)
+    assert 0 < float(rest) < 0.01
 
 
-def _lower(ball):
-    return ball.lower()
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([2, 3, 4, 7, 30]), st.floats(0.05, 3.1))
+def test_envelopes_hold_the_polynomials(dim, angle):
+    values = legendre_like(dim, angle, 60)
+    bounds = Envelope(flint.arb(dim - 2) / 2, 62).bounds(flint.arb(angle).sin())
+    assert all(abs(v) <= float(b.upper()) + 1e-12 for v, b in zip(values, bounds, strict=False))
+    last = max(float(b.upper()) for b in bounds[30:32])
+    assert all(abs(v) <= last + 1e-12 for v in values[30:])
 
 
-def _upper(ball):
-    return ball.upper()
-
-
-def test_a_tighter_grid_and_more_terms_only_add_decisions():
-    coarse = certify_gaps(9, 10, "euclidean", radii=(0.3, 1.0), min_width=0.04, terms=32).different_class.shares
-    fine = certify_gaps(9, 10, "euclidean", radii=(0.3, 1.0), min_width=0.01, terms=128).different_class.shares
+def test_finer_grids_and_more_terms_only_add_decisions():
+    coarse = certify_gaps(3, 4, new=(0.1, 1.0), step=0.3, levels=0, terms=24)[0].different_class.shares
+    fine = certify_gaps(3, 4, new=(0.1, 1.0), step=0.1, levels=2, terms=128)[0].different_class.shares
     assert fine["open"] < 0.1 * coarse["open"]
 
 
@@ -185,23 +212,47 @@ def test_a_tighter_grid_and_more_terms_only_add_decisions():
 @given(st.floats(0.1, 1), st.floats(0.01, 1), st.floats(0.1, 1), st.floats(0.01, 1))
 def test_the_parts_of_a_box_fill_it(x, width, y, height):
     new, old = (x, x + width), (y, y + height)
-    whole, below, above = (Box(new, old, part).area for part in ("all", "narrower", "wider"))
+    whole, below, above = (Box(new, old, part).area for part in ("all", "less", "greater"))
     assert math.isclose(below + above, whole, rel_tol=1e-12)
     grid = np.linspace(0, 1, 401)[:-1] + 0.5 / 400
     inside = np.mean(x + width * grid[:, None] < y + height * grid)
     assert abs(below / whole - inside) < 2 / 400  # the diagonal crosses at most two cells a row
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("metric", METRIC_NAMES)
-@pytest.mark.parametrize(("dim", "num_classes", "lowest"), [(9, 10, 0.05), (3, 4, 0.2)])
-def test_nearly_the_whole_square_of_radii(dim, num_classes, lowest, metric):
-    # radii above π/2 included: where the simplex has d + 1 vertices, 1b holds for the chord as well
-    certificates = certify_gaps(dim, num_classes, metric, radii=(lowest, 3.0), min_width=0.005, terms=256)
-    for certificate in (certificates.same_class, certificates.different_class):
-        assert certificate.shares["open"] < 0.01
-        assert all(_below_diagonal(box) for box in certificate.positive)
-        assert all(not _below_diagonal(box) for box in certificate.negative)
+def test_boxes_fill_the_rectangle_once():
+    (found,) = certify_gaps(3, 4, new=(0.2, 0.9), old=(0.3, 1.2), levels=2)
+    for side in SIDES:
+        area = math.fsum(box.area for box in all_boxes(getattr(found, side)))
+        assert area == pytest.approx(0.7 * 0.9, rel=1e-12)
+
+
+def test_open_share_leaves_the_diagonal_out():
+    boxes = (Box((1.0, 1.1), (1.0, 1.1)), Box((1.0, 1.1), (2.0, 2.1)), Box((2.0, 2.1), (1.0, 1.1)))
+    certificate = Certificate(positive=boxes[2:], negative=(), open=boxes[:2])
+    assert certificate.open_share(0.1) == pytest.approx(0.5)
+    assert certificate.shares["open"] == pytest.approx(2 / 3)
+
+
+def test_the_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(certificates_table, "CLASSES", (10,))
+    path = tmp_path / "certificates.md"
+    assert certificates_table.main([str(path)]) == 0
+    lines = path.read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| 10 ")]
+    assert len(rows) == 6  # two laws, three metrics
+    assert all(row.count("50.000") == 4 for row in rows)
+    assert sum("100.000 | 0.000" in line for line in lines) >= 2  # the violations
+    assert list(tmp_path.iterdir()) == [path]
+
+    def broken():
+        raise ArithmeticError
+
+    monkeypatch.setattr(certificates_table, "table", broken)
+    with pytest.raises(ArithmeticError):
+        certificates_table.main([str(path)])
+    assert path.read_text().splitlines() == lines
+    assert "must lie in a folder that exists" in certificates_table.main([str(tmp_path / "no" / "where.md")])
+    assert "usage" in certificates_table.main([])
 
 
 @pytest.mark.parametrize(
@@ -213,11 +264,13 @@ def test_nearly_the_whole_square_of_radii(dim, num_classes, lowest, metric):
         ({"dim": 3}, "give num_classes or axis_cosine"),
         ({"dim": 3, "num_classes": 3, "axis_cosine": 0.0}, "give num_classes or axis_cosine"),
         ({"dim": 3, "axis_cosine": -1.5}, r"axis_cosine must be in \[-1, 1\], got -1.5"),
-        ({"dim": 3, "num_classes": 3, "metric": "cubic"}, "metric must be one of .*, got 'cubic'"),
-        ({"dim": 3, "num_classes": 3, "radii": (1.0, 0.5)}, "radii must be \\(low, high\\)"),
-        ({"dim": 3, "num_classes": 3, "radii": (0.0, 0.5)}, "radii must be in \\(0, π\\], got 0.0"),
-        ({"dim": 3, "num_classes": 3, "old_radii": (0.5, 4.0)}, "old_radii must be in \\(0, π\\], got 4.0"),
-        ({"dim": 3, "num_classes": 3, "min_width": 0.0}, "min_width must be > 0, got 0.0"),
+        ({"dim": 3, "num_classes": 3, "metrics": "cubic"}, "metrics must be among .*, got 'cubic'"),
+        ({"dim": 3, "num_classes": 3, "law": "gauss"}, "law must be one of cap, von-mises-fisher, got 'gauss'"),
+        ({"dim": 3, "num_classes": 3, "new": (1.0, 0.5)}, "new must be \\(low, high\\) with 0 < low < high < π"),
+        ({"dim": 3, "num_classes": 3, "new": (0.0, 0.5)}, "new must be .* got 0.0"),
+        ({"dim": 3, "num_classes": 3, "old": (0.5, 4.0)}, "old must be .* got 4.0"),
+        ({"dim": 3, "num_classes": 3, "step": 0.0}, "step must be in \\(0, 1\\), got 0.0"),
+        ({"dim": 3, "num_classes": 3, "levels": -1}, "levels must be an integer >= 0, got -1"),
         ({"dim": 3, "num_classes": 3, "terms": 1}, "terms must be an integer >= 2, got 1"),
     ],
 )

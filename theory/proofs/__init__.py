@@ -9,19 +9,15 @@ one can be seen to fail. Statements are about expectations; that the inequalitie
 from __future__ import annotations
 
 from theory.proofs._derivation import Proof, ProofError
-from theory.proofs.beyond_cosine import (
-    angular_distance,
-    different_class,
-    flux,
-    power_distance,
-    same_class,
-    von_mises_fisher,
-)
+from theory.proofs.beyond_cosine import angular_distance, different_class, flux, power_distance, same_class
 from theory.proofs.cap_average import cap_derivative
 from theory.proofs.circle import different_class_on_the_circle
-from theory.proofs.counterexample import cubic_counterexample
+from theory.proofs.consequences import drift_threshold, von_mises_fisher, worst_simplex
+from theory.proofs.counterexample import cubic_counterexample, wide_violation
 from theory.proofs.geometry import angle_density, cap_mean_resultant_length, flat_limit
 from theory.proofs.moments import class_average, concentration, first_moments, tolerable_drift
+from theory.proofs.table import render, theorem_table
+from theory.proofs.wide import wide_arcs, wide_caps
 
 __all__ = [
     "Proof",
@@ -35,19 +31,32 @@ __all__ = [
     "cubic_counterexample",
     "different_class",
     "different_class_on_the_circle",
+    "drift_threshold",
     "first_moments",
     "flat_limit",
     "flux",
     "power_distance",
     "prove_all",
+    "render",
     "same_class",
+    "theorem_table",
     "tolerable_drift",
     "von_mises_fisher",
+    "wide_arcs",
+    "wide_caps",
+    "wide_violation",
+    "worst_simplex",
 ]
 
 
 def prove_all() -> tuple[Proof, ...]:
-    """Run every derivation, in the order in which they lean on each other; about five seconds."""
+    """Run every derivation, in the order in which they lean on each other; about ten seconds.
+
+    Raises
+    ------
+    ProofError
+        At the first step that does not follow.
+    """
     return (
         angle_density(),
         first_moments(),
@@ -62,6 +71,11 @@ def prove_all() -> tuple[Proof, ...]:
         power_distance(),
         angular_distance(),
         different_class_on_the_circle(),
+        worst_simplex(),
         von_mises_fisher(),
+        wide_caps(),
+        wide_arcs(),
+        drift_threshold(),
         cubic_counterexample(),
+        wide_violation(),
     )

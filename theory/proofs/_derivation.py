@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import sympy as sp
 
@@ -31,6 +31,9 @@ class Proof:
         Each checked by SymPy when the proof was made.
     cited : tuple of str
         Theorems used and not derived, with a reference.
+    settles : mapping
+        Its place in Theorem 1's table: for each line, a mapping from distances to verdicts. Empty for a tool that only
+        other proofs use.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Proof:
     assumptions: tuple[str, ...]
     steps: tuple[str, ...]
     cited: tuple[str, ...]
+    settles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Derivation:
@@ -66,9 +70,15 @@ class Derivation:
         verdict, reason = nonnegative_inside(expression, variable)
         self.holds(step, claim, verdict, reason)
 
-    def qed(self, statement: str, assumptions: tuple[str, ...] = (), cited: tuple[str, ...] = ()) -> Proof:
+    def qed(
+        self,
+        statement: str,
+        assumptions: tuple[str, ...] = (),
+        cited: tuple[str, ...] = (),
+        settles: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Proof:
         """The finished proof."""
-        return Proof(self.name, statement, assumptions, tuple(self.steps), cited)
+        return Proof(self.name, statement, assumptions, tuple(self.steps), cited, settles or {})
 
 
 def _vanishes(left: sp.Expr, right: sp.Expr) -> Iterator[bool]:

@@ -7,17 +7,16 @@ and e convex.**
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sympy as sp
 
 from theory.proofs._derivation import Derivation, Proof
+from theory.proofs.table import COLUMNS, NARROW, POWERS, SAME_CLASS, SIMPLEX, WIDE, settled
 
 c = sp.Symbol("c", real=True)  # the cosine u·v
-above_three = sp.Symbol("p", nonnegative=True)
-dim = 3 + above_three  # every d ≥ 3
-ANGULAR = sp.acos(c)
-GAIN = sp.Symbol("gain", nonnegative=True)  # κ_t − κ_k
+dim = 3 + sp.Symbol("p", nonnegative=True)  # every d ≥ 3
+SQEUCLIDEAN, EUCLIDEAN, ANGULAR = 2 - 2 * c, sp.sqrt(2 - 2 * c), sp.acos(c)
 
 
 def laplacian(distance: sp.Expr, dimension: sp.Expr) -> sp.Expr:
@@ -26,7 +25,9 @@ def laplacian(distance: sp.Expr, dimension: sp.Expr) -> sp.Expr:
     return sp.simplify((1 - c**2) * sp.diff(first, c) - (dimension - 1) * c * first)
 
 
-def same_class(distance: sp.Expr = ANGULAR, density: sp.Expr | None = None) -> Proof:
+def same_class(
+    distances: Sequence[sp.Expr] = (SQEUCLIDEAN, EUCLIDEAN, ANGULAR), density: sp.Expr | None = None
+) -> Proof:
     r"""T4, 1a: holds for every F non-increasing in the cosine, every d, every old density falling in the polar angle.
 
     The new law may be any with a stochastically smaller polar angle. By L, s → E_v F(u·v) falls in s = u·w
@@ -34,8 +35,8 @@ def same_class(distance: sp.Expr = ANGULAR, density: sp.Expr | None = None) -> P
 
     Parameters
     ----------
-    distance : sympy expression in ``c``
-        F.
+    distances : sequence of sympy expressions in ``c``
+        Each an F; the powers of the chord are checked besides.
     density : sympy expression in ``c``, optional
         Density of the old law on the sphere as a function of c = cos θ; a uniform cap if not given.
 
@@ -45,11 +46,15 @@ def same_class(distance: sp.Expr = ANGULAR, density: sp.Expr | None = None) -> P
         At step "i" if F increases somewhere, at step "ii" if the density rises with the polar angle: a ring
         does.
 
-    References ---------- Baernstein & Taylor, *Spherical rearrangements, subharmonic functions, and
-    \*-functions*, 1976 (another proof).
+    References
+    ----------
+    Baernstein & Taylor, *Spherical rearrangements, subharmonic functions, and \*-functions*, 1976 (another proof).
     """
     proof = Derivation("T4, 1a")
-    proof.nonnegative("i", f"F = {distance} does not increase with the cosine", -sp.diff(distance, c), c)
+    for distance in distances:
+        proof.nonnegative("i", f"F = {distance} does not increase with the cosine", -sp.diff(distance, c), c)
+    y, s = sp.symbols("y s", positive=True)  # y = 2 − 2c
+    proof.holds("i", "nor does (2 − 2c)^s", sp.diff(y**s, y).is_positive)
     if density is not None:
         proof.nonnegative("ii", f"the old density {density} falls in the polar angle", sp.diff(density, c), c)
     theta, top = sp.symbols("theta alpha", positive=True)
@@ -57,21 +62,27 @@ def same_class(distance: sp.Expr = ANGULAR, density: sp.Expr | None = None) -> P
     layers = mixing(top) - sp.integrate(sp.diff(mixing(theta), theta), (theta, theta, top)).doit()
     proof.equal("iii", "g(θ) = g(α) + ∫_θ^α (−g′): a mixture of the caps of radius ≤ α", layers, mixing(theta))
     return proof.qed(
-        f"F = {distance}: E F(u·v) ≤ E F(v'·v) if u has a stochastically smaller polar angle than v', all on one axis",
+        "F non-increasing in the cosine: E F(u·v) ≤ E F(v'·v) if u has a stochastically smaller polar angle than v', "
+        "all on one axis",
         (
             "d ≥ 2",
             "the old density does not rise with the polar angle (a uniform cap's is a step)",
             "laws symmetric around one axis",
         ),
-        ("L: the derivative of s → E_v F is m·E F′ ≤ 0 for a cap", "monotone functions keep the stochastic order"),
+        (
+            "L: the derivative of s → E_v F is m·E F′ ≤ 0 for a cap (its statement)",
+            "monotone functions keep the stochastic order (Shaked & Shanthikumar, 2007, 1.A.7)",
+        ),
+        settled("proved", (SAME_CLASS,), COLUMNS),
     )
 
 
 def flux(coefficient: Callable[[sp.Expr], sp.Expr] = lambda d: d - 1) -> Proof:
-    r"""T4 (i) and what (v) needs, for every F and d ≥ 3: the Laplacian, and two total derivatives.
+    r"""T4 (i) and what (v) needs, for every F and d ≥ 2: the Laplacian, and two total derivatives.
 
     h is the Laplacian of F(u·v); over the rim at polar angle θ only its radial part remains, so the rim's
     mean M has sin^{d−2}θ · M′(θ) = ∫_0^θ (mean of h) sin^{d−2}; and ∫ h (1−c²)^{(d−3)/2} is a boundary term.
+    On the circle the rim is t = ±1 and its part of h is 0 there.
 
     Parameters
     ----------
@@ -121,7 +132,8 @@ def flux(coefficient: Callable[[sp.Expr], sp.Expr] = lambda d: d - 1) -> Proof:
     return proof.qed(
         "M′(θ) = positive · H(θ, ρ), H the mean of h(u·v) over u in the cap of radius θ and v in the old cap; "
         "the mean of h over the sphere is the boundary term [(1−c²)^{(d−1)/2} F′]",
-        ("d ≥ 3", "F of class C² inside"),
+        ("d ≥ 2", "F of class C² inside, h integrable on the sphere"),
+        ("the spherical Laplacian in polar coordinates (Dai & Xu, 2013, 1.4)",),
     )
 
 
@@ -161,9 +173,10 @@ def different_class(distance: sp.Expr, dimension: int, max_radius: sp.Expr = sp.
 
 
 def power_distance(largest: sp.Expr = sp.S.One) -> Proof:
-    r"""T4, 1b for ‖u−v‖^{2s}, every 0 < s ≤ 1 and every d ≥ 3: `sqeuclidean` at s = 1, `euclidean` at s = ½.
+    r"""T4, 1b for ‖u−v‖^{2s}, 0 < s ≤ 1, where d − 3 + 2s > 0: every d ≥ 3, and d = 2 with s > ½.
 
-    In y = 2 − 2c: h = 2s[(d−3+2s) y^{s−1} − ½(d−2+s) y^s], decreasing and convex.
+    In y = 2 − 2c: h = 2s[(d−3+2s) y^{s−1} − ½(d−2+s) y^s], decreasing and convex. `sqeuclidean` is s = 1, `euclidean`
+    s = ½. On the circle the rest, s ≤ ½, is concave in the angle: :func:`theory.proofs.circle`.
 
     Parameters
     ----------
@@ -181,23 +194,29 @@ def power_distance(largest: sp.Expr = sp.S.One) -> Proof:
     """
     proof = Derivation("T4, 1b for powers of the chord")
     y, s = sp.symbols("y s", positive=True)
-    p, slack = above_three, sp.Symbol("q", nonnegative=True)  # d − 3 ≥ 0 and largest − s ≥ 0
+    first = sp.Symbol("d−3+2s", positive=True)  # d − 2 + s = (d − 3 + 2s) + (1 − s) > 0 with it
+    slack = sp.Symbol("q", nonnegative=True)  # largest − s
+    d = first + 3 - 2 * s
+    second = first + 1 - s
     slope = -2 * sp.diff(y**s, y)  # d/dc = −2 d/dy
-    h = (1 - (1 - y / 2) ** 2) * (-2 * sp.diff(slope, y)) - (dim - 1) * (1 - y / 2) * slope
-    form = 2 * s * ((dim - 3 + 2 * s) * y ** (s - 1) - (dim - 2 + s) * y**s / 2)
+    h = (1 - (1 - y / 2) ** 2) * (-2 * sp.diff(slope, y)) - (d - 1) * (1 - y / 2) * slope
+    form = 2 * s * (first * y ** (s - 1) - second * y**s / 2)
     proof.equal("h", "h = 2s[(d−3+2s) y^{s−1} − ½(d−2+s) y^s]", sp.expand(h / y**s), sp.expand(form / y**s))
     # y^{s−2} and y^{s−3} times sums in which, for s ≤ 1, every symbol and so every term has a sign
     rest = sp.Symbol("rest", real=True)  # 1 − s
-    falling = 2 * s * y ** (s - 2) * ((p + 2 * s) * rest + (p + 1 + s) * s * y / 2)
-    bending = 2 * s * y ** (s - 3) * rest * ((p + 2 * s) * (1 + rest) + (p + 1 + s) * s * y / 2)
+    falling = 2 * s * y ** (s - 2) * (first * rest + (first + rest) * s * y / 2)
+    bending = 2 * s * y ** (s - 3) * rest * (first * (1 + rest) + (first + rest) * s * y / 2)
     scale = y ** (3 - s)
     proof.equal("h", "−dh/dy as a sum of terms ≥ 0", sp.expand(-sp.diff(form, y) * scale),
                 sp.expand((falling * scale).subs(rest, 1 - s)))  # fmt: skip
     proof.equal("h", "d²h/dy² as a sum of terms ≥ 0", sp.expand(sp.diff(form, y, 2) * scale),
                 sp.expand((bending * scale).subs(rest, 1 - s)))  # fmt: skip
     proof.holds("continuity", "F = y^s → 0 as y → 0", sp.limit(y**s, y, 0) == 0)
-    falling, bending = (form.subs(rest, slack + 1 - largest) for form in (falling, bending))
-    return _five_steps(proof, falling, bending, f"‖u−v‖^{{2s}}, 0 < s ≤ {largest}, every d ≥ 3", sp.pi / 2)
+    boundary = sp.powsimp(y ** ((d - 1) / 2) * y ** (s - 1))  # (1−c²)^{(d−1)/2}F′ but for factors bounded at c = 1
+    proof.equal("continuity", "(1−c²)^{(d−1)/2}F′ is of order y^{(d−3+2s)/2} → 0", boundary, y ** (first / 2))
+    falling, bending = (term.subs(rest, slack + 1 - largest) for term in (falling, bending))
+    subject = f"‖u−v‖^{{2s}}, 0 < s ≤ {largest}, d ≥ 3, or d = 2 with s > ½"
+    return _five_steps(proof, falling, bending, subject, sp.pi / 2, POWERS)
 
 
 def angular_distance(dimension: sp.Expr = dim) -> Proof:
@@ -230,10 +249,18 @@ def angular_distance(dimension: sp.Expr = dim) -> Proof:
         "arccos: 1b holds for α_t ≤ α_k, every ρ ≤ 0 and d ≥ 3, every old density falling in the polar angle",
         ("symmetric laws; new polar angle stochastically smaller",),
         ("L, twice (its statement)", "T4, flux (its statement)"),
+        settled("proved", (NARROW, SIMPLEX, WIDE), ("angular",)),
     )
 
 
-def _five_steps(proof: Derivation, slope: sp.Expr, curvature: sp.Expr, subject: str, max_radius: sp.Expr) -> Proof:
+def _five_steps(
+    proof: Derivation,
+    slope: sp.Expr,
+    curvature: sp.Expr,
+    subject: str,
+    max_radius: sp.Expr,
+    columns: Sequence[str] = (),
+) -> Proof:
     """Steps (ii) to (v) of T4 from h′ ≥ 0 and e″ ≥ 0, given as expressions to be shown non-negative."""
     proof.nonnegative("ii", "h is non-decreasing: ∂H/∂ρ = m·m'·E h′ ≥ 0 by L twice, H(θ, ρ) ≤ H(θ, 0)", slope, c)
     turn = sp.diag(1, -1, 1)  # a reflection that fixes the new axis and reverses the old one, at right angles to it
@@ -251,51 +278,5 @@ def _five_steps(proof: Derivation, slope: sp.Expr, curvature: sp.Expr, subject: 
         ("uniform caps, or old densities that fall in the polar angle, supported on [0, π/2]",),
         ("L, twice (its statement)", "T4, flux (its statement)",
          "truncation from above lowers a law in the stochastic order (Shaked & Shanthikumar, 2007, 1.A)"),
+        settled("proved", (NARROW,), columns),
     )  # fmt: skip
-
-
-def von_mises_fisher(gain: sp.Expr = GAIN) -> Proof:
-    r"""N2: for von Mises–Fisher laws with κ_t ≥ κ_k, 1b holds for the distances of T4 and every ρ ≤ 0.
-
-    By (ii) look at ρ = 0. There M is even in cos θ and grows with |cos θ|, and |cos θ| grows stochastically
-    with κ, as the ratio of the folded densities cosh(κ_t c)/cosh(κ_k c) increases on [0, 1].
-
-    Parameters
-    ----------
-    gain : sympy expression
-        κ_t − κ_k ≥ 0.
-
-    Raises
-    ------
-    ProofError
-        If a step fails.
-
-    References ---------- Mardia & Jupp, *Directional Statistics*, 2000, section 9.3; Shaked & Shanthikumar,
-    *Stochastic Orders*, 2007, 1.C.
-    """
-    proof = Derivation("N2")
-    kappa, level = sp.symbols("kappa level", positive=True)
-    ratio = sp.cosh((kappa + gain) * level) / sp.cosh(kappa * level)
-    slope = sp.diff(sp.log(ratio), level)
-    rate = sp.Symbol("x", positive=True)
-    term = rate * sp.tanh(rate * level)
-    proof.equal("i", "(log ratio)′ = κ_t tanh κ_t c − κ_k tanh κ_k c", slope.rewrite(sp.exp),
-                (term.subs(rate, kappa + gain) - term.subs(rate, kappa)).rewrite(sp.exp))  # fmt: skip
-    hyperbolic = sp.Symbol("tanh", positive=True)
-    growth = hyperbolic + rate * level / sp.cosh(rate * level) ** 2
-    proof.equal("ii", "x tanh(xc) has derivative tanh(xc) + xc/cosh²(xc)",
-                sp.diff(term, rate).rewrite(sp.exp),
-                growth.subs(hyperbolic, sp.tanh(rate * level)).rewrite(sp.exp))  # fmt: skip
-    proof.holds("ii", "which is > 0 for x, c > 0", growth.is_positive)
-    proof.holds("ii", "so with κ_t ≥ κ_k the ratio grows: likelihood-ratio order", gain.is_nonnegative, f"gain {gain}")
-    folded = sp.diff(sp.cosh(kappa * level), level)
-    proof.holds("iii", "the folded old density ∝ cosh(κ_k c) grows with |c|: (v) of T4 holds",
-                folded == kappa * sp.sinh(kappa * level) and sp.sinh(kappa * level).is_positive)  # fmt: skip
-    return proof.qed(
-        "von Mises–Fisher laws, κ_t ≥ κ_k: 1b holds for every ρ ≤ 0 and every distance of T4",
-        ("d ≥ 3", "F with h non-decreasing and e convex"),
-        (
-            "the likelihood-ratio order implies the stochastic order (Shaked & Shanthikumar, 2007, 1.C.1)",
-            "T4, (i) to (v)",
-        ),
-    )

@@ -7,35 +7,28 @@ import sympy as sp
 
 from theory.proofs._derivation import Derivation, Proof
 
-lam = sp.Symbol("lambda", positive=True)  # (d − 2)/2
-x, y = sp.symbols("x y", real=True)
+d = sp.Symbol("d", positive=True)  # the dimension
+n = sp.Symbol("n", positive=True)  # the degree; nothing below needs it to be an integer
+x, y, t = sp.symbols("x y t", real=True)
 
 
-def normalised_gegenbauer(degree: int, parameter: sp.Expr, variable: sp.Expr) -> sp.Expr:
-    """P_n: the Gegenbauer polynomial with P_n(1) = 1, from P_{n+1} = (2(n+λ) x P_n − n P_{n−1})/(n+2λ)."""
-    before, here = sp.Integer(1), variable
-    if degree == 0:
-        return before
-    for n in range(1, degree):
-        up = (2 * (n + parameter) * variable * here - n * before) / (n + 2 * parameter)
-        before, here = here, sp.expand(sp.cancel(up))
-    return here
+def _equation(value: sp.Expr, first: sp.Expr, second: sp.Expr, degree: sp.Expr, dimension: sp.Expr) -> sp.Expr:
+    """Left side of the equation of the Gegenbauer polynomials, (1−x²)P″ − (d−1)xP′ + n(n+d−2)P = 0."""
+    return (1 - x**2) * second - (dimension - 1) * x * first + degree * (degree + dimension - 2) * value
 
 
-def cap_derivative(degree: int = 5, rim_step: int = 2) -> Proof:
+def cap_derivative(rim_step: int = 2) -> Proof:
     r"""L: d/ds E_u F(u·v) = m(α, d) · E_t F′(s cos α + √(1−s²) sin α · t), for u uniform in a cap and v·w = s.
 
     t is the first coordinate of a uniform point of the sphere of R^{d+1}, its density ∝ (1−t²)^{(d−2)/2}.
     Twice: ∂/∂ρ E F(u·v) = m(α_t, d) m(α_k, d) E F′(u'·v'), u', v' uniform on the rims of the two caps in
     dimension d + 2.
 
-    Derived for every d > 2 (λ a symbol), for each P_n, n ≤ ``degree``, hence for polynomials F up to that
-    degree, and the normalising factor for every n. Cited for all n, and for F of class C¹ by density.
+    Derived for every d ≥ 2 and every degree n at once, from the differential equation of P_n alone; Q are the
+    polynomials of dimension d + 2. Other F follow by density.
 
     Parameters
     ----------
-    degree : int
-        The largest degree that is written out, ≥ 1.
     rim_step : int
         Dimensions by which the rims are lifted: the product formula holds for 2 and no other.
 
@@ -44,45 +37,53 @@ def cap_derivative(degree: int = 5, rim_step: int = 2) -> Proof:
     ProofError
         If a step fails.
 
-    References ---------- Matheron, *Les variables régionalisées*, 1965; Beatson & zu Castell, *Dimension
-    hopping and families of strictly positive definite zonal basis functions on spheres*, 2017; Trübner &
-    Ziegel, 2017; DLMF 18.9.19 and 18.17.5.
+    References
+    ----------
+    Matheron, *Les variables régionalisées*, 1965; Beatson & zu Castell, *Dimension hopping and families of strictly
+    positive definite zonal basis functions on spheres*, 2017; Trübner & Ziegel, 2017; DLMF 18.9.19 and 18.17.5.
     """
     proof = Derivation("L")
-    n = sp.Symbol("n", positive=True)
-    at_one = sp.gamma(2 * lam + n) / (sp.gamma(2 * lam) * sp.gamma(n + 1))  # C_n^λ(1)
-    above = at_one.subs({lam: lam + 1, n: n - 1}, simultaneous=True)
-    factor = n * (n + 2 * lam) / (2 * lam + 1)
-    proof.equal("i", "every n: dC_n^λ = 2λ C_{n−1}^{λ+1} becomes P_n′ = n(n+2λ)/(2λ+1)·Q_{n−1}",
-                2 * lam * above / at_one, factor)  # fmt: skip
-    lifted = lam + sp.Rational(rim_step, 2)  # t has density ∝ (1−t²)^{lifted − 1}
-    for k in range(1, degree + 1):
-        p, q = normalised_gegenbauer(k, lam, x), normalised_gegenbauer(k - 1, lam + 1, x)
-        proof.equal("ii", f"n = {k}: P_n′ = n(n+2λ)/(2λ+1)·Q_{{n−1}}", sp.diff(p, x), factor.subs(n, k) * q)
-        # d[(1−x²)^{λ+½} Q_{n−1}] = −(2λ+1)(1−x²)^{λ−½} P_n dx; over the cap that gives E P_n(cos θ) = m·Q_{n−1}(cos α)
-        slope = (1 - x**2) * sp.diff(q, x) - (2 * lam + 1) * x * q
-        proof.equal("iii", f"n = {k}: E P_n(cos θ) over the cap = m(α)·Q_{{n−1}}(cos α)", slope, -(2 * lam + 1) * p)
-        left = q * q.subs(x, y)
-        right = _rim_mean(q, lifted)
-        proof.equal("iv", f"n = {k}: Q_{{n−1}}(x)Q_{{n−1}}(y) = E_t Q_{{n−1}}(xy + √(1−x²)√(1−y²) t)", left, right)
+    P, Q = sp.Function("P")(x), sp.Function("Q")
+    P1, P2, P3 = (sp.diff(P, x, order) for order in (1, 2, 3))
+    lifted = _equation(P1, P2, P3, n - 1, d + 2)
+    proof.equal("i", "P_n′ solves the equation of Q_{n−1}", sp.diff(_equation(P, P1, P2, n, d), x), lifted)
+    factor = n * (n + d - 2) / (d - 1)
+    at_one = _equation(sp.Integer(1), factor, sp.Symbol("P2"), n, d).subs(x, 1)
+    proof.equal("i", "at x = 1 that equation gives P_n′(1) = n(n+d−2)/(d−1): P_n′ = n(n+d−2)/(d−1)·Q_{n−1}", at_one, 0)
+    edge = (1 - x**2) ** ((d - 1) / 2)
+    weight = (1 - x**2) ** ((d - 3) / 2)
+    total = sp.simplify(sp.diff(edge, x) / weight) * P1 + sp.simplify(edge / weight) * P2 + n * (n + d - 2) * P
+    proof.equal("ii", "so −n(n+d−2)∫P_n (1−x²)^{(d−3)/2} = (1−x²)^{(d−1)/2}P_n′", total, _equation(P, P1, P2, n, d))
+    # ∫_{cos α}^1 P_n = sin^{d−1}α·factor·Q/(n(n+d−2)), and m is the same with n = 1, Q_0 = 1
+    ratio = (factor / (n * (n + d - 2))) / (factor / (n * (n + d - 2))).subs(n, 1)
+    proof.equal("ii", "and over the cap E P_n(cos θ) = m(α)·Q_{n−1}(cos α)", ratio, 1)
+
+    # E_t Q(xy + √(1−x²)√(1−y²) t), as a function of x, solves the same equation and is Q(y) at x = 1
+    up, rim = d + 2, d + rim_step  # t on the sphere S^{rim−2}
+    inner = x * y + sp.sqrt(1 - x**2) * sp.sqrt(1 - y**2) * t
+    value, first, second = sp.symbols("Q0 Q1 Q2")  # Q, Q′, Q″ at the inner cosine
+
+    def chain(a: sp.Symbol, b: sp.Symbol) -> sp.Expr:
+        return second * sp.diff(inner, a) * sp.diff(inner, b) + first * sp.diff(inner, a, b)
+
+    outer = (1 - x**2) * chain(x, x) - (up - 1) * x * first * sp.diff(inner, x)
+    around = ((1 - t**2) * chain(t, t) - (rim - 2) * t * first * sp.diff(inner, t)) / (1 - x**2)
+    laplacian = (1 - inner**2) * second - (up - 1) * inner * first
+    proof.equal("iii", "in x, and along the rim, the derivatives of Q(xy + √(1−x²)√(1−y²) t) add up to its Laplacian",
+                sp.simplify(outer + around), sp.simplify(laplacian))  # fmt: skip
+    g = sp.Function("G")(t)
+    along = sp.diff((1 - t**2) ** ((rim - 2) / 2) * sp.diff(g, t), t) / (1 - t**2) ** ((rim - 4) / 2)
+    proof.equal("iii", "the rim's part is a total derivative, so its mean is 0", sp.simplify(along),
+                (1 - t**2) * sp.diff(g, t, 2) - (rim - 2) * t * sp.diff(g, t))  # fmt: skip
+    own = sp.solve(_equation(value, first, second, n - 1, up), second)[0].subs(x, inner)
+    proof.equal("iii", "so E_t Q_{n−1}(xy + √(1−x²)√(1−y²) t) is Q_{n−1}(x) times its value at x = 1, Q_{n−1}(y)",
+                sp.simplify(laplacian.subs(second, own)), -(n - 1) * (n - 1 + up - 2) * value)  # fmt: skip
+    proof.equal("iii", "which it is, as the root vanishes there", Q(inner.subs(x, 1)), Q(y))
     return proof.qed(
         "d/ds E_u F(u·v) = m(α,d)·E_t F′(s cos α + √(1−s²) sin α·t), t on the sphere of R^{d+1}; "
         "∂/∂ρ E F(u·v) = m(α_t,d) m(α_k,d)·E F′(u'·v'), rims in dimension d + 2",
-        ("u uniform in a cap of radius α around w", "v·w = s", f"F a polynomial of degree ≤ {degree}, else as cited"),
-        ("Gegenbauer's product formula for every n (DLMF 18.17.5)",
+        ("u uniform in a cap of radius α around w", "v·w = s", "F a polynomial, else as cited"),
+        ("the equation of P_n has one solution that is regular at 1, up to a factor (Szegő, 1975, 4.2)",
+         "E_u P_n(u·v) = a_n P_n(v·w) (Funk & Hecke; Dai & Xu, 2013, 1.2)",
          "polynomials are dense in C¹[−1, 1]; Poisson smoothing where F′ is singular at the ends"),
     )  # fmt: skip
-
-
-def _rim_mean(polynomial: sp.Expr, parameter: sp.Expr) -> sp.Expr:
-    """E_t of a polynomial at xy + √(1−x²)√(1−y²) t, t with density ∝ (1−t²)^{parameter−1}, by its even moments."""
-    t = sp.Symbol("t")
-    root = sp.Symbol("r")  # √(1−x²)√(1−y²)
-    expanded = sp.Poly(sp.expand(polynomial.subs(x, x * y + root * t)), t)
-    total = sp.Integer(0)
-    for (power,), coefficient in expanded.terms():
-        if power % 2 == 0:
-            half = power // 2
-            moment = sp.rf(sp.Rational(1, 2), half) / sp.rf(parameter + sp.Rational(1, 2), half)
-            total += coefficient.subs(root**power, ((1 - x**2) * (1 - y**2)) ** half) * moment
-    return total

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sympy as sp
 
 from theory.proofs._derivation import Derivation, Proof
-from theory.proofs.beyond_cosine import ANGULAR, c, laplacian
+from theory.proofs.beyond_cosine import ANGULAR, EUCLIDEAN, c, laplacian
+from theory.proofs.table import CIRCLE, settled
 
 
-def different_class_on_the_circle(distance: sp.Expr = ANGULAR, max_radius: sp.Expr = sp.pi / 2) -> Proof:
+def different_class_on_the_circle(
+    distances: Sequence[sp.Expr] = (ANGULAR, EUCLIDEAN), max_radius: sp.Expr = sp.pi / 2
+) -> Proof:
     r"""T4, 1b in d = 2: holds for distances that are non-decreasing and concave in the angle, α_t ≤ α_k ≤ π/2.
 
     With f the distance as a function of the angle, G(z) = f(π−|z|) is even, concave on [−π, π] and falls in |z|. For
@@ -16,9 +21,9 @@ def different_class_on_the_circle(distance: sp.Expr = ANGULAR, max_radius: sp.Ex
 
     Parameters
     ----------
-    distance : sympy expression in ``c``
-        F: the angle, ‖u−v‖^{2s} for s ≤ ½. The others up to s = 1 bend the other way near 0, and T4 itself serves
-        (:func:`different_class` at dimension 2, whose rim is two points).
+    distances : sequence of sympy expressions in ``c``
+        Each an F; ‖u−v‖^{2s} is checked besides for every s ≤ ½. For ½ < s ≤ 1 it is convex in small angles, and T4
+        itself serves (:func:`theory.proofs.power_distance`).
     max_radius : sympy number
         The largest old radius α_k.
 
@@ -31,9 +36,18 @@ def different_class_on_the_circle(distance: sp.Expr = ANGULAR, max_radius: sp.Ex
     ----------
     Paper, Theorem 1 and Eq. 1b; Marshall, Olkin & Arnold, *Inequalities: Theory of Majorization*, 2011, section 4.B.
     """
-    proof = Derivation(f"T4, 1b on the circle for F = {distance}")
-    proof.nonnegative("f", "f′ = −sin·F′ ≥ 0", -sp.diff(distance, c), c)
-    proof.nonnegative("f", "f″ = (1−c²)F″ − cF′ ≤ 0: f is concave", -laplacian(distance, sp.Integer(2)), c)
+    proof = Derivation("T4, 1b on the circle")
+    for distance in distances:
+        proof.nonnegative("f", f"{distance}: f′ = −sin·F′ ≥ 0", -sp.diff(distance, c), c)
+        proof.nonnegative("f", "f″ = (1−c²)F″ − cF′ ≤ 0: f is concave", -laplacian(distance, sp.Integer(2)), c)
+    y, s = sp.symbols("y s", positive=True)  # y = 2 − 2c, so 1 − c² = y − y²/4 and d/dc = −2 d/dy
+    rest = sp.Symbol("rest", nonnegative=True)  # 1 − 2s
+    bend = (y - y**2 / 4) * 4 * sp.diff(y**s, y, 2) + (1 - y / 2) * 2 * sp.diff(y**s, y)
+    signed = -2 * s * y ** (s - 1) * (rest + s * y / 2)
+    proof.equal(
+        "f", "‖u−v‖^{2s}: f″ = −2s y^{s−1}[(1−2s) + sy/2]", sp.expand(bend), sp.expand(signed.subs(rest, 1 - 2 * s))
+    )
+    proof.holds("f", "≤ 0 for s ≤ ½", signed.is_nonpositive)
 
     alpha, omega = sp.symbols("alpha omega", real=True)
     theta = sp.Symbol("theta", nonnegative=True)
@@ -73,7 +87,8 @@ def different_class_on_the_circle(distance: sp.Expr = ANGULAR, max_radius: sp.Ex
     inner = sp.expand((sp.pi - delta - low - (low - delta)).subs(low, sp.pi / 2 - room - theta))
     proof.holds("iii", "r − δ ≤ π − δ − r as r ≤ α ≤ π/2: T(p) ≤ T(r)", inner.is_nonnegative)
     return proof.qed(
-        f"d = 2, F = {distance}: M′ ≤ 0, so 1b holds for α_t ≤ α_k ≤ π/2 and every ρ ≤ 0",
+        "d = 2, the angle and ‖u−v‖^{2s}, s ≤ ½: M′ ≤ 0, so 1b holds for α_t ≤ α_k ≤ π/2 and every ρ ≤ 0",
         ("uniform arcs", "f non-decreasing and concave in the angle"),
         ("of two pairs with one centre, a concave function has the smaller sum on the wider (Marshall et al., 4.B)",),
+        settled("proved", (CIRCLE,), ("euclidean", "angular", "power")),
     )

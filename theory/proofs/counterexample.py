@@ -1,11 +1,18 @@
-"""T6: a strictly decreasing function of the cosine for which Theorem 1 fails (paper, Definition 1 and Theorem 1)."""
+"""Where Theorem 1 fails: T6, another distance, and caps above π/2 on axes near a right angle (paper, Theorem 1)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import sympy as sp
 
+from theory.caps import UniformCap
+from theory.distances import expected_distance
+from theory.metrics import PowerDistance
 from theory.proofs._derivation import Derivation, Proof
 from theory.proofs.beyond_cosine import c
+from theory.proofs.table import NARROW, SIMPLEX, TRIANGLE, WIDE, settled
 
 
 def cubic_counterexample(power_of_cosine: int = 3, dimension: int = 9) -> Proof:
@@ -65,4 +72,47 @@ def cubic_counterexample(power_of_cosine: int = 3, dimension: int = 9) -> Proof:
         f"F = 1 − c³, d = {dimension}, K = {dimension + 1}, α_t = 0.2 < α_k = 0.3: gaps {sp.N(same, 6)} (1a) and "
         f"{sp.N(different, 6)} (1b): Theorem 1 does not hold for every distance",
         ("uniform caps", "a regular simplex of d + 1 vertices"),
+        settles=settled("fails: proved", (NARROW, SIMPLEX, WIDE), ("any other",)),
+    )
+
+
+Case = tuple[int, float, float, float, float]
+NEAR_RIGHT_ANGLE: tuple[Case, ...] = ((3, 0.5, 0.0, 0.5, 2.0), (3, 0.5, -0.02, 0.3, 2.2))
+ON_TRIANGLE: tuple[Case, ...] = ((2, 0.01, -0.5, 0.1, 2.8),)
+
+
+def wide_violation(cases: Sequence[Case] = NEAR_RIGHT_ANGLE + ON_TRIANGLE) -> Proof:
+    r"""Witnessed, not proved: above π/2 powers of the chord violate 1b, where N3's bound −ρ ≥ c₀ leaves room for it.
+
+    The chord close to ρ = 0 in d = 3; ‖u−v‖^{0.02} on the triangle, the simplex of d = 2.
+
+    Parameters
+    ----------
+    cases : sequence of (d, s, ρ, α_t, α_k)
+        Dimension, half of the power, axes' cosine and radii, α_t < α_k.
+
+    Raises
+    ------
+    ProofError
+        If a gap is not negative by more than its quadrature error.
+
+    References
+    ----------
+    Paper, Theorem 1 and Eq. 1b.
+    """
+    proof = Derivation("violations above π/2")
+    for dim, s, rho, new, old in cases:
+        gap, error = 0.0, 0.0
+        for radius, sign in ((new, 1.0), (old, -1.0)):
+            value = expected_distance(
+                UniformCap(dim, radius), UniformCap(dim, old), rho, PowerDistance(s), return_error=True
+            )
+            gap, error = gap + sign * np.asarray(value)[0], error + np.asarray(value)[1]
+        found = f"‖u−v‖^{2 * s:g}, d = {dim}, ρ = {rho:g}, α {new:g} < {old:g}: gap of 1b {gap:.4g} ± {error:.0e}"
+        proof.holds("i", found, bool(gap < -error))
+    return proof.qed(
+        "powers of the chord, radii above π/2: 1b fails close to ρ = 0, and for small powers on the triangle",
+        ("uniform caps", "floating-point quadrature with its own error estimate"),
+        settles=settled("fails: witnessed", (WIDE,), ("euclidean", "power"))
+        | settled("fails: witnessed", (TRIANGLE,), ("power",)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from theory.proofs._derivation import Derivation, Proof
+from theory.proofs.table import CIRCLE, SIMPLEX, TRIANGLE, WIDE, settled
 
 dim = sp.Symbol("d", integer=True, positive=True)
 theta = sp.Symbol("theta", positive=True)
@@ -102,6 +103,7 @@ def cap_mean_resultant_length(claimed: sp.Expr | None = None) -> Proof:
         "m = sin^{d−1}α/((d−1)∫_0^α sin^{d−2}) and dm/dα = sin^{d−2}α (cos α − m)/∫_0^α sin^{d−2} < 0 on (0, π): "
         "for uniform caps, α_k < π, 1a and 1b hold in expectation ⟺ α_t ≤ α_k",
         ("d ≥ 2", "squared Euclidean or cosine distance for the last clause (T2)"),
+        settles=settled("proved", (CIRCLE, SIMPLEX, TRIANGLE, WIDE), ("sqeuclidean",)),
     )
 
 

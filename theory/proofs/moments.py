@@ -7,6 +7,7 @@ from collections.abc import Callable
 import sympy as sp
 
 from theory.proofs._derivation import Derivation, Proof
+from theory.proofs.table import AVERAGE, settled
 
 K = sp.Symbol("K", positive=True)
 m_t, m_k = sp.symbols("m_t m_k", positive=True)
@@ -143,6 +144,7 @@ def class_average(defect: Callable[[sp.Expr, sp.Expr], sp.Expr] | None = None) -
         "mean over class pairs of gap(1b) = mean over classes of gap(1a)/(K−1) − 2 mean_y (μ_t,y − μ_k,y)·S/(K−1), "
         "S the sum of the old class means",
         ("ordered class pairs weighted equally", "squared Euclidean (or cosine) distance", "T1"),
+        settles=settled("proved", (AVERAGE,), ("sqeuclidean",)),
     )
 
 

@@ -1,0 +1,178 @@
+"""Which distances the theorem covers, and the counter-examples to those that it does not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from theory.caps import UniformCap
+from theory.compatibility import theorem1_gaps
+from theory.holds import find_counterexample, theorem1_holds_for
+from theory.metrics import PowerDistance
+from theory.monte_carlo import estimate_distance
+
+
+def cubic(c):
+    return 1 - c**3
+
+
+def root_cubic(c):
+    return np.sqrt(np.maximum(1 - c**3, 0))
+
+
+def bent(c):
+    return -c + c**2 / 10
+
+
+@pytest.mark.parametrize("dim", [2, 3, 9, 100])
+@pytest.mark.parametrize(
+    "metric", ["sqeuclidean", "cosine", "euclidean", "angular", PowerDistance(0.1), PowerDistance(0.75)]
+)
+def test_named_distances_and_powers_are_proved(metric, dim):
+    answer = theorem1_holds_for(metric, dim)
+    assert (answer.verdict, answer.step, answer.where, answer.numerical) == ("proved", "", None, False)
+
+
+@pytest.mark.parametrize("dim", [2, 3, 9, 100])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(lambda c: 2 - 2 * c, "sqeuclidean"), (lambda c: np.sqrt(2 - 2 * c), "euclidean"), (np.arccos, "angular")],
+)
+def test_the_same_distances_as_functions_get_the_same_answer_numerically(function, name, dim):
+    exact, found = theorem1_holds_for(name, dim), theorem1_holds_for(function, dim)
+    assert (found.verdict, found.numerical) == ("proved", True)
+    # next to c = ±1 rounding hides signs, and the least is then found 1e−3 further inside
+    assert found.monotone == pytest.approx(exact.monotone, rel=0.01)
+    assert found.convex == pytest.approx(exact.convex, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("dim", [3, 9])
+def test_the_cubic_fails_where_its_laplacian_falls(dim):
+    # h = −6c + (3d+3)c³ is odd, so e = 0, and h′ < 0 for c² < 2/(3d+3)
+    answer = theorem1_holds_for(cubic, dim)
+    assert (answer.verdict, answer.step) == ("sufficient condition fails", "ii")
+    edge = math.sqrt(2 / (3 * dim + 3))
+    assert answer.where == pytest.approx((-edge, edge), abs=math.pi / 2002)  # one step of the grid of angles
+    assert answer.monotone == pytest.approx(-6 / 2, rel=1e-9)  # h′(0) over F(−1) − F(1)
+    assert answer.convex == 0.0
+
+
+def test_a_concave_even_part_fails_at_its_step():
+    # e = (1 − d c²)/5, e″ = −2d/5, over F(−1) − F(1) = 2
+    answer = theorem1_holds_for(bent, 3)
+    assert (answer.verdict, answer.step) == ("sufficient condition fails", "iv")
+    assert answer.convex == pytest.approx(-3 / 5, rel=1e-3)
+
+
+def test_powers_above_the_square_fail():
+    # h′ ∝ ½(d−2+s)s·y − (d−3+2s)(s−1) changes sign at y = 2(d−3+2s)(s−1)/(s(d−2+s))
+    answer = theorem1_holds_for(PowerDistance(2.0), 5)
+    edge = 1 - (5 - 3 + 4) / (2 * 5)
+    assert (answer.step, answer.where) == ("ii", pytest.approx((edge, 1.0), abs=math.pi / 2002))
+
+
+def test_a_rough_function_is_not_judged():
+    answer = theorem1_holds_for(lambda c: (2 - 2 * c) ** 0.3, 3)  # rough at ψ = 0; as PowerDistance it is proved
+    assert (answer.verdict, answer.step) == ("not resolved", "")
+    assert math.isnan(answer.monotone)
+    assert theorem1_holds_for(PowerDistance(0.3), 3).verdict == "proved"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.integers(3, 40))
+def test_mixtures_of_proved_distances_are_proved(first, second, dim):
+    # h and e are linear in F: the condition is a convex cone
+    def mixture(c):
+        return (2 - 2 * c) + first * np.sqrt(2 - 2 * c) + second * np.arccos(c)
+
+    assert theorem1_holds_for(mixture, dim).verdict == "proved"
+
+
+@pytest.mark.parametrize("metric", [cubic, root_cubic, lambda c: np.exp(-c)])
+def test_a_counterexample_is_found_and_is_one(metric):
+    found = find_counterexample(metric)
+    assert found is not None
+    assert found.new_radius < found.old_radius <= math.pi / 2
+    assert found.num_classes <= found.dim + 1
+    assert found.gaps.same_class > 0
+    assert found.gaps.different_class < -1e6 * found.errors.different_class
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "angular", PowerDistance(0.2)])
+def test_none_is_found_where_there_is_none(metric):
+    assert find_counterexample(metric, dims=(2, 3, 9)) is None
+
+
+def closed_form_gaps(dim, new, old, rho):
+    """Gaps for 1 − c³ = 1 − [3P_1 + (d−1)P_3]/(d+2), the averages over a cap by Gauss–Legendre of a polynomial."""
+    x, w = np.polynomial.legendre.leggauss(40)
+
+    def third(c):
+        return ((dim + 2) * c**3 - 3 * c) / (dim - 1)
+
+    def averages(radius):
+        low = math.cos(radius)
+        c = low + (1 - low) * (x + 1) / 2
+        weight = w * (1 - c**2) ** ((dim - 3) // 2)  # odd dim: a polynomial
+        return weight @ c / weight.sum(), weight @ third(c) / weight.sum()
+
+    (t1, t3), (k1, k3) = averages(new), averages(old)
+    share1, share3 = 3 / (dim + 2), (dim - 1) / (dim + 2)
+    same = share1 * k1 * (t1 - k1) + share3 * k3 * (t3 - k3)
+    different = -(share1 * rho * k1 * (t1 - k1) + share3 * third(rho) * k3 * (t3 - k3))
+    return same, different
+
+
+def test_the_counterexample_comes_out_three_ways():
+    dim, new, old, rho = 9, 0.2, 0.3, -1 / 9
+    exact = closed_form_gaps(dim, new, old, rho)
+    assert exact == pytest.approx((0.0493323, -0.00117993), rel=2e-6)  # six digits are published
+    caps = UniformCap(dim, new), UniformCap(dim, old)
+    assert theorem1_gaps(*caps, 10, cubic) == pytest.approx(exact, abs=1e-11)  # quadrature, errors 1e−12
+    for side, cosine, sign in ((0, 1.0, -1), (1, rho, 1)):
+        cross, within = (
+            estimate_distance(cap, caps[1], cosine, cubic, num_samples=2**21, rng=seed) for seed, cap in enumerate(caps)
+        )
+        error = math.hypot(cross.standard_error, within.standard_error)
+        gap = sign * (cross.mean - within.mean)
+        z = (gap - exact[side]) / error
+        assert abs(z) < 4  # standard normal: 6e−5 for a sound estimate
+        assert abs(gap) > 4 * error  # and the sign is seen: −0.00118 against an error of 6e−5
+
+
+def test_a_metric_violates_it_too():
+    gaps = theorem1_gaps(UniformCap(9, 0.2), UniformCap(9, 0.3), 10, root_cubic)
+    assert gaps == pytest.approx((0.05858, -0.000579), rel=1e-3)  # published digits
+
+
+def test_even_polynomials_agree_with_exact_moments():
+    # the screening series is exact for polynomials: F = 1 − c has one coefficient, and c² the mean 1/d
+    from theory.holds import _coefficients
+    from theory.metrics import as_metric
+
+    for dim in (2, 3, 9):
+        terms = _coefficients(as_metric(lambda c: 3 - 2 * c + c**2 / 2), dim)
+        second = 0.5 * (1 - 1 / dim)
+        assert terms[:3] == pytest.approx([3 + 0.5 / dim, -2, second], abs=1e-12)  # c² = 1/d + (1 − 1/d)P_2
+        assert np.max(np.abs(terms[3:])) < 1e-9  # N_n, up to 1e6 at d = 9 here, times rounding
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theorem1_holds_for("euclidean", 1), "dim must be an integer >= 2, got 1"),
+        (lambda: theorem1_holds_for("taxicab", 3), "metric must be one of .* got 'taxicab'"),
+        (lambda: find_counterexample("euclidean", dims=(1,)), "dim must be an integer >= 2, got 1"),
+        (
+            lambda: find_counterexample("euclidean", dims=(3,), classes=(5,)),
+            "num_classes must be <= dim \\+ 1 = 4, got 5",
+        ),
+    ],
+)
+def test_invalid_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
