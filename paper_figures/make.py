@@ -9,7 +9,13 @@ from pathlib import Path
 
 from paper_figures import _style
 
-FIGURES = ("learned_caps", "fig11_angle_density")
+FIGURES = (
+    "learned_caps",
+    "fig11_angle_density",
+    "proof_in_one_picture",
+    "sign_of_the_gap",
+    "tolerable_drift",
+)
 
 
 def make(names: Sequence[str], output: Path) -> Iterator[Path]:

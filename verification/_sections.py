@@ -153,12 +153,12 @@ def drift(hypotheses: Hypotheses) -> str:
 def _spare_drift(h: Hypotheses) -> str:
     """How much farther the class means could turn, a class at a time."""
     spare = np.degrees(h.drift_margin)
-    least = float(spare.min())
+    median, least = float(np.median(spare)), float(spare.min())
     much = f"it bears another {least:.1f}°" if least >= 0 else f"it has turned {-least:.1f}° too far"
     return (
-        f"<p>A tighter class may turn and stay as near to the old items. The median class bears {np.median(spare):.1f}° "
-        f"more than it has turned; of the class with the least room, {much}. A single pair of classes bears far less "
-        "than their average.</p>\n"
+        f"<p>A tighter class may turn and stay as near to the old items. The median one bears {median:.1f}° more than "
+        f"it has turned; of the class with the least room, {much}. A single pair of classes bears far less than their "
+        "average.</p>\n"
     )
 
 
@@ -175,10 +175,9 @@ def _collapse(h: Hypotheses) -> str:
             ("NC3, class means against vertices", "self_duality"),
         )
     )
-    return (
-        '<table>\n<caption>Neural collapse: zero where it is complete</caption>\n<thead><tr><th scope="col">measure</th>'
-        f'<th scope="col">old</th><th scope="col">new</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n'
-    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("measure", "old", "new"))
+    caption = "Neural collapse: zero where it is complete"
+    return f"<table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
 
 
 def retrieval(report: MatrixReport) -> str:

@@ -50,7 +50,11 @@ def worst_simplex(cosine: sp.Expr | None = None) -> Proof:
     proof.holds("iii", "−1/(K−1) rises with K, and K ≤ d + 1", slope.is_positive, f"its slope is {slope}")
     return proof.qed(
         "h non-decreasing: gap(ρ) ≥ gap(ρ') for ρ ≤ ρ'; the simplex of d + 1 vertices has the smallest gap of 1b",
-        ("h non-decreasing (every distance of T4)", "new polar angle stochastically smaller", "d ≥ 2"),
+        (
+            "h non-decreasing (every distance of T4)",
+            "new polar angle stochastically smaller",
+            "d ≥ 3, or d = 2 with s > ½",
+        ),
         ("L, twice (its statement)", "T4, flux (its statement)"),
         settled("proved", (TIGHTEST,)),
     )

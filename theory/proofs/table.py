@@ -22,7 +22,7 @@ SIMPLEX = "1b, d ≥ 3, every simplex, every radius"
 TRIANGLE = "1b, d = 2, every simplex, every radius"
 WIDE = "1b, every ρ ≤ 0, every radius"
 SOFT = "1a and 1b, von Mises–Fisher laws, d ≥ 3, every ρ ≤ 0"
-TIGHTEST = "the gap of 1b is smallest for K = d + 1"
+TIGHTEST = "the gap of 1b is smallest for K = d + 1, d ≥ 3"
 DRIFT = "1a and 1b bear every drift up to a threshold"
 AVERAGE = "mean gap of 1b = mean gap of 1a / (K − 1), centred old means"
 ROWS = (SAME_CLASS, NARROW, CIRCLE, SIMPLEX, TRIANGLE, WIDE, SOFT, TIGHTEST, DRIFT, AVERAGE)
@@ -59,13 +59,20 @@ def theorem_table(proofs: Sequence[Proof]) -> dict[str, dict[str, str]]:
 
 def render(proofs: Sequence[Proof]) -> Table:
     """The table for a terminal: its statements, then the theorems that are cited."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     colours = {"proved": "green", "open": "yellow", "cited": "blue"}
-    view = Table(title="Theorem 1: α_t ≤ α_k implies Definition 1 in expectation", title_justify="left")
-    view.add_column("statement")
+    view = Table(
+        title="Theorem 1: α_t ≤ α_k implies Definition 1 in expectation",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    view.add_column("statement", min_width=18)
     for column in COLUMNS:
-        view.add_column(column)
+        view.add_column(column, max_width=11)
     for row, verdicts in theorem_table(proofs).items():
         cells = (f"[{colours.get(word, 'red' if 'fails' in word else 'cyan')}]{word}[/]" for word in verdicts.values())
         view.add_row(row, *cells)
