@@ -24,6 +24,7 @@ from theory.compatibility import (
     tolerable_drift,
 )
 from theory.distances import expected_distance
+from theory.holds import find_counterexample, theorem1_holds_for
 from theory.metrics import PowerDistance
 from theory.monte_carlo import Estimate, PairFractions, estimate_distance, estimate_pair_fractions
 from theory.simplex import simplex_vertices
@@ -48,9 +49,11 @@ __all__ = [
     "expected_distance",
     "expected_nearest_neighbor_angle",
     "expected_separation_angle",
+    "find_counterexample",
     "first_moment_gaps",
     "off_centre_defect",
     "simplex_vertices",
     "theorem1_gaps",
+    "theorem1_holds_for",
     "tolerable_drift",
 ]

@@ -103,6 +103,8 @@ def gegenbauer(dim: int, cosine: float, sine: float, count: int) -> tuple[FloatA
     (n+2λ) P_{n+1} = 2(n+λ) c P_n − n P_{n−1} is a triangular band system; BLAS solves it in a few ns a term. The
     energy (P_n − c P_{n−1})² + (1−c²) P_{n−1}² does not increase with n, which bounds everything that follows.
     """
+    if count < 2:
+        return np.ones(count), 1.0
     forward, backward = _recurrence(dim, count)
     band = np.zeros((3, count), order="F")
     band[1, : count - 1] = -cosine * forward

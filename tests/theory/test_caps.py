@@ -172,3 +172,12 @@ def test_invalid_arguments_are_refused() -> None:
         UniformCap(9, 0.3).polar_pdf(-0.1)
     with pytest.raises(ValueError, match=r"radius must be a scalar to sample from, got shape \(2,\)\."):
         UniformCap(9, [0.3, 0.4]).sample(3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_zonal_coefficients_of_any_count_agree(count):
+    cap = UniformCap(9, 0.7)
+    few, bound = cap.zonal_coefficients(count)
+    many, _ = cap.zonal_coefficients(32)
+    np.testing.assert_array_equal(few, many[:count])
+    assert np.all(np.abs(many[count:]) <= bound)

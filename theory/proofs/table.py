@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from theory.proofs._derivation import Proof
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 POWERS = ("sqeuclidean", "euclidean", "power")
 NAMED = ("sqeuclidean", "euclidean", "angular", "power")
@@ -57,10 +57,12 @@ def theorem_table(proofs: Sequence[Proof]) -> dict[str, dict[str, str]]:
     return table
 
 
-def render(proofs: Sequence[Proof]) -> Table:
-    """The table for a terminal: its statements, then the theorems that are cited."""
+def render(proofs: Sequence[Proof]) -> RenderableType:
+    """The table for a terminal, then the theorems that are cited and not derived."""
     from rich.box import SIMPLE_HEAD
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     colours = {"proved": "green", "open": "yellow", "cited": "blue"}
     view = Table(
@@ -76,7 +78,5 @@ def render(proofs: Sequence[Proof]) -> Table:
     for row, verdicts in theorem_table(proofs).items():
         cells = (f"[{colours.get(word, 'red' if 'fails' in word else 'cyan')}]{word}[/]" for word in verdicts.values())
         view.add_row(row, *cells)
-    view.add_section()
-    for theorem in dict.fromkeys(theorem for proof in proofs for theorem in proof.cited if "statement)" not in theorem):
-        view.add_row(theorem, *["[blue]cited[/]"] * len(COLUMNS))
-    return view
+    cited = dict.fromkeys(theorem for proof in proofs for theorem in proof.cited if "statement)" not in theorem)
+    return Group(view, Text("Cited, not derived:"), *(Text(f"- {theorem}") for theorem in cited))
