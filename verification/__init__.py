@@ -1,25 +1,48 @@
 """Whether learned features obey the theory: both sides of Definition 1, the hypotheses of Theorem 1, retrieval.
 
-Importing this package does not import torch: an audit needs arrays alone.
+Importing this package does not import torch: an audit needs arrays alone. :mod:`verification.html` writes the page,
+:mod:`verification.calibration` simulates the audit, :mod:`verification.evaluate` judges sequences of models.
 """
 
 from verification.audit import AuditReport, SideReport, audit
+from verification.distributed import audit_distributed
 from verification.features import FeatureSet
 from verification.hypotheses import Hypotheses, check_hypotheses, nearest_simplex
-from verification.retrieval import average_accuracy, average_compatibility, compatibility_matrix
+from verification.matrices import MatrixReport, flip_rates, judge_matrix, judge_outcomes, released_matrices
+from verification.retrieval import (
+    average_accuracies,
+    average_accuracy,
+    average_compatibility,
+    average_precision,
+    backward_compatibility,
+    compatibility_matrix,
+    forward_compatibility,
+    outcomes,
+)
 from verification.theorem import TheoremCheck, check_theorem
 
 __all__ = [
     "AuditReport",
     "FeatureSet",
     "Hypotheses",
+    "MatrixReport",
     "SideReport",
     "TheoremCheck",
     "audit",
+    "audit_distributed",
+    "average_accuracies",
     "average_accuracy",
     "average_compatibility",
+    "average_precision",
+    "backward_compatibility",
     "check_hypotheses",
     "check_theorem",
     "compatibility_matrix",
+    "flip_rates",
+    "forward_compatibility",
+    "judge_matrix",
+    "judge_outcomes",
     "nearest_simplex",
+    "outcomes",
+    "released_matrices",
 ]
