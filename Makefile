@@ -3,14 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: verify test figures bench lint clean
+.PHONY: verify test slow figures bench lint clean
 
 verify: $(STAMP)  ## train models on digits, check Theorem 1 on them, then the same as a test suite
 	$(BIN)/stationary verify
 	$(BIN)/pytest -q verification/
 
-test: $(STAMP)  ## every test
+test: $(STAMP)  ## every test but the long simulations
 	$(BIN)/pytest -q
+
+slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, kernels against their floor
+	$(BIN)/pytest -q -m slow
 
 figures: $(STAMP)  ## the figures, into output/
 	$(BIN)/python -m paper_figures
