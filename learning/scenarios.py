@@ -235,11 +235,11 @@ class TrainedModels:
 
 # the negative control: it shares nothing with the old model, so its queries cannot search the old gallery
 LEARNED_CLASSIFIER = "retrained, learned classifier"
-METHODS = ("fine-tuned CE", "fine-tuned HOC", "retrained, fixed classifier", LEARNED_CLASSIFIER)
+UPDATES = ("fine-tuned CE", "fine-tuned HOC", "retrained, fixed classifier", LEARNED_CLASSIFIER)
 
 
 def train_extended_data(
-    scenario: ExtendedData, methods: tuple[str, ...] = METHODS, progress: StageProgress | None = None
+    scenario: ExtendedData, methods: tuple[str, ...] = UPDATES, progress: StageProgress | None = None
 ) -> TrainedModels:
     """Train the old model and the named new ones; return their features on the held-out images.
 
@@ -248,9 +248,9 @@ def train_extended_data(
     ValueError
         Before training starts, for an unknown method or a split that leaves nothing to test on.
     """
-    unknown = [name for name in methods if name not in METHODS]
+    unknown = [name for name in methods if name not in UPDATES]
     if unknown:
-        raise ValueError(f"methods must be among {', '.join(map(repr, METHODS))}, got {unknown[0]!r}.")
+        raise ValueError(f"methods must be among {', '.join(map(repr, UPDATES))}, got {unknown[0]!r}.")
     data, held_out = scenario.load()
     old_data = data.subset(slice(scenario.old_images))
 

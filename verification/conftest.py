@@ -54,9 +54,9 @@ def _sources(config) -> list[tuple[str, str | int, str]]:
     """(test id, where from, name) of every upgrade with the fixed classifier."""
     if config.getoption("--new"):
         return [("brought", config.getoption("--new"), config.getoption("--old"))]
-    from learning.scenarios import LEARNED_CLASSIFIER, METHODS
+    from learning.scenarios import LEARNED_CLASSIFIER, UPDATES
 
-    return [(f"{name}-seed{seed}", seed, name) for seed in SEEDS for name in METHODS if name != LEARNED_CLASSIFIER]
+    return [(f"{name}-seed{seed}", seed, name) for seed in SEEDS for name in UPDATES if name != LEARNED_CLASSIFIER]
 
 
 def pytest_generate_tests(metafunc):

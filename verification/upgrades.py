@@ -68,10 +68,10 @@ def train_upgrades(scenario: ExtendedData, progress: StageProgress | None = None
     """Train the models of one scenario and check each; yields the stationary ones, the control, the off-vertex one."""
     from dataclasses import replace
 
-    from learning.scenarios import LEARNED_CLASSIFIER, METHODS, train_extended_data
+    from learning.scenarios import LEARNED_CLASSIFIER, UPDATES, train_extended_data
 
     off = replace(scenario, normalize_embedding=False)
-    runs = [(scenario, METHODS, "{}"), (off, METHODS[:1], OFF_VERTICES)]
+    runs = [(scenario, UPDATES, "{}"), (off, UPDATES[:1], OFF_VERTICES)]
     for which, methods, naming in runs:
         models = train_extended_data(which, methods, progress)
         old = FeatureSet(models.old, models.labels)
