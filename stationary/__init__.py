@@ -1,0 +1,11 @@
+"""The command line, ``stationary COMMAND``: one module a room, each command a function that calls into it.
+
+Exit status: 0 compatible or done, 1 incompatible or not as predicted, 3 inconclusive, 2 unusable input or arguments,
+70 a defect of this program.
+"""
+
+# a module registers its commands when it is imported: their order in the help
+from stationary import verification, theory, learning, figures  # noqa: F401, I001
+from stationary._app import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,5 @@
+"""``python -m stationary``: the same as ``stationary``."""
+
+from stationary import main
+
+main()

@@ -1,0 +1,87 @@
+"""What the commands share: statuses, one-line complaints, options, a progress bar, and how the program ends."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+DONE, NO, UNUSABLE, UNDECIDED, DEFECT = 0, 1, 2, 3, 70
+VERDICT_STATUS = {"compatible": DONE, "incompatible": NO, "inconclusive": UNDECIDED}
+# Typer brings a click of its own, or imports the installed one: its public names lead to the right one
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    help="Stationary (and therefore compatible) representations: verify the theory, audit a model upgrade.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+JsonPath = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write the result as JSON.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU when there is one), cpu, cuda, …")]
+
+
+class Unusable(Exception):
+    """What the user gave cannot be used; the message is one sentence."""
+
+
+@contextmanager
+def user_input() -> Iterator[None]:
+    """Errors in here are about what the user gave, not defects."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise Unusable(str(error)) from error
+
+
+def check_output(path: Path | None) -> None:
+    """Refuse, before work starts, a path that could not be written after it."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise Unusable(f"{path}: must be a file to write, got a folder.")
+    if not path.parent.is_dir():
+        raise Unusable(f"{path}: its folder does not exist.")
+
+
+def progress_bar() -> Progress:
+    """A progress bar on stderr that leaves nothing behind."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[note]}"))
+    return Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+
+
+def main() -> None:
+    """Run the command line and exit with its status; nothing but a defect shows a traceback."""
+    try:
+        status = app(standalone_mode=False)
+    except Unusable as error:
+        status = _complain(str(error))
+    except _UsageError as error:
+        status = _complain(error.format_message())
+    except (typer.Abort, KeyboardInterrupt):
+        status = 130
+    except Exception:
+        traceback.print_exc()
+        print(
+            "stationary: this is a defect of the program, please report it with the lines above.",
+            file=sys.stderr,
+        )
+        status = DEFECT
+    sys.exit(status or DONE)
+
+
+def _complain(message: str) -> int:
+    print(f"stationary: {' '.join(message.split())}", file=sys.stderr)
+    return UNUSABLE
