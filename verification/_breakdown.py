@@ -15,7 +15,7 @@ from numpy import ndarray
 from scipy import stats
 
 from verification._pairwise import shrinkage
-from verification._sums import Rows
+from verification._rows import Rows
 from verification.inequalities import ClassEstimates, Statistics
 
 Verdict = Literal["compatible", "incompatible", "inconclusive"]

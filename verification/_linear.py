@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._sums import ClassSums, Rows, stream
+from verification._rows import Rows, stream
+from verification._sums import ClassSums
 from verification._weights import Weights
 
 SAMPLED_PAIRS = 2**14

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._sums import Rows, class_sums
+from verification._rows import Rows
+from verification._sums import class_sums
 from verification._weights import Weights
 
 TILE = 1024

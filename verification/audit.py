@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from verification._breakdown import ClassGap, ClassPairs, Verdict, Worst, read_class_pairs, read_classes
-from verification._sums import Map
+from verification._collect import Map
 from verification._weights import WEIGHTINGS
 from verification.features import FeatureSet, write_atomically
 from verification.inequalities import SideEstimate, Statistics, estimate, statistics

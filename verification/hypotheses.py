@@ -18,7 +18,8 @@ from numpy import ndarray
 from scipy import stats
 
 from theory.simplex import simplex_vertices
-from verification._sums import Rows, choose_rows, collect, stream
+from verification._collect import collect
+from verification._rows import Rows, choose_rows, stream
 from verification.audit import check_paired
 from verification.features import FeatureSet
 from verification.inequalities import KEPT

@@ -27,9 +27,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from verification._collect import Map, collect
 from verification._linear import LinearPairs
 from verification._pairwise import look_at_all_pairs
-from verification._sums import ClassSums, Map, Rows, choose_rows, class_sums, collect, stream
+from verification._rows import Rows, choose_rows, stream
+from verification._sums import ClassSums, class_sums
 from verification._weights import WEIGHTINGS, Weights
 from verification.features import FeatureSet
 
