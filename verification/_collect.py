@@ -17,6 +17,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from verification._filling import cached_rows, fill, usable
+from verification._progress import Tick
 from verification._rows import Rows
 from verification._shards import Piece
 from verification._sums import ClassSums
@@ -24,12 +25,10 @@ from verification.features import FeatureSet
 
 # as the builtin ``map``: results of a function of each item, in order
 Map = Callable[..., Iterable[Any]]
-# told how many rows were read since it was last told
-Tick = Callable[[int], None]
 
-BLOCK_ROWS = 8192
+BLOCK_ROWS = 2**13
 # of a part, which is read as a whole by one process
-PART_ROWS = 2**16
+PART_ROWS = 2**17
 # up to this many numbers, data is summed in float64 whatever its dtype; beyond, float32 input stays float32
 SMALL = 2**22
 
@@ -66,17 +65,17 @@ def collect(
     place[by_class] = np.arange(len(keep))
     sums = ClassSums(len(sets), len(sizes), dim)
     kept = np.empty((len(sets), len(keep), dim), dtype)
-    low = 0
     cuts = [0, len(codes)] if small else _cuts(sets, len(codes))
-    for (start, stop), (classes, part, some) in zip(
-        pairwise(cuts), _parts(sets, codes, len(sizes), keep, cuts, dtype, run, tick), strict=True
-    ):
+    here = run is map
+    read = partial(_read_part, dtype=dtype, **({"kept": kept, "tick": tick} if here else {}))
+    low = 0
+    for classes, part, some in run(read, *_parts(sets, codes, len(sizes), keep, place, cuts)):
         sums.merge(part, classes)
-        high = low + some.shape[1]
-        kept[:, place[low:high]] = some
-        low = high
-        if tick is not None and run is not map:
-            tick(stop - start)
+        if not here:
+            kept[:, place[low : low + some.shape[1]]] = some
+            low += some.shape[1]
+            if tick is not None:
+                tick(int(part.counts.sum()))
     return sums, Rows(kept, codes[keep][by_class], sizes)
 
 
@@ -93,34 +92,35 @@ def _cuts(sets: Sequence[FeatureSet], count: int) -> list[int]:
 
 
 def _parts(
-    sets: Sequence[FeatureSet], codes: ndarray, num_classes: int, keep: ndarray, cuts: list[int], dtype: np.dtype,
-    run: Map, tick: Tick | None,
-) -> Iterable[_Part]:  # fmt: skip
+    sets: Sequence[FeatureSet], codes: ndarray, num_classes: int, keep: ndarray, place: ndarray, cuts: list[int]
+) -> tuple[Iterable[Any], ...]:
+    """For each part what :func:`_read_part` takes; indices in few bytes, to be sent."""
     spans = list(pairwise(cuts))
-    pieces = ([features.pieces(*span) for features in sets] for span in spans)
-    # in few bytes, to be sent
-    classes = (codes[start:stop].astype(np.min_scalar_type(num_classes)) for start, stop in spans)
-    ends = np.searchsorted(keep, cuts)
-    chosen = (
-        (keep[low:high] - start).astype(np.int32) for (low, high), start in zip(pairwise(ends), cuts, strict=False)
+    chosen = list(pairwise(np.searchsorted(keep, cuts)))
+    return (
+        [[features.pieces(*span) for features in sets] for span in spans],
+        (codes[start:stop].astype(np.min_scalar_type(num_classes)) for start, stop in spans),
+        ((keep[low:high] - start).astype(np.int32) for (low, high), (start, _) in zip(chosen, spans, strict=True)),
+        (place[low:high].astype(np.int32) for low, high in chosen),
     )
-    read = partial(_read_part, dtype=dtype, tick=tick) if run is map else partial(_read_part, dtype=dtype)
-    return run(read, pieces, classes, chosen)
 
 
 def _read_part(
     pieces: Sequence[Sequence[Piece]],
     codes: Int[ndarray, " n"],
     keep: Int[ndarray, " m"],
+    place: Int[ndarray, " m"],
     dtype: np.dtype,
+    kept: ndarray | None = None,
     tick: Tick | None = None,
 ) -> _Part:
-    """Classes that are there, the sums of each, and the rows to keep, in order."""
+    """Classes that are there, the sums of each, and the rows to keep: at their place in ``kept``, or in order."""
     there = np.bincount(codes) > 0
     classes, codes = np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
     models, dim = len(pieces), pieces[0][0].shape[1]
     sums = ClassSums(models, len(classes), dim)
-    kept = np.empty((models, len(keep), dim), dtype)
+    if kept is None:
+        kept, place = np.empty((models, len(keep), dim), dtype), np.arange(len(keep))
     height = min(BLOCK_ROWS, len(codes))
     rows = np.empty((models, height, dim), dtype)
     lengths, products = np.empty((models, height), dtype), np.empty(height, dtype)
@@ -143,7 +143,9 @@ def _read_part(
         num = stop - start
         low, high = np.searchsorted(keep, (start, stop))
         chosen = keep[low:high] - start
-        kept[:, low:high] = rows[:, chosen] / lengths[:, chosen, None]
+        unit = rows[:, chosen]
+        unit /= lengths[:, chosen, None]
+        kept[:, place[low:high]] = unit
         sums.add(codes[start:stop], rows, 1.0 / lengths[:, :num], products[:num])
         if tick is not None:
             tick(num)

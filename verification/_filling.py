@@ -12,7 +12,7 @@ from numpy import ndarray
 from verification._shards import Piece
 
 # rows are read, checked and normalised while they are in the cache of one core
-_CACHED_BYTES = 2**19
+_CACHED_BYTES = 2**20
 
 
 def fill(
@@ -44,10 +44,11 @@ def fill(
                     block, start = next(todo), 0
                     squares = np.empty(len(block), np.result_type(block, np.float32))
                 some = slice(start, min(start + min(left, cached_rows(block.shape[1], block.dtype)), len(block)))
-                with np.errstate(all="ignore"):  # of a cast
-                    read(block[some])
+                rows = block[some]
                 try:
-                    squares[some] = squared(block[some])
+                    with np.errstate(all="ignore"):  # of a cast, and of a square
+                        read(rows)
+                        squares[some] = squared(rows)
                 except _UnusableRow:
                     _complain(piece)
                 left -= some.stop - start
@@ -72,8 +73,7 @@ class _UnusableRow(Exception):
 
 def usable(rows: Float[ndarray, "n dim"]) -> Float[ndarray, " n"]:
     """Squared lengths, float32 or float64; rows whose square would over- or underflow are brought to length 1 first."""
-    squares = squared_lengths(rows)
-    extreme = _extreme(squares)
+    squares, extreme = _measured(rows)
     if len(extreme):
         wide = rows[extreme].astype(np.float64)
         wide /= np.max(np.abs(wide), axis=1, keepdims=True)
@@ -82,21 +82,26 @@ def usable(rows: Float[ndarray, "n dim"]) -> Float[ndarray, " n"]:
     return squares
 
 
-def squared_lengths(rows: ndarray) -> ndarray:
+def squared_lengths(rows: Float[ndarray, "n dim"]) -> Float[ndarray, " n"]:
     """Squared lengths of rows, all of which must have a direction, as far as the dtype holds the squares."""
-    with np.errstate(all="ignore"):
-        rows = rows.astype(np.result_type(rows, np.float32), copy=False)
-        squares = np.vecdot(rows, rows)
-    extreme = _extreme(squares)
-    if len(extreme) and not (np.isfinite(rows[extreme]).all() and rows[extreme].any(axis=1).all()):
-        raise _UnusableRow
-    return squares
+    return _measured(rows)[0]
 
 
-def _extreme(squares: ndarray) -> ndarray:
-    """Rows at which a square may have over- or underflowed; every unusable one is among them: 0, infinite or NaN."""
+def _measured(rows: ndarray) -> tuple[ndarray, ndarray]:
+    """Squared lengths, and the rows at which a square may have over- or underflowed: every unusable one is among them.
+
+    The square of an unusable row is 0, infinite or NaN.
+    """
+    rows = rows.astype(np.result_type(rows, np.float32), copy=False)
+    squares = np.vecdot(rows, rows)
     # squares below `tiny` are rounded to multiples of its 2**-23 (float32): not seen in a sum of 2**30 times as much
-    return np.flatnonzero(~((squares > 2.0**30 * np.finfo(squares.dtype).tiny) & (squares < np.inf)))
+    least = 2.0**30 * np.finfo(squares.dtype).tiny
+    if squares.min() > least and squares.max() < np.inf:
+        return squares, np.empty(0, np.intp)
+    extreme = np.flatnonzero(~((squares > least) & (squares < np.inf)))
+    if not (np.isfinite(rows[extreme]).all() and rows[extreme].any(axis=1).all()):
+        raise _UnusableRow
+    return squares, extreme
 
 
 def _complain(piece: Piece) -> NoReturn:

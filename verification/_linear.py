@@ -91,7 +91,7 @@ class LinearPairs:
             return 2.0 * queries, 2.0 * items
         n = self.sizes[self.rows.codes]
         every = np.arange(len(n))
-        itself, _ = self._pair(every, every)
+        itself = self._pair(every, every)
         return ((n * (queries + items) - itself) / np.maximum(n - 1.0, 1.0),)
 
     def others(self, weights: Weights) -> tuple[Float[ndarray, " m"], ...]:
@@ -113,8 +113,7 @@ class LinearPairs:
         classes, i, j = self._same_pairs(rng)
         num = np.bincount(classes, minlength=len(self.sizes))
         if self.gallery is None:
-            forward, backward = self._pair(i, j)
-            squares = (0.5 * (forward + backward) - self.same_means()[classes]) ** 2
+            squares = (0.5 * (self._pair(i, j) + self._pair(j, i)) - self.same_means()[classes]) ** 2
         else:
             squares = self._centred(i, j) ** 2
         return np.bincount(classes, squares, minlength=len(self.sizes)) / np.maximum(num, 1)
@@ -146,7 +145,7 @@ class LinearPairs:
         classes, i, j = self._same_pairs(rng)
         shares = Weights.of("pairs", self.sizes, None if self.gallery is None else self.gallery_sizes).same
         num = np.maximum(np.bincount(classes, minlength=len(shares)), 1)
-        hits = np.bincount(classes, self._pair(i, j)[0] >= 0, minlength=len(shares)) / num
+        hits = np.bincount(classes, self._pair(i, j) >= 0, minlength=len(shares)) / num
         within = float(shares @ hits), float(np.sqrt(np.sum(shares**2 * hits * (1.0 - hits) / num)))
 
         y, z = (
@@ -156,7 +155,7 @@ class LinearPairs:
         y, z = y[y != z], z[y != z]
         i = self._draw(self.rows, y, rng)
         j = self._draw(self.gallery or self.rows, z, rng)
-        share = float(np.mean(self._pair(i, j)[0] <= 0))
+        share = float(np.mean(self._pair(i, j) <= 0))
         return within, (share, float(np.sqrt(share * (1.0 - share) / len(i))))
 
     @staticmethod
@@ -175,24 +174,23 @@ class LinearPairs:
         second = (first + rng.integers(1, num[classes])) % num[classes]
         return classes, self.rows.starts[classes] + first, self.rows.starts[classes] + second
 
-    def _pair(self, i: Int[ndarray, " p"], j: Int[ndarray, " p"]) -> tuple[Float[ndarray, " p"], Float[ndarray, " p"]]:
-        """t_ij and, where the samples are the same, t_ji."""
+    def _pair(self, i: Int[ndarray, " p"], j: Int[ndarray, " p"]) -> Float[ndarray, " p"]:
+        """t_ij."""
         new, old = self.rows.models
         items = (self.gallery or self.rows).old
-        forward, backward = np.empty((2, len(i)))
+        values = np.empty(len(i))
         for some in _pieces(len(i)):
-            a, b = i[some], j[some]
-            forward[some] = 2.0 * np.vecdot(new[a] - old[a], items[b])
-            if self.gallery is None:
-                backward[some] = 2.0 * np.vecdot(new[b] - old[b], old[a])
-        return forward, backward
+            query = i[some]
+            values[some] = 2.0 * np.vecdot(new[query] - old[query], items[j[some]])
+        return values
 
     def _centred(self, i: Int[ndarray, " p"], j: Int[ndarray, " p"]) -> Float[ndarray, " p"]:
         """t, or h, less its class means over either sample; its square is unbiased."""
         new, old = self.rows.models
         other = self.gallery or self.rows
         num, many = self.rows.counts, other.counts
-        (shift_means, old_means), item_means = self.rows.sums.means, other.sums.means[-1]
+        kind = self.rows.old.dtype
+        (shift_means, old_means), item_means = self.rows.sums.means.astype(kind), other.sums.means[-1].astype(kind)
         values = np.empty(len(i))
         for some in _pieces(len(i)):
             a, b, y, z = i[some], j[some], self.rows.codes[i[some]], other.codes[j[some]]

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from verification._progress import Progress, counter
 from verification._rows import Rows
 from verification._sums import class_sums
 from verification._weights import Weights
@@ -164,7 +165,9 @@ def _sum_classes(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, "k
     return class_sums(values, rows.codes, len(rows.sizes))
 
 
-def look_at_all_pairs(metric: str, rows: Rows, gallery: Rows | None = None) -> AllPairs:
+def look_at_all_pairs(
+    metric: str, rows: Rows, gallery: Rows | None = None, progress: Progress | None = None
+) -> AllPairs:
     """Look at all pairs of the rows with each other, or with those of a gallery; on all cores, O(m·g·d)."""
     num_classes = len(rows.sizes)
     paired = gallery is None
@@ -178,6 +181,7 @@ def look_at_all_pairs(metric: str, rows: Rows, gallery: Rows | None = None) -> A
         return _paired_tile(metric, rows, *tile) if paired else _gallery_tile(metric, rows, other, *tile)
 
     tiles = [(i, j) for i in _slices(rows) for j in _slices(other) if not paired or i.start <= j.start]
+    tick = counter(progress, "comparing blocks of pairs", len(tiles))
     for (i, j), tile in zip(tiles, _map(compute, tiles), strict=True):
         first, second = tile.classes
         queries[i, second] += tile.rows
@@ -189,6 +193,7 @@ def look_at_all_pairs(metric: str, rows: Rows, gallery: Rows | None = None) -> A
             ordered[second, first] += tile.backward.T
             squares[second, first] += tile.squares.T
         within, between = within + tile.satisfied[0], between + tile.satisfied[1]
+        tick(1)
     return AllPairs(rows, gallery, ordered, queries, items, squares, (within, between))
 
 

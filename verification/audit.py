@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from verification._breakdown import ClassGap, ClassPairs, Verdict, Worst, read_class_pairs, read_classes
 from verification._collect import Map
+from verification._progress import Progress
+from verification._student import upper_quantile
 from verification._weights import WEIGHTINGS
 from verification.features import FeatureSet, write_atomically
 from verification.inequalities import SideEstimate, Statistics, estimate, statistics
@@ -167,6 +168,7 @@ def audit(
     weights: str = "pairs",
     seed: int = 0,
     run: Map = map,
+    progress: Progress | None = None,
 ) -> AuditReport:
     r"""Judge Definition 1, in expectation, for two models' features of the same samples.
 
@@ -198,6 +200,8 @@ def audit(
         ≥ 0; of every random choice: rows kept for the variance, and pairs looked at where not all are.
     run : callable
         As ``map``, by which parts of the data are read; :func:`verification.distributed.audit_distributed` has another.
+    progress : callable, optional
+        Called with the name of a stage, how much of it is done, and its total.
 
     Returns
     -------
@@ -221,7 +225,7 @@ def audit(
     labels, codes, items = _encode(old, gallery)
     scale = SCALES.get(metric, 1.0)
     measured = "sqeuclidean" if metric in SCALES else metric
-    source = statistics((new, old), codes, len(labels), items, measured, seed, run)
+    source = statistics((new, old), codes, len(labels), items, measured, seed, run, progress)
     sides, classes = estimate(source)
     level = (1.0 - confidence) / 2.0
     by_weighting = {name: judge_sides(both, scale, level, margin) for name, both in sides.items()}
@@ -354,7 +358,7 @@ def _judge(side: SideEstimate, scale: float, level: float, margin: float) -> Sid
     gap = scale * side.gap
     half = scale * side.standard_error
     if half > 0.0:  # no spread at all, as for identical features: the interval is the point
-        half *= float(stats.t.isf(level / 2.0, side.degrees_of_freedom))
+        half *= float(upper_quantile(level / 2.0, side.degrees_of_freedom))
     lower, upper = gap - half, gap + half
     verdict: Verdict = "compatible" if lower >= -margin else "incompatible" if upper < -margin else "inconclusive"
     return SideReport(gap, lower, upper, side.pair_fraction, side.pair_fraction_error, side.num_pairs, verdict)

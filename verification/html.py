@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from verification._markup import KINDS, METRICS, bounds, definitions, number
+from verification._progress import Progress
 from verification._sections import caps, classes, drift, gaps, retrieval
 from verification.audit import AuditReport
 from verification.features import FeatureSet, write_atomically
@@ -62,7 +63,14 @@ _FOUND = {"compatible": "more often", "incompatible": "less often", "undecided":
 SEARCHED_SAMPLES = 20_000
 
 
-def write_page(report: AuditReport, path: str | os.PathLike[str], new: FeatureSet, old: FeatureSet, title: str) -> None:
+def write_page(
+    report: AuditReport,
+    path: str | os.PathLike[str],
+    new: FeatureSet,
+    old: FeatureSet,
+    title: str,
+    progress: Progress | None = None,
+) -> None:
     """Write the page of an audit with everything that its features show: caps, hypotheses, retrieval.
 
     Hypotheses are left out where no simplex of that many classes fits, retrieval above 20 000 samples, and the page
@@ -72,8 +80,8 @@ def write_page(report: AuditReport, path: str | os.PathLike[str], new: FeatureSe
     to_html(
         report,
         path,
-        polar=polar_angles(new, old),
-        hypotheses=check_hypotheses(new, old) if report.num_classes <= report.dim + 1 else None,
+        polar=polar_angles(new, old, progress=progress),
+        hypotheses=check_hypotheses(new, old, progress=progress) if report.num_classes <= report.dim + 1 else None,
         matrix=judge_outcomes(outcomes(models, models)) if len(old) <= SEARCHED_SAMPLES else None,
         title=title,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from verification.audit import AuditReport, SideReport
-from verification.theorem import TheoremCheck
-from verification.upgrades import Upgrade
+
+if TYPE_CHECKING:  # not needed to show an audit, which starts faster without
+    from verification.theorem import TheoremCheck
+    from verification.upgrades import Upgrade
 
 _COLOURS = {
     "compatible": "green",
