@@ -6,6 +6,7 @@ show (the second-order part of the variance, the share of pairs) is from a seede
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -179,7 +180,7 @@ class LinearPairs:
         new, old = self.rows.models
         items = (self.gallery or self.rows).old
         values = np.empty(len(i))
-        for some in _pieces(len(i)):
+        for some in _pieces(i, new):
             query = i[some]
             values[some] = 2.0 * np.vecdot(new[query] - old[query], items[j[some]])
         return values
@@ -192,7 +193,7 @@ class LinearPairs:
         kind = self.rows.old.dtype
         (shift_means, old_means), item_means = self.rows.sums.means.astype(kind), other.sums.means[-1].astype(kind)
         values = np.empty(len(i))
-        for some in _pieces(len(i)):
+        for some in _pieces(i, new):
             a, b, y, z = i[some], j[some], self.rows.codes[i[some]], other.codes[j[some]]
             value = 2.0 * np.vecdot(new[a] - old[a] - shift_means[y], other.old[b] - item_means[z])
             if self.gallery is None:
@@ -202,9 +203,10 @@ class LinearPairs:
         return values
 
 
-def _pieces(length: int) -> list[slice]:
-    """Of a size that stays in the cache."""
-    return [slice(start, start + 512) for start in range(0, length, 512)]
+def _pieces(pairs: Int[ndarray, " p"], rows: Float[ndarray, "m dim"]) -> Iterator[slice]:
+    """Of so many rows that a few arrays of them stay in the cache."""
+    step = max(16, 2**18 // rows[0].nbytes)
+    return (slice(start, start + step) for start in range(0, len(pairs), step))
 
 
 def _of_others(means: Float[ndarray, "k dim"], weights: Float[ndarray, " k"]) -> Float[ndarray, "k dim"]:
