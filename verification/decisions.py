@@ -19,6 +19,7 @@ import numpy as np
 KINDS = {
     "geometry": "verification.simulated_geometry",
     "retrieval": "verification.simulated_retrieval",
+    "thresholds": "verification.simulated_thresholds",
 }
 _WRONG = {"boundary": ("compatible", "incompatible"), "beyond": ("compatible",), "inside": ("incompatible",)}
 PROMISED = 0.05
