@@ -110,7 +110,7 @@ def test_json_is_the_report(tmp_path):
     read = json.loads((tmp_path / "report.json").read_text())
     assert read == report.to_dict()
     assert read["same_class"]["verdict"] == "compatible"
-    assert set(read) == {field.name for field in dataclasses.fields(report)} | {"schema_version"}
+    assert set(read) == {field.name for field in dataclasses.fields(report)} | {"schema_version", "margin_share"}
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
@@ -250,7 +250,10 @@ def test_holm_decides_at_least_what_bonferroni_does():
         ({"metric": "hamming"}, "metric must be one of sqeuclidean, cosine, euclidean, angular, got 'hamming'"),
         ({"confidence": 1.0}, r"confidence must be in \(0, 1\), got 1.0"),
         ({"confidence": float("nan")}, "confidence must be in"),
-        ({"margin": -0.1}, "margin must be a finite number >= 0, got -0.1"),
+        ({"margin": -0.1}, "margin must be a finite number >= 0, or a percentage such as '5%', got -0.1"),
+        ({"margin": "five"}, "margin must be a finite number >= 0, or a percentage such as '5%', got 'five'"),
+        ({"margin": "-5%"}, "margin must be a finite number >= 0"),
+        ({"margin": "nan%"}, "margin must be a finite number >= 0"),
         ({"margin": float("inf")}, "margin must be a finite number"),
         ({"weights": "samples"}, "weights must be one of pairs, classes, got 'samples'"),
         ({"seed": -1}, "seed must be an integer >= 0, got -1"),
