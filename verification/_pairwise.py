@@ -30,10 +30,10 @@ def shrinkage(metric: str, new: ndarray, old: ndarray, items: ndarray) -> ndarra
         return (2.0 * (new - old)) @ items.T
     # a copy, because NumPy multiplies a matrix by its own transpose differently, to other roundings
     items = items.copy().T
-    return _distance(metric, old @ items) - _distance(metric, new @ items)
+    return distance(metric, old @ items) - distance(metric, new @ items)
 
 
-def _distance(metric: str, cosines: ndarray) -> ndarray:
+def distance(metric: str, cosines: ndarray) -> ndarray:
     """Distances from cosines, in the place of them."""
     if metric == "angular":
         np.clip(cosines, -1.0, 1.0, out=cosines)
@@ -247,9 +247,9 @@ def _paired_tile(metric: str, rows: Rows, i: slice, j: slice) -> _Tile:
         backward = shrinkage(metric, new[j], old[j], old[i]).T
     else:
         # every product in one order, so that identical models give the very same numbers, and zero
-        base = _distance(metric, old[i] @ old[j].T)
-        forward = base - _distance(metric, new[i] @ old[j].T)
-        backward = base - _distance(metric, old[i] @ new[j].T)
+        base = distance(metric, old[i] @ old[j].T)
+        forward = base - distance(metric, new[i] @ old[j].T)
+        backward = base - distance(metric, old[i] @ new[j].T)
     (first, left), (second, right) = _indicator(rows, i, forward.dtype), _indicator(rows, j, forward.dtype)
     satisfied = np.array(_satisfied(forward, rows.codes[i], rows.codes[j]))
     if i == j:

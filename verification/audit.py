@@ -17,6 +17,7 @@ from verification._collect import Map
 from verification._progress import Progress
 from verification._student import upper_quantile
 from verification._weights import WEIGHTINGS
+from verification.drift import DriftMargin, drift_margin
 from verification.features import FeatureSet, write_atomically
 from verification.inequalities import SideEstimate, Statistics, estimate, statistics
 from verification.margin import old_contrast, parse_margin
@@ -107,6 +108,8 @@ class AuditReport:
         1b over the pairs of classes, counted; None where there are too many to look at.
     worst : Worst
         The class that loses most on 1a, and the class pair on 1b.
+    drift : DriftMargin or None
+        How far each class mean moved and how far it may; None in one dimension.
     off_centre_defect : float or None
         gap(1b) − gap(1a)/(K−1), every class counting once: zero when the old class means sum to zero, as on a simplex,
         where both inequalities are one condition. For ``sqeuclidean`` and ``cosine``; None where a class has no pair.
@@ -132,6 +135,7 @@ class AuditReport:
     by_class: tuple[ClassGap, ...]
     class_pairs: ClassPairs | None
     worst: Worst
+    drift: DriftMargin | None
     off_centre_defect: float | None
     intervals: str = INTERVALS
 
@@ -254,6 +258,7 @@ def audit(
     by_weighting = {name: judge_sides(both, scale, level, amount, error) for name, both in sides.items()}
     by_class = read_classes(classes, source, labels, scale, amount, level, error)
     class_pairs, worst_pair = read_class_pairs(measured, source, labels, scale, amount, level, error)
+    pair = None if worst_pair is None else np.searchsorted(labels, [worst_pair.query, worst_pair.gallery])
     # of the classes that can tell, if any can
     worst_class = min(by_class, key=lambda c: (math.isinf(c.upper), c.gap))
     chosen = by_weighting[weights]
@@ -276,6 +281,7 @@ def audit(
         by_class,
         class_pairs,
         Worst(worst_class, worst_pair),
+        drift_margin(measured, source, labels, classes.gap, pair),
         _off_centre_defect(by_weighting["classes"], len(by_class), len(labels)) if metric in SCALES else None,
     )
 
