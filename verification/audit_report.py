@@ -192,14 +192,13 @@ class AuditReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity."""
-        return json_safe(
-            {
-                "schema_version": SCHEMA_VERSION,
-                **asdict(self),
-                "margin_share": self.margin_share,
-                "summary": self.summary,
-            }
-        )
+        derived = {
+            "margin_share": self.margin_share,
+            "excluded_loss": self.excluded_loss,
+            "disagreement": self.disagreement,
+            "summary": self.summary,
+        }
+        return json_safe({"schema_version": SCHEMA_VERSION, **asdict(self), **derived})
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_dict` as JSON; the file appears whole or not at all."""
