@@ -52,7 +52,10 @@ def _class_pair(material: Material) -> Finding:
     for metric in METRICS:
         limit, gaps = _limits(metric)
         same, different = math.degrees(float(limit.same_class)), math.degrees(float(limit.different_class))
-        evidence += [Number(f"{metric}: 1b of one pair bears, degrees", different), Number(f"{metric}: 1a bears, degrees", same)]
+        evidence += [
+            Number(f"{metric}: 1b of one pair bears, degrees", different),
+            Number(f"{metric}: 1a bears, degrees", same),
+        ]
         turns &= bool(gaps[0.97].different_class > 0.0 > gaps[1.03].different_class)
         least, ratio = min(least, different), max(ratio, different / same)
     if least <= 0.0:
@@ -85,7 +88,9 @@ def _average(material: Material) -> Finding:
     for update in material.updates:
         for name, new in update.new.items():
             same, different = macro_gaps_by_pairs(new, update.old)
-            means = [class_sums(s.unit, s.codes, len(s.classes)) / np.bincount(s.codes)[:, None] for s in (new, update.old)]
+            means = [
+                class_sums(s.unit, s.codes, len(s.classes)) / np.bincount(s.codes)[:, None] for s in (new, update.old)
+            ]
             defect = compatibility.off_centre_defect(*means)
             rest = different - same / (len(update.old.classes) - 1) - defect
             worst = max(worst, abs(rest))

@@ -44,19 +44,20 @@ class Number:
     lower: float | None = None
     upper: float | None = None
 
-    def __str__(self) -> str:
+    def cells(self) -> tuple[str, str]:
+        """Value and interval as text, the value with the digits that the interval leaves it."""
         if self.lower is None or self.upper is None:
-            return f"{self.name} {_digits(self.value, 6)}"
+            return _true_minus(f"{self.value:.6g}"), ""
         half = max(self.upper - self.value, self.value - self.lower)
-        places = 0 if half == 0 or not math.isfinite(half) else max(0, 1 - math.floor(math.log10(half)))
-        if places > 9:
-            return f"{self.name} {_digits(self.value, 9)} ± {half:.0e}".replace("-", "−")
-        ends = (f"{end:.{places}f}".replace("-", "−") for end in (self.value, self.lower, self.upper))
-        return "{0} {1} [{2}, {3}]".format(self.name, *ends)
+        if not math.isfinite(half) or half < 1e-8:
+            return _true_minus(f"{self.value:.9g}"), f"± {half:.0e}".replace("-", "−")
+        places = max(0, 1 - math.floor(math.log10(half)))
+        value, lower, upper = (_true_minus(f"{end:.{places}f}") for end in (self.value, self.lower, self.upper))
+        return value, f"{lower} to {upper}"
 
 
-def _digits(value: float, digits: int) -> str:
-    return f"{value:.{digits}g}".replace("-", "−")
+def _true_minus(text: str) -> str:
+    return text.replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class Claim:
         Equation, section or figure of the paper; "beyond the paper" for what is ours.
     hypotheses : str
     check : callable, :class:`Material` → :class:`Finding`
+    slow : bool
+        Left out of a quick run.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Claim:
     where: str
     hypotheses: str
     check: Callable[[Material], Finding]
+    slow: bool = False
 
 
 @dataclass(frozen=True)

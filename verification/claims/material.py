@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from numpy import ndarray
@@ -14,7 +14,7 @@ from verification.evaluate import Evaluation, evaluate
 from verification.features import FeatureSet
 
 if TYPE_CHECKING:
-    from learning.scenarios import ExtendedData
+    from learning.scenarios import Scenario
 
 CE, HOC, RETRAINED, LEARNED = (
     "fine-tuned CE",
@@ -24,6 +24,7 @@ CE, HOC, RETRAINED, LEARNED = (
 )
 SIMPLEX = (CE, HOC, RETRAINED)  # the ways to update that keep the d-Simplex fixed classifier
 PREALLOCATED = 64
+ARCHITECTURES = "iam-cl2r-architectures"
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,12 @@ class Material:
         """The same with 64 preallocated vertices, ten in use."""
         return self._updates((CE,), preallocated=PREALLOCATED)
 
-    def _updates(self, methods: tuple[str, ...], **settings: int | bool) -> tuple[Update, ...]:
+    def _updates(self, methods: tuple[str, ...], **settings: Any) -> tuple[Update, ...]:
         from learning.scenarios import ExtendedData, train_extended_data
 
         found = []
         for seed in self.seeds:
-            scenario: ExtendedData = replace(ExtendedData(seed=seed), **settings)
+            scenario = ExtendedData(seed=seed, **settings)
             models = train_extended_data(scenario, methods)
             old = FeatureSet(models.old, models.labels)
             new = {name: FeatureSet(features, models.labels) for name, features in models.new.items()}
@@ -120,8 +121,35 @@ class Material:
         return tuple(found)
 
     def sequences(self, protocol: str, method: str) -> tuple[Sequence, ...]:
-        """One run a seed of a protocol: "cl2r", "iam-cl2r", or "iam-cl2r-architectures", in which LeNet++ replaces."""
+        """One run a seed of a protocol of :func:`protocols`; of that with another architecture the first seed alone."""
         key = protocol, method
         if key not in self._sequences:
-            self._sequences[key] = tuple(_run(protocol, method, seed, self.quick) for seed in self.seeds)
+            seeds = self.seeds[:1] if protocol == ARCHITECTURES else self.seeds
+            self._sequences[key] = tuple(_run(protocol, method, seed) for seed in seeds)
         return self._sequences[key]
+
+
+@cache
+def protocols() -> dict[str, Scenario]:
+    """Three models in a row on digits, in each. In all but "cl2r" one trained on other classes replaces the second.
+
+    An update at the replacement is held to the improved model itself ("iam-cl2r", the released code), or to the model
+    before it, whose gallery is searched ("iam-cl2r-previous"; also where LeNet++ replaces the small network).
+    """
+    from learning.lifelong import CL2R, IAMCL2R
+
+    replaced = IAMCL2R(tasks=3, elsewhere_classes=4)
+    return {
+        "cl2r": CL2R(tasks=3, first_classes=4),
+        "iam-cl2r": replaced,
+        "iam-cl2r-previous": replace(replaced, reference="previous"),
+        ARCHITECTURES: replace(replaced, reference="previous", backbones=("lenet++",)),
+    }
+
+
+def _run(protocol: str, method: str, seed: int) -> Sequence:
+    from learning.runs import run_scenario
+
+    run = run_scenario(replace(protocols()[protocol], seed=seed), method)
+    models = tuple(FeatureSet(features[run.trained], run.labels[run.trained]) for features in run.features)
+    return Sequence(method, seed, models, evaluate(models))

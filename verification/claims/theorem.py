@@ -54,7 +54,9 @@ def _pair_of_laws(law: type, values: FloatArray, dim: int) -> tuple[Law, Law, ND
     return law(dim, values[narrow]), law(dim, values[wide]), narrow, wide
 
 
-def least_gaps(metric: MetricLike, law: type, values: FloatArray, spaces: tuple[tuple[int, int], ...]) -> tuple[float, ...]:
+def least_gaps(
+    metric: MetricLike, law: type, values: FloatArray, spaces: tuple[tuple[int, int], ...]
+) -> tuple[float, ...]:
     """The least gap of 1a and of 1b for a narrower new law, and the greatest gap of 1a for a wider one, the control."""
     same, different, control = [], [], []
     for dim, num_classes in spaces:
@@ -111,7 +113,9 @@ def _theorem(side: str, metric: str) -> Claim:
             evidence.append(Number("greatest gap of 1a if the caps widen", control, control - SLACK, control + SLACK))
             if control >= 0:
                 return Finding("not reproduced", "A widening cap is not seen: the check cannot fail.", tuple(evidence))
-        return proved_and_seen(steps, refusal, least, f"In expectation, {_SIDES[side]}, in every dimension.", tuple(evidence))
+        return proved_and_seen(
+            steps, refusal, least, f"In expectation, {_SIDES[side]}, in every dimension.", tuple(evidence)
+        )
 
     return Claim(
         f"theorem-{side}-{metric}",
@@ -142,11 +146,15 @@ def closed_form(dim: int, num_classes: int, new: float, old: float) -> tuple[flo
     return float(moved.sum()), float(-moved @ [rho, third])
 
 
-def _different_gap_by_sampling(metric: MetricLike, laws: tuple[UniformCap, UniformCap], rho: float, samples: int) -> monte_carlo.Estimate:
+def _different_gap_by_sampling(
+    metric: MetricLike, laws: tuple[UniformCap, UniformCap], rho: float, samples: int
+) -> monte_carlo.Estimate:
     cross, within = (
         monte_carlo.estimate_distance(law, laws[1], rho, metric, samples, rng=seed) for seed, law in enumerate(laws)
     )
-    return monte_carlo.Estimate(cross.mean - within.mean, math.hypot(cross.standard_error, within.standard_error), samples)
+    return monte_carlo.Estimate(
+        cross.mean - within.mean, math.hypot(cross.standard_error, within.standard_error), samples
+    )
 
 
 def _any_distance(material: Material) -> Finding:
@@ -178,7 +186,9 @@ def _any_distance(material: Material) -> Finding:
             f"{exact:.6g}; √(1 − c³) is a metric and violates 1b as well.",
             tuple(evidence),
         )
-    return Finding("not reproduced", "The three ways to compute the gap of 1b do not agree on its sign.", tuple(evidence))
+    return Finding(
+        "not reproduced", "The three ways to compute the gap of 1b do not agree on its sign.", tuple(evidence)
+    )
 
 
 def _all_pairs(material: Material) -> Finding:
@@ -187,13 +197,27 @@ def _all_pairs(material: Material) -> Finding:
     evidence = []
     for side, share in (("1a", shares.same_class), ("1b", shares.different_class)):
         spread = max(Z * share.standard_error, 7.0 / share.num_samples)  # 7/n: what 99.9 % leaves where none was seen
-        evidence.append(Number(f"share of pairs that satisfy {side}, caps 0.3 < 0.6", share.mean, share.mean - spread, share.mean + spread))
+        evidence.append(
+            Number(
+                f"share of pairs that satisfy {side}, caps 0.3 < 0.6",
+                share.mean,
+                share.mean - spread,
+                share.mean + spread,
+            )
+        )
     for update in material.updates:
         for name in SIMPLEX:
             sides = check_theorem(update.new[name], update.old, update.vertices).conclusions
             for side, found in (("1a", sides.same_class), ("1b", sides.different_class)):
                 spread = Z * found.pair_fraction_error
-                evidence.append(Number(f"{name}, seed {update.seed}: share of {side}", found.pair_fraction, found.pair_fraction - spread, found.pair_fraction + spread))
+                evidence.append(
+                    Number(
+                        f"{name}, seed {update.seed}: share of {side}",
+                        found.pair_fraction,
+                        found.pair_fraction - spread,
+                        found.pair_fraction + spread,
+                    )
+                )
     failing = [number for number in evidence if (number.upper or 0.0) < 1.0]
     least, most = (f(number.value for number in evidence) for f in (min, max))
     if failing:
@@ -239,13 +263,19 @@ def _implication(material: Material) -> Finding:
 
 
 def _von_mises_fisher(material: Material) -> Finding:
-    steps, refusal = step_by_step(lambda: proofs.cap_derivative(), lambda: proofs.flux(), lambda: proofs.von_mises_fisher())
+    steps, refusal = step_by_step(
+        lambda: proofs.cap_derivative(), lambda: proofs.flux(), lambda: proofs.von_mises_fisher()
+    )
     least, evidence = math.inf, []
     for metric in _READS:
-        same, different, _ = least_gaps(metric, VonMisesFisher, KAPPAS, tuple(space for space in SPACES if space[0] > 2))
+        same, different, _ = least_gaps(
+            metric, VonMisesFisher, KAPPAS, tuple(space for space in SPACES if space[0] > 2)
+        )
         least = min(least, same, different)
         evidence += [Number(f"{metric}: least gap of 1a", same), Number(f"{metric}: least gap of 1b", different)]
-    return proved_and_seen(steps, refusal, least, "Both inequalities hold in expectation for κ_t ≥ κ_k.", tuple(evidence))
+    return proved_and_seen(
+        steps, refusal, least, "Both inequalities hold in expectation for κ_t ≥ κ_k.", tuple(evidence)
+    )
 
 
 CLAIMS = (
