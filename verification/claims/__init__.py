@@ -4,7 +4,7 @@
 :mod:`verification.claims.pages` writes them down.
 """
 
-from verification.claims import directions, drift, learned, losses, retrieval, theorem
+from verification.claims import directions, drift, learned, lifelong, losses, retrieval, theorem
 from verification.claims.ledger import VERDICTS, Claim, Entry, Finding, Number, changes, recorded, run, write_record
 from verification.claims.material import Material
 
@@ -29,4 +29,5 @@ LEDGER: tuple[Claim, ...] = (
     *losses.CLAIMS,
     *directions.CLAIMS,
     *retrieval.CLAIMS,
+    *lifelong.CLAIMS,
 )

@@ -7,12 +7,12 @@ import math
 import numpy as np
 from scipy import stats
 
-from theory import angles, compatibility, distances, monte_carlo, proofs
+from theory import angles, compatibility, distances, monte_carlo
 from theory.caps import UniformCap
 from verification._sums import stream
 from verification.claims.ledger import Claim, Finding, Number
 from verification.claims.material import Material
-from verification.claims.theorem import Z, step_by_step
+from verification.claims.theorem import step_by_step
 
 CASES = ((100, 3), (1000, 128), (1000, 1024))  # (n, d)
 NEW, OLD, CLASSES = 0.3, 0.6, 3
@@ -26,7 +26,7 @@ def _unit(size: int, dim: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _density(material: Material) -> Finding:
-    steps, refusal = step_by_step(lambda: proofs.angle_density())
+    steps, refusal = step_by_step(("angle_density",))
     evidence, least = [Number("steps derived", steps)], 1.0
     for dim in (3, 16, 256):
         rng = stream(material.seed, f"angles {dim}")
@@ -85,9 +85,9 @@ def _neighbour(material: Material) -> Finding:
     if all(off):
         return Finding(
             "contradicted",
-            f"θ̄ is the limit of the separation, the smallest of all pairwise angles: for n = 1000, d = 1024 it is "
-            f"{evidence[8].value:.3f} rad, where nearest neighbours are {evidence[9].value:.3f} apart and the nearest pair "
-            f"{evidence[10].value:.3f}.",
+            "θ̄ is the limit of the separation, the smallest of all pairwise angles: for n = 1000, d = 1024 it is "
+            f"{evidence[8].value:.3f} rad, where nearest neighbours are {evidence[9].value:.3f} apart and the nearest "
+            f"pair {evidence[10].value:.3f}.",
             tuple(evidence),
         )
     if any(off):
@@ -110,8 +110,8 @@ def _figure_11(material: Material) -> Finding:
     if worst > 1.0:
         return Finding(
             "contradicted",
-            f"At θ̄ the density is off by up to {worst:.0f} orders of magnitude, and falls without bound in d; at the exact "
-            "angle it does not (n = 1000, d = 1024).",
+            f"At θ̄ the density is off by up to {worst:.0f} orders of magnitude (n = 1000, d = 1024): it falls without "
+            "bound in d, which at the exact angle it does not.",
             tuple(evidence),
         )
     return Finding("verified numerically", "The density at θ̄ is that at the exact angle.", tuple(evidence))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from theory import compatibility, proofs
+from theory import compatibility
 from theory.caps import UniformCap
 from verification.claims.ledger import Claim, Finding, Number, Verdict
 from verification.claims.material import Material
@@ -32,7 +32,7 @@ def _limits(metric: str) -> tuple[compatibility.Drift, dict[float, compatibility
 
 
 def _tolerable(material: Material) -> Finding:
-    steps, refusal = step_by_step(lambda: proofs.tolerable_drift(), lambda: proofs.drift_threshold())
+    steps, refusal = step_by_step(("tolerable_drift",), ("drift_threshold",))
     evidence, turns = [Number("steps derived", steps)], True
     for metric in METRICS:
         limit, gaps = _limits(metric)
@@ -83,7 +83,7 @@ def macro_gaps_by_pairs(new: FeatureSet, old: FeatureSet) -> tuple[float, float]
 
 
 def _average(material: Material) -> Finding:
-    steps, refusal = step_by_step(lambda: proofs.class_average())
+    steps, refusal = step_by_step(("class_average",))
     evidence, worst = [Number("steps derived", steps)], 0.0
     for update in material.updates:
         for name, new in update.new.items():
@@ -106,7 +106,7 @@ def _average(material: Material) -> Finding:
         return Finding("contradicted", f"The two sides differ by {worst:.2g} on a trained model.", tuple(evidence))
     verdict: Verdict = "verified on trained models" if refusal else "proved"
     sentence = refusal or (
-        f"On {len(evidence) // 3} pairs of trained models, with learned classifiers too, both sides agree to {worst:.0e}."
+        f"On {len(evidence) // 3} pairs of trained models, learned classifiers too, both sides agree to {worst:.0e}."
     )
     return Finding(verdict, sentence, tuple(evidence))
 

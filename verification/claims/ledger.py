@@ -1,4 +1,4 @@
-"""What a ledger of claims is: statement, where in the paper, hypotheses, a check, and the verdict that the check earns."""
+"""What a ledger of claims is: statement, where in the paper, hypotheses, check, and the verdict that it earns."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Number:
 
     def cells(self) -> tuple[str, str]:
         """Value and interval as text, the value with the digits that the interval leaves it."""
-        if self.lower is None or self.upper is None:
+        if self.lower is None or self.upper is None or self.lower == self.upper:
             return _true_minus(f"{self.value:.6g}"), ""
         half = max(self.upper - self.value, self.value - self.lower)
         if not math.isfinite(half) or half < 1e-8:

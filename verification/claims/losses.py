@@ -36,7 +36,7 @@ def _measures(update: Update, name: str) -> np.ndarray:
             (
                 dependence.covariance_distance(new, old, within=True),
                 dependence.linear_cka(new, old, within=True),
-                dependence.information_bound(new, old, negatives="same class").bound,
+                dependence.information_bound(new, old, 10.0, len(part) // 2, "same class").bound,
             )
         )
     return np.array(found)
@@ -54,7 +54,8 @@ def _higher_order(material: Material) -> Finding:
     gains = mean * [-1.0, 1.0, 1.0]
     better = [name for name, gain, h in zip(names, gains, half, strict=True) if gain > h]
     worse = [name for name, gain, h in zip(names, gains, half, strict=True) if gain < -h]
-    told = f"Against cross-entropy, HOC improves on {', '.join(better) or 'none'} and loses on {', '.join(worse) or 'none'}"
+    gained, lost = (", ".join(some) or "none" for some in (better, worse))
+    told = f"Against cross-entropy, HOC improves on {gained} and loses on {lost}"
     if len(better) == len(names):
         return Finding("verified on trained models", f"{told}.", tuple(evidence))
     if better and not worse:
@@ -73,9 +74,9 @@ def _proposition(material: Material) -> Finding:
     old = simplex_vertices(3, 2)[np.arange(6) % 3] + 0.4 * rng.standard_normal((6, 2))
     problem = duality.FreeFeatureProblem(np.arange(6) % 3, old, 3, scale=5.0)
     free = problem.contrastive(problem.vertices[problem.targets])[0]  # the cross-entropy's own minimiser on the ball
-    ball = duality.solve_duality(problem, 0.8 * free, "ball", 3)
+    ball = duality.solve_duality(problem, 0.8 * free, "ball")
     example, epsilon = duality.nonconvex_example()
-    sphere = duality.solve_duality(example, epsilon, "sphere", 8)
+    sphere = duality.solve_duality(example, epsilon, "sphere", 4)
     evidence = (
         Number("ball: multiplier ν", ball.multiplier),
         Number("ball: weight λ = 1/(1+ν)", ball.weight),
@@ -94,8 +95,9 @@ def _proposition(material: Material) -> Finding:
     if sphere.weighted_excess > 1e-3:
         return Finding(
             "holds under stated conditions",
-            f"On the ball both problems have one solution (λ = 1/(1+ν)); on the sphere, where features live, a constrained "
-            f"minimiser misses the weighted minimum by {sphere.weighted_excess:.3g}: features must range over a convex set.",
+            "Features must range over a convex set: on the ball both problems have one solution (λ = 1/(1+ν)); on the "
+            f"sphere, where features live, a constrained minimiser misses the weighted minimum by "
+            f"{sphere.weighted_excess:.3g}.",
             evidence,
         )
     return Finding(
@@ -104,7 +106,7 @@ def _proposition(material: Material) -> Finding:
 
 
 def repelled(seed: int, size: int = 240, dim: int = 8) -> tuple[FeatureSet, FeatureSet]:
-    """(new, old): old classes close to each other, and new features pushed away from the other classes' old features."""
+    """(new, old): old classes near each other, new features pushed away from the old ones of other classes."""
     rng = stream(seed, "repelled")
     labels = np.arange(size) % 3
     centre = np.eye(dim)[dim - 1]
@@ -149,8 +151,8 @@ def _constraint(material: Material) -> Finding:
         return Finding(
             "contradicted",
             f"Features pushed away from the old ones of other classes lower the contrastive loss from {same:.3f} to "
-            f"{pushed:.3f} and violate 1a by {-report.same_class.gap:.3f}, where the old features themselves, compatible by "
-            "definition, break the constraint.",
+            f"{pushed:.3f} and violate 1a by {-report.same_class.gap:.3f}; the old features themselves, compatible by "
+            "definition, break that constraint.",
             tuple(evidence),
         )
     return Finding(
@@ -188,8 +190,8 @@ def _information(material: Material) -> Finding:
     if others.lower > math.log(10):
         return Finding(
             "holds under stated conditions",
-            f"It holds when the negatives are the batch's other samples; with those of other classes alone, as in Eq. 4, "
-            f"log N − L is {others.value:.2f} nats where the information is log 10 = {math.log(10):.2f}.",
+            "It holds when the negatives are all other samples of the batch; with those of other classes alone, as in "
+            f"Eq. 4, log N − L is {others.value:.2f} nats where the information is log 10 = {math.log(10):.2f}.",
             tuple(evidence),
         )
     return Finding("verified numerically", "log N − L stays below the mutual information.", tuple(evidence))

@@ -10,7 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from verification._markup import definitions, table
-from verification.claims.ledger import VERDICTS, Entry, Number, Verdict
+from verification.claims.ledger import VERDICTS, Entry, Verdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -83,7 +83,8 @@ def render_html(entries: Sequence[Entry], made: Made) -> str:
         f"{table('Verdicts', ('claim', 'verdict'), rows)}</section>\n"
     )
     # words and not numbers: left-aligned, and a long verdict may break
-    own = "td { text-align: left; } details td { text-align: right; } a { color: inherit; } b { white-space: normal !important; }\n"
+    own = "td { text-align: left; } details td { text-align: right; } a { color: inherit; }\n"
+    own += "b { white-space: normal !important; }\n"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -122,11 +123,11 @@ def render_markdown(entries: Sequence[Entry], made: Made) -> str:
     lines = [
         "# Claims ledger",
         "",
-        "What the paper states, what was checked, how, and what came out. Each verdict is computed from the evidence of a",
-        "run, not written by hand; a test corrupts what each check looks at and sees its verdict change. *Proved*: derived",
-        "step by step by machine. *Verified numerically*: computed, with errors. *Verified on trained models*: measured on",
-        "models trained here, which are small. *Not reproduced*: looked for at that scale and not found, which is weaker",
-        "than *contradicted*: a counter-example is at hand.",
+        "What the paper states, what was checked, how, and what came out. A verdict is computed from the evidence of a",
+        "run, not written by hand; a test corrupts what each check looks at and sees its verdict change. *Proved*:",
+        "derived step by step by machine. *Verified numerically*: computed, with errors. *Verified on trained models*:",
+        "measured on models trained here, which are small. *Not reproduced*: looked for at that scale and not found,",
+        "which is weaker than *contradicted*: a counter-example is at hand.",
         "",
         f"Command: `{made.command}`; {str(made).split('; ')[1].replace(' on this computer', '')} on two cores.",
         "",
