@@ -172,7 +172,7 @@ def _implication(material: Material) -> Finding:
         sentence = (
             f"{answers.count('holds')} of {len(answers)} updates have their class means at the vertices and are all "
             f"compatible; where means stay away from the vertices {compatible.count(True) - answers.count('holds')} of "
-            f"{answers.count('hypothesis fails')} are: class means must reach the vertices."
+            f"{answers.count('hypothesis fails')} are found so: class means must reach the vertices."
         )
     else:
         verdict, sentence = "not reproduced", "No model trained here satisfies the hypotheses of Theorem 1."

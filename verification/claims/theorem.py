@@ -111,7 +111,7 @@ def _theorem(side: str, metric: str) -> Claim:
         evidence = [Number(f"least gap of {side} over radii, d and K", least, least - SLACK, least + SLACK)]
         if side == "1a":
             evidence.append(Number("greatest gap of 1a if the caps widen", control, control - SLACK, control + SLACK))
-            if control >= 0:
+            if control >= 0.0 and least >= 0.0:
                 return Finding("not reproduced", "A widening cap is not seen: the check cannot fail.", tuple(evidence))
         return proved_and_seen(
             steps, refusal, least, f"In expectation, {_SIDES[side]}, in every dimension.", tuple(evidence)
