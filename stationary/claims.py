@@ -35,7 +35,6 @@ def claims(
 
     from verification.audit import write_json
     from verification.claims import LEDGER, Material, changes, pages, recorded, run, write_record
-    from verification.features import write_atomically
 
     names = [claim.name for claim in LEDGER]
     if unknown := [name for name in only or () if name not in names]:
@@ -57,10 +56,9 @@ def claims(
         if json is not None:
             write_json(json, {"command": command, "seeds": material.seeds, "seconds": made.seconds,
                               "claims": [entry.to_dict() for entry in entries]})  # fmt: skip
-        for target, write in ((html, pages.render_html), (markdown, pages.render_markdown)):
+        for target, page in ((html, pages.render_html), (markdown, pages.render_markdown)):
             if target is not None:
-                text = write(entries, made)
-                write_atomically(target, lambda file, text=text: file.write(text.encode()))
+                pages.write(target, page(entries, made))
         if record:
             write_record(entries)
     changed = changes(entries, recorded())

@@ -332,8 +332,8 @@ CORRUPTED = [
     ("uninterrupted-retrieval", everywhere(GOOD), "verified on trained models"),
     ("uninterrupted-retrieval", everywhere(FREE), "not reproduced"),
 ]
-SEEN = {  # what the sound checks find on these features, where that is not the recorded verdict of trained models
-}
+# what the sound checks find on these features, where that is not what trained models show
+SEEN = {"caps-narrow": "holds under stated conditions"}
 
 
 def test_every_claim_is_corrupted():
@@ -391,7 +391,7 @@ def test_the_pages_hold_every_claim(entries):
         assert text.count(f"(#{entry.claim.name})") == text.count(f'id="{entry.claim.name}"') == 1
         assert entry.finding.sentence in text
     assert "`stationary claims`; seeds 0 to 2, 240 s" in text
-    assert max(map(len, text.splitlines()[:12])) <= 120
+    assert max(map(len, text.splitlines()[:8])) <= 120
     assert "http" not in page.replace("http-equiv", "")
     data = json.dumps([entry.to_dict() for entry in entries], allow_nan=False)
     assert json.loads(data)[0]["verdict"] in claims.VERDICTS

@@ -79,7 +79,7 @@ def _neighbour(material: Material) -> Finding:
         evidence.append(Number(f"{case}θ̄", claimed))
         for name, found in (("nearest neighbour", nearest), ("separation", separation)):
             half = quantile * found.standard_error
-            evidence.append(Number(f"{case}{name}, random sets", found.mean, found.mean - half, found.mean + half))
+            evidence.append(Number.around(f"{case}{name}, random sets", found.mean, half))
         evidence.append(Number(f"{case}nearest neighbour, exact integral", exact))
         off.append(abs(claimed - nearest.mean) > quantile * nearest.standard_error)
     if all(off):
@@ -122,11 +122,11 @@ def _figure_12(material: Material) -> Finding:
     for dim in DIMS:
         new, old = UniformCap(dim, NEW), UniformCap(dim, OLD)
         for metric in METRICS:
-            slack = compatibility.theorem1_gaps(new, old, CLASSES, metric)
-            gaps += [float(slack.same_class), float(slack.different_class)]
+            slack = [float(gap) for gap in compatibility.theorem1_gaps(new, old, CLASSES, metric)]
+            gaps += slack
             for rho in (1.0, -1.0 / (CLASSES - 1)):
-                for law in (new, old):
-                    rng = stream(material.seed, f"caps {dim} {metric} {rho} {law.radius}")
+                for radius, law in ((NEW, new), (OLD, old)):
+                    rng = stream(material.seed, f"caps {dim} {metric} {rho} {radius}")
                     drawn = monte_carlo.estimate_distance(law, old, rho, metric, material.samples // 4, rng=rng)
                     exact = float(np.asarray(distances.expected_distance(law, old, rho, metric)))
                     scores.append((drawn.mean - exact) / drawn.standard_error)

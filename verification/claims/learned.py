@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from verification.claims.ledger import Claim, Finding, Number, Verdict
 from verification.claims.material import CE, LEARNED, PREALLOCATED, SIMPLEX, Material, Update
@@ -28,7 +28,7 @@ def _degrees(name: str, value: float, bounds: tuple[float, float]) -> Number:
     return Number(name, *(math.degrees(angle) for angle in (value, *bounds)))
 
 
-def _conditional(statuses: dict[bool, list[str]], met: str, condition: str, evidence: list[Number]) -> Finding:
+def _conditional(statuses: Mapping[bool, Sequence[str]], met: str, condition: str, evidence: list[Number]) -> Finding:
     """Verdict from statuses of runs in which the condition is met, and of runs in which it is not."""
     if set(statuses[True]) != {"hold"}:
         return Finding("not reproduced", f"It fails also where {met}.", tuple(evidence))
@@ -101,7 +101,9 @@ def _between_means(new: FeatureSet, old: FeatureSet) -> tuple[float, tuple[float
 
 
 def _first_order(material: Material) -> Finding:
-    evidence, aligned, control = [], [], []
+    evidence: list[Number] = []
+    aligned: list[tuple[float, float]] = []
+    control: list[tuple[float, float]] = []
     for update in material.updates:
         for name in (CE, LEARNED):
             worst, bounds = _between_means(update.new[name], update.old)

@@ -44,6 +44,11 @@ class Number:
     lower: float | None = None
     upper: float | None = None
 
+    @classmethod
+    def around(cls, name: str, value: float, half: float) -> Number:
+        """With the interval value ± half."""
+        return cls(name, value, value - half, value + half)
+
     def cells(self) -> tuple[str, str]:
         """Value and interval as text, the value with the digits that the interval leaves it."""
         if self.lower is None or self.upper is None or self.lower == self.upper:

@@ -166,32 +166,27 @@ def _information(material: Material) -> Finding:
         found = duality.infonce_bound(np.full(4, r), size, 50 if material.quick else 400)
         half = 3.29 * found.standard_error
         evidence += [
-            Number(f"Gaussians, r = {r}, N = {size}: log N − L", found.bound, found.bound - half, found.bound + half),
+            Number.around(f"Gaussians, r = {r}, N = {size}: log N − L", found.bound, half),
             Number(f"Gaussians, r = {r}, N = {size}: mutual information", found.mutual_information),
         ]
         sound &= found.bound - half <= found.mutual_information
     # features that are the class's vertex and no more: I(u; v) = log K
     labels = np.arange(2000) % 10
     vertex = FeatureSet(simplex_vertices(10)[labels], labels)
-    for kind in ("all", "other classes"):
-        found = dependence.information_bound(vertex, vertex, 50.0, 500, kind)
-        evidence.append(
-            Number(
-                f"vertices, K = 10, negatives {kind}: log N − L",
-                found.bound,
-                found.bound - 3.29 * found.standard_error,
-                found.bound + 3.29 * found.standard_error,
-            )
-        )
+    everyone, others = (
+        dependence.information_bound(vertex, vertex, 50.0, 500, kind) for kind in ("all", "other classes")
+    )
+    for kind, bound in (("all", everyone), ("other classes", others)):
+        name = f"vertices, K = 10, negatives {kind}: log N − L"
+        evidence.append(Number.around(name, bound.bound, 3.29 * bound.standard_error))
     evidence.append(Number("vertices, K = 10: mutual information log K", math.log(10)))
-    everyone, others = evidence[-3], evidence[-2]
-    if not sound or everyone.lower > math.log(10):
+    if not sound or everyone.bound - 3.29 * everyone.standard_error > math.log(10):
         return Finding("contradicted", "log N − L exceeds a mutual information that is known.", tuple(evidence))
-    if others.lower > math.log(10):
+    if others.bound - 3.29 * others.standard_error > math.log(10):
         return Finding(
             "holds under stated conditions",
             "It holds when the negatives are all other samples of the batch; with those of other classes alone, as in "
-            f"Eq. 4, log N − L is {others.value:.2f} nats where the information is log 10 = {math.log(10):.2f}.",
+            f"Eq. 4, log N − L is {others.bound:.2f} nats where the information is log 10 = {math.log(10):.2f}.",
             tuple(evidence),
         )
     return Finding("verified numerically", "log N − L stays below the mutual information.", tuple(evidence))

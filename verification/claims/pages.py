@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verification._markup import definitions, table
 from verification.claims.ledger import VERDICTS, Entry, Verdict
+from verification.features import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,6 +42,11 @@ class Made:
     def __str__(self) -> str:
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
         return f"{self.command}; {seeds}, {self.seconds:.0f} s on this computer"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page; the file appears whole or not at all."""
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def counted(entries: Sequence[Entry]) -> str:

@@ -108,9 +108,9 @@ def _theorem(side: str, metric: str) -> Claim:
         steps, refusal = step_by_step(*DERIVATIONS[side, metric])
         same, different, control = least_gaps(metric, UniformCap, RADII, SPACES)
         least = same if side == "1a" else different
-        evidence = [Number(f"least gap of {side} over radii, d and K", least, least - SLACK, least + SLACK)]
+        evidence = [Number.around(f"least gap of {side} over radii, d and K", least, SLACK)]
         if side == "1a":
-            evidence.append(Number("greatest gap of 1a if the caps widen", control, control - SLACK, control + SLACK))
+            evidence.append(Number.around("greatest gap of 1a if the caps widen", control, SLACK))
             if control >= 0.0 and least >= 0.0:
                 return Finding("not reproduced", "A widening cap is not seen: the check cannot fail.", tuple(evidence))
         return proved_and_seen(
@@ -165,16 +165,15 @@ def _any_distance(material: Material) -> Finding:
     exact_same, exact = closed_form(dim, num_classes, new, old)
     evidence += [Number("1 − c³, gap of 1a, closed form", exact_same), Number("1 − c³, gap of 1b, closed form", exact)]
     for name, metric in (("1 − c³", cubic), ("√(1 − c³)", root_cubic)):
-        values = [expected_distance(law, laws[1], rho, metric, return_error=True) for law in laws]
-        gap = float(np.asarray(values[0][0]) - np.asarray(values[1][0]))
-        error = float(np.asarray(values[0][1]) + np.asarray(values[1][1]))
+        values = np.array([expected_distance(law, laws[1], rho, metric, return_error=True) for law in laws])
+        gap, error = float(values[0, 0] - values[1, 0]), float(values[:, 1].sum())
         sampled = _different_gap_by_sampling(metric, laws, rho, 4 * material.samples)
         reference = exact if metric is cubic else gap
         z = (sampled.mean - reference) / sampled.standard_error
         spread = Z * sampled.standard_error
         evidence += [
-            Number(f"{name}, gap of 1b, quadrature", gap, gap - error, gap + error),
-            Number(f"{name}, gap of 1b, Monte Carlo", sampled.mean, sampled.mean - spread, sampled.mean + spread),
+            Number.around(f"{name}, gap of 1b, quadrature", gap, error),
+            Number.around(f"{name}, gap of 1b, Monte Carlo", sampled.mean, spread),
             Number(f"{name}, z-score of Monte Carlo", z),
         ]
         agree = abs(z) < 4.0 and (metric is root_cubic or abs(gap - exact) <= error + 1e-14)
@@ -197,26 +196,14 @@ def _all_pairs(material: Material) -> Finding:
     evidence = []
     for side, share in (("1a", shares.same_class), ("1b", shares.different_class)):
         spread = max(Z * share.standard_error, 7.0 / share.num_samples)  # 7/n: what 99.9 % leaves where none was seen
-        evidence.append(
-            Number(
-                f"share of pairs that satisfy {side}, caps 0.3 < 0.6",
-                share.mean,
-                share.mean - spread,
-                share.mean + spread,
-            )
-        )
+        evidence.append(Number.around(f"share of pairs that satisfy {side}, caps 0.3 < 0.6", share.mean, spread))
     for update in material.updates:
         for name in SIMPLEX:
             sides = check_theorem(update.new[name], update.old, update.vertices).conclusions
             for side, found in (("1a", sides.same_class), ("1b", sides.different_class)):
                 spread = Z * found.pair_fraction_error
                 evidence.append(
-                    Number(
-                        f"{name}, seed {update.seed}: share of {side}",
-                        found.pair_fraction,
-                        found.pair_fraction - spread,
-                        found.pair_fraction + spread,
-                    )
+                    Number.around(f"{name}, seed {update.seed}: share of {side}", found.pair_fraction, spread)
                 )
     failing = [number for number in evidence if (number.upper or 0.0) < 1.0]
     least, most = (f(number.value for number in evidence) for f in (min, max))
