@@ -51,7 +51,7 @@ def claims(
     made = pages.Made(command, material.seeds, time.perf_counter() - start)
     console = Console()
     console.print(pages.render(entries))
-    console.print(f"Made by {made}.", style="dim")
+    console.print(f"Made by {command}: {made.how}.", style="dim")
     with user_input():
         if json is not None:
             write_json(json, {"command": command, "seeds": material.seeds, "seconds": made.seconds,

@@ -208,7 +208,7 @@ CLAIMS = (
         _proposition,
     ),
     Claim(
-        "hoc-compatibility-constraints",
+        "hoc-constraints",
         "Training with HOC is equivalent to cross-entropy under the compatibility constraints.",
         "Abstract; Proposition 1",
         "L_con ≤ ε is the constraint; compatibility is Definition 1 in expectation.",

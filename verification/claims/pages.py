@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,9 +40,11 @@ class Made:
     seeds: tuple[int, ...]
     seconds: float
 
-    def __str__(self) -> str:
+    @property
+    def how(self) -> str:
+        """Seeds and duration."""
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
-        return f"{self.command}; {seeds}, {self.seconds:.0f} s on this computer"
+        return f"{seeds}, {self.seconds:.0f} s on {os.cpu_count()} cores"
 
 
 def write(path: Path, text: str) -> None:
@@ -63,7 +66,7 @@ def render(entries: Sequence[Entry]) -> RenderableType:
     from rich.text import Text
 
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    view.add_column("claim")
+    view.add_column("claim", no_wrap=True)
     view.add_column("verdict")
     for entry in entries:
         word = entry.finding.verdict
@@ -86,11 +89,12 @@ def render_html(entries: Sequence[Entry], made: Made) -> str:
     )
     summary = (
         f'<section aria-labelledby="all">\n<h2 id="all">{escape(counted(entries))}</h2>\n'
-        f"<p>A verdict is computed from the numbers below it, by <code>{escape(str(made))}</code>.</p>\n"
+        f"<p>A verdict is computed from the numbers below it, by <code>{made.command}</code> ({made.how}).</p>\n"
         f"{table('Verdicts', ('claim', 'verdict'), rows)}</section>\n"
     )
     # words and not numbers: left-aligned, and a long verdict may break
-    own = "td { text-align: left; } details td { text-align: right; } a { color: inherit; }\n"
+    own = "th, td { text-align: left; } details :is(td, thead th) { text-align: right; } a { color: inherit; }\n"
+    own += "tbody th { font-weight: 400; }\n"
     own += "b { white-space: normal !important; }\n"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -136,7 +140,7 @@ def render_markdown(entries: Sequence[Entry], made: Made) -> str:
         "measured on models trained here, which are small. *Not reproduced*: looked for at that scale and not found,",
         "which is weaker than *contradicted*: a counter-example is at hand.",
         "",
-        f"Command: `{made.command}`; {str(made).split('; ')[1].replace(' on this computer', '')} on two cores.",
+        f"Command: `{made.command}`; {made.how}.",
         "",
         counted(entries),
         "",
