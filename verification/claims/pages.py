@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verification._markup import definitions, table
-from verification.claims.ledger import VERDICTS, Entry, Verdict
+from verification.claims.ledger import VERDICTS, Entry, Finding, Verdict
 from verification.features import write_atomically
 
 if TYPE_CHECKING:
@@ -112,12 +113,6 @@ def _badge(entry: Entry) -> str:
 
 def _section(entry: Entry) -> str:
     claim, finding = entry.claim, entry.finding
-    body = "".join(
-        f'<tr><th scope="row">{escape(number.name)}</th>'
-        + "".join(f"<td>{cell}</td>" for cell in number.cells())
-        + "</tr>\n"
-        for number in finding.evidence
-    )
     about = definitions(
         (term, escape(text)) for term, text in (("in the paper", claim.where), ("hypotheses", claim.hypotheses))
     )
@@ -125,7 +120,7 @@ def _section(entry: Entry) -> str:
         f'<section aria-labelledby="{claim.name}">\n<h2 id="{claim.name}">{escape(claim.statement)}</h2>\n'
         f"<p>{_badge(entry)}. {escape(finding.sentence)}</p>\n{about}"
         f"<details><summary>Evidence: {len(finding.evidence)} numbers</summary>\n"
-        f"{table('Evidence', ('', 'value', 'interval'), body)}</details>\n</section>\n"
+        f"{table('Evidence', ('', 'value', 'interval'), _rows(finding))}</details>\n</section>\n"
     )
 
 
@@ -146,32 +141,40 @@ def render_markdown(entries: Sequence[Entry], made: Made) -> str:
         "",
         "| claim | verdict |",
         "|---|---|",
-        *(f"| [{_cell(e.claim.statement)}](#{e.claim.name}) | {e.finding.verdict} |" for e in entries),
+        *(f"| [{_plain(e.claim.statement)}](#{e.claim.name}) | {e.finding.verdict} |" for e in entries),
         "",
     ]
     for entry in entries:
         claim, finding = entry.claim, entry.finding
+        where, hypotheses = _plain(claim.where), _plain(claim.hypotheses)
         lines += [
             f'<a id="{claim.name}"></a>',
             "",
-            f"## {claim.statement}",
+            f"## {_plain(claim.statement)}",
             "",
-            f"**{finding.verdict[0].upper()}{finding.verdict[1:]}.** {finding.sentence}",
+            f"**{finding.verdict[0].upper()}{finding.verdict[1:]}.** {_plain(finding.sentence)}",
             "",
-            f"*In the paper:* {claim.where}. *Hypotheses:* {claim.hypotheses}",
+            f"*In the paper:* {where}. *Hypotheses:* {hypotheses} *Again:* `stationary claims --only {claim.name}`",
             "",
-            f'<details markdown="1"><summary>Evidence: {len(finding.evidence)} numbers (<code>stationary claims --only '
-            f"{claim.name}</code>)</summary>",
-            "",
-            "| | value | interval |",
-            "|---|---|---|",
-            *(f"| {_cell(number.name)} | {' | '.join(number.cells())} |" for number in finding.evidence),
-            "",
+            f"<details><summary>Evidence: {len(finding.evidence)} numbers</summary>",
+            "<table><thead><tr><th></th><th>value</th><th>interval</th></tr></thead><tbody>",
+            _rows(finding) + "</tbody></table>",
             "</details>",
             "",
         ]
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _rows(finding: Finding) -> str:
+    """The evidence as rows of an HTML table."""
+    return "".join(
+        f'<tr><th scope="row">{escape(number.name)}</th>'
+        + "".join(f"<td>{cell}</td>" for cell in number.cells())
+        + "</tr>\n"
+        for number in finding.evidence
+    )
+
+
+def _plain(text: str) -> str:
+    """Text without what Markdown would read into it."""
+    return re.sub(r"([*_\[\]|])", r"\\\1", text)
