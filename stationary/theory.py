@@ -11,14 +11,18 @@ from stationary._app import NO, JsonPath, app, check_output, user_input
 
 
 @app.command()
-def theorem() -> None:
+def theorem(
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Print every derivation before the table, step by step.")
+    ] = False,
+) -> None:
     """Derive every step of Theorem 1 and print what is proved, for which distances.
 
     Status 1 when a step does not follow.
     """
     from rich.console import Console
 
-    from theory.proofs import ProofError, prove_all, render
+    from theory.proofs import ProofError, prove_all, render, render_steps
 
     console = Console()
     try:
@@ -27,6 +31,8 @@ def theorem() -> None:
     except ProofError as error:
         print(f"stationary: a step does not follow: {error}", file=sys.stderr)
         raise typer.Exit(NO) from None
+    if steps:
+        console.print(render_steps(proofs))
     console.print(render(proofs))
     console.print(f"{len(proofs)} derivations, {sum(len(proof.steps) for proof in proofs)} steps, each checked now.")
 

@@ -16,7 +16,7 @@ from theory.proofs.consequences import drift_threshold, von_mises_fisher, worst_
 from theory.proofs.counterexample import cubic_counterexample, wide_violation
 from theory.proofs.geometry import angle_density, cap_mean_resultant_length, flat_limit
 from theory.proofs.moments import class_average, concentration, first_moments, tolerable_drift
-from theory.proofs.table import render, theorem_table
+from theory.proofs.table import render, render_steps, theorem_table
 from theory.proofs.wide import wide_arcs, wide_caps
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "power_distance",
     "prove_all",
     "render",
+    "render_steps",
     "same_class",
     "theorem_table",
     "tolerable_drift",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import sympy as sp
 
+from theory.proofs._calculus import Composite, as_total_derivative, axial_laplacian
 from theory.proofs._derivation import Derivation, Proof
 from theory.proofs.table import COLUMNS, NARROW, POWERS, SAME_CLASS, SIMPLEX, WIDE, settled
 
@@ -21,8 +22,7 @@ SQEUCLIDEAN, EUCLIDEAN, ANGULAR = 2 - 2 * c, sp.sqrt(2 - 2 * c), sp.acos(c)
 
 def laplacian(distance: sp.Expr, dimension: sp.Expr) -> sp.Expr:
     """h(c) = (1−c²)F″ − (d−1)cF′ for F = ``distance``, an expression in ``c``."""
-    first = sp.diff(distance, c)
-    return sp.simplify((1 - c**2) * sp.diff(first, c) - (dimension - 1) * c * first)
+    return sp.simplify(axial_laplacian(sp.diff(distance, c), sp.diff(distance, c, 2), c, dimension))
 
 
 def same_class(
@@ -102,33 +102,28 @@ def flux(coefficient: Callable[[sp.Expr], sp.Expr] = lambda d: d - 1) -> Proof:
     d = sp.Symbol("d", positive=True)
     along, across, theta, phi, t = sp.symbols("a b theta phi t", positive=True)
     first, second = sp.symbols("F1 F2")  # F′ and F″ at the cosine: both sides are linear in them
+    F = Composite(first, second)
 
     def h(cosine: sp.Expr) -> sp.Expr:
-        return (1 - cosine**2) * second - coefficient(d) * cosine * first
-
-    def chain(inner: sp.Expr, one: sp.Symbol, two: sp.Symbol) -> sp.Expr:  # ∂²F(inner)/∂one∂two
-        return second * sp.diff(inner, one) * sp.diff(inner, two) + first * sp.diff(inner, one, two)
+        return axial_laplacian(first, second, cosine, coefficient(d) + 1)
 
     length = sp.sqrt(along**2 + across**2)
     cosine = along / length  # F(cosine) is constant along rays; across is the distance to the axis v, in R^{d−1}
-    ambient = chain(cosine, along, along) + chain(cosine, across, across)
-    ambient += (d - 2) / across * first * sp.diff(cosine, across)
+    ambient = F.bend(cosine, along) + F.bend(cosine, across) + (d - 2) / across * F.slope(cosine, across)
     proof.equal("i", "Δ F(u·v) = h(u·v)", sp.simplify(ambient * length**2), sp.simplify(h(cosine)))
     cosine = sp.cos(theta) * sp.cos(phi) + sp.sin(theta) * sp.sin(phi) * t
-    radial = chain(cosine, theta, theta) + (d - 2) * sp.cot(theta) * first * sp.diff(cosine, theta)
-    rim = ((1 - t**2) * chain(cosine, t, t) - (d - 2) * t * first * sp.diff(cosine, t)) / sp.sin(theta) ** 2
+    radial = F.bend(cosine, theta) + (d - 2) * sp.cot(theta) * F.slope(cosine, theta)
+    rim = F.axial(cosine, t, d - 1) / sp.sin(theta) ** 2
     proof.equal("i", "h = its radial part + its part along the rim, in polar coordinates", radial + rim, h(cosine))
-    g = sp.Function("G")(t)
-    total = sp.diff((1 - t**2) ** ((d - 2) / 2) * sp.diff(g, t), t) / (1 - t**2) ** ((d - 4) / 2)
-    along_rim = (1 - t**2) * sp.diff(g, t, 2) - (d - 2) * t * sp.diff(g, t)
-    proof.equal("i", "the rim's part is a total derivative, so its mean is 0", sp.simplify(total), along_rim)
+    proof.equal("i", "the rim's part is a total derivative, so its mean is 0", *as_total_derivative(t, d - 1))
     M = sp.Function("M")(theta)
     radial_mean = sp.diff(M, theta, 2) + (d - 2) * sp.cot(theta) * sp.diff(M, theta)
     total = sp.diff(sp.sin(theta) ** (d - 2) * sp.diff(M, theta), theta) / sp.sin(theta) ** (d - 2)
     proof.equal("i", "so sin^{d−2}θ·M′(θ) = ∫_0^θ (mean of h) sin^{d−2}", total, radial_mean)
-    bulk = sp.diff((1 - t**2) ** ((d - 1) / 2) * sp.diff(g, t), t) / (1 - t**2) ** ((d - 3) / 2)
+    g = sp.Function("G")(t)
     values = {first: sp.diff(g, t), second: sp.diff(g, t, 2)}
-    proof.equal("v", "h (1−c²)^{(d−3)/2} = d/dc[(1−c²)^{(d−1)/2} F′]", sp.simplify(bulk), h(t).subs(values))
+    derivative, _ = as_total_derivative(t, d)
+    proof.equal("v", "h (1−c²)^{(d−3)/2} = d/dc[(1−c²)^{(d−1)/2} F′]", derivative, h(t).subs(values))
     return proof.qed(
         "M′(θ) = positive · H(θ, ρ), H the mean of h(u·v) over u in the cap of radius θ and v in the old cap; "
         "the mean of h over the sphere is the boundary term [(1−c²)^{(d−1)/2} F′]",

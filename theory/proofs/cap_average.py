@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sympy as sp
 
+from theory.proofs._calculus import Composite, as_total_derivative, axial_laplacian
 from theory.proofs._derivation import Derivation, Proof
 
 d = sp.Symbol("d", positive=True)  # the dimension
@@ -14,7 +15,7 @@ x, y, t = sp.symbols("x y t", real=True)
 
 def _equation(value: sp.Expr, first: sp.Expr, second: sp.Expr, degree: sp.Expr, dimension: sp.Expr) -> sp.Expr:
     """Left side of the equation of the Gegenbauer polynomials, (1−x²)P″ − (d−1)xP′ + n(n+d−2)P = 0."""
-    return (1 - x**2) * second - (dimension - 1) * x * first + degree * (degree + dimension - 2) * value
+    return axial_laplacian(first, second, x, dimension) + degree * (degree + dimension - 2) * value
 
 
 def cap_derivative(rim_step: int = 2) -> Proof:
@@ -50,10 +51,12 @@ def cap_derivative(rim_step: int = 2) -> Proof:
     factor = n * (n + d - 2) / (d - 1)
     at_one = _equation(sp.Integer(1), factor, sp.Symbol("P2"), n, d).subs(x, 1)
     proof.equal("i", "at x = 1 that equation gives P_n′(1) = n(n+d−2)/(d−1): P_n′ = n(n+d−2)/(d−1)·Q_{n−1}", at_one, 0)
-    edge = (1 - x**2) ** ((d - 1) / 2)
-    weight = (1 - x**2) ** ((d - 3) / 2)
-    total = sp.simplify(sp.diff(edge, x) / weight) * P1 + sp.simplify(edge / weight) * P2 + n * (n + d - 2) * P
-    proof.equal("ii", "so −n(n+d−2)∫P_n (1−x²)^{(d−3)/2} = (1−x²)^{(d−1)/2}P_n′", total, _equation(P, P1, P2, n, d))
+    total = "(1−x²)P″ − (d−1)xP′ = d/dx[(1−x²)^{(d−1)/2}P′]/(1−x²)^{(d−3)/2}"
+    proof.equal(
+        "ii",
+        f"{total}, so −n(n+d−2)∫P_n (1−x²)^{{(d−3)/2}} = (1−x²)^{{(d−1)/2}}P_n′",
+        *as_total_derivative(x, d),
+    )
     # ∫_{cos α}^1 P_n = sin^{d−1}α·factor·Q/(n(n+d−2)), and m is the same with n = 1, Q_0 = 1
     ratio = (factor / (n * (n + d - 2))) / (factor / (n * (n + d - 2))).subs(n, 1)
     proof.equal("ii", "and over the cap E P_n(cos θ) = m(α)·Q_{n−1}(cos α)", ratio, 1)
@@ -62,28 +65,25 @@ def cap_derivative(rim_step: int = 2) -> Proof:
     up, rim = d + 2, d + rim_step  # t on the sphere S^{rim−2}
     inner = x * y + sp.sqrt(1 - x**2) * sp.sqrt(1 - y**2) * t
     value, first, second = sp.symbols("Q0 Q1 Q2")  # Q, Q′, Q″ at the inner cosine
-
-    def chain(a: sp.Symbol, b: sp.Symbol) -> sp.Expr:
-        return second * sp.diff(inner, a) * sp.diff(inner, b) + first * sp.diff(inner, a, b)
-
-    outer = (1 - x**2) * chain(x, x) - (up - 1) * x * first * sp.diff(inner, x)
-    around = ((1 - t**2) * chain(t, t) - (rim - 2) * t * first * sp.diff(inner, t)) / (1 - x**2)
-    laplacian = (1 - inner**2) * second - (up - 1) * inner * first
+    composite = Composite(first, second)
+    outer, around = composite.axial(inner, x, up), composite.axial(inner, t, rim - 1) / (1 - x**2)
+    laplacian = axial_laplacian(first, second, inner, up)
     proof.equal("iii", "in x, and along the rim, the derivatives of Q(xy + √(1−x²)√(1−y²) t) add up to its Laplacian",
                 sp.simplify(outer + around), sp.simplify(laplacian))  # fmt: skip
-    g = sp.Function("G")(t)
-    along = sp.diff((1 - t**2) ** ((rim - 2) / 2) * sp.diff(g, t), t) / (1 - t**2) ** ((rim - 4) / 2)
-    proof.equal("iii", "the rim's part is a total derivative, so its mean is 0", sp.simplify(along),
-                (1 - t**2) * sp.diff(g, t, 2) - (rim - 2) * t * sp.diff(g, t))  # fmt: skip
+    proof.equal("iii", "the rim's part is a total derivative, so its mean is 0", *as_total_derivative(t, rim - 1))
     own = sp.solve(_equation(value, first, second, n - 1, up), second)[0].subs(x, inner)
     proof.equal("iii", "so E_t Q_{n−1}(xy + √(1−x²)√(1−y²) t) is Q_{n−1}(x) times its value at x = 1, Q_{n−1}(y)",
                 sp.simplify(laplacian.subs(second, own)), -(n - 1) * (n - 1 + up - 2) * value)  # fmt: skip
     proof.equal("iii", "which it is, as the root vanishes there", Q(inner.subs(x, 1)), Q(y))
+    r = sp.Symbol("r", positive=True)
+    proof.equal("iv", "r^n = r·r^{n−1}: the derivative of F smoothed by Poisson's kernel is r times F′ smoothed in "
+                "dimension d + 2, so smoothing keeps the signs of derivatives", r**n, r * r ** (n - 1))  # fmt: skip
     return proof.qed(
         "d/ds E_u F(u·v) = m(α,d)·E_t F′(s cos α + √(1−s²) sin α·t), t on the sphere of R^{d+1}; "
         "∂/∂ρ E F(u·v) = m(α_t,d) m(α_k,d)·E F′(u'·v'), rims in dimension d + 2",
         ("u uniform in a cap of radius α around w", "v·w = s", "F a polynomial, else as cited"),
         ("the equation of P_n has one solution that is regular at 1, up to a factor (Szegő, 1975, 4.2)",
          "E_u P_n(u·v) = a_n P_n(v·w) (Funk & Hecke; Dai & Xu, 2013, 1.2)",
-         "polynomials are dense in C¹[−1, 1]; Poisson smoothing where F′ is singular at the ends"),
+         "polynomials are dense in C¹[−1, 1]; where F′ is singular at the ends: Poisson's kernel is positive, and F "
+         "smoothed tends to F uniformly (Dai & Xu, 2013, 2.1)"),
     )  # fmt: skip

@@ -81,29 +81,24 @@ def drift_threshold(distance: sp.Expr = ANGULAR) -> Proof:
     Paper, Theorem 1.
     """
     proof = Derivation("T7 for every distance")
-    y, s, new, old, size = sp.symbols("y s m_t m_k f", positive=True)
+    y, s = sp.symbols("y s", positive=True)
     proof.nonnegative("i", f"F = {distance} does not increase with the cosine", -sp.diff(distance, c), c)
     proof.holds("i", "and is not constant", sp.simplify(sp.diff(distance, c)) != 0)
     proof.holds("i", "(2 − 2c)^s falls strictly", sp.diff(y**s, y).is_positive)
-    fall = new * old * -size  # L twice: ∂E/∂ρ = m_t m_k E F′, and E F′ = −f < 0
-    proof.holds("ii", "∂E/∂ρ = m_t m_k E F′ < 0 for radii below π", fall.is_negative)
     omega, between = sp.symbols("omega between", real=True)
-    inside = sp.Symbol("sine", positive=True)  # of an angle in (0, π)
+    fall, inside = sp.Symbol("fall", negative=True), sp.Symbol("sine", positive=True)  # ∂E/∂ρ by L; sine in (0, π)
     turned = fall * sp.diff(sp.cos(omega), omega).subs(sp.sin(omega), inside)
-    proof.holds("iii", "1a: E rises with ω on (0, π), so its gap falls", turned.is_positive)
+    proof.holds("ii", "1a: E rises with ω on (0, π), so its gap falls", turned.is_positive)
     towards = fall * sp.diff(sp.cos(between - omega), omega).subs(sp.sin(between - omega), inside)
-    proof.holds("iv", "1b: E falls with ω up to arccos ρ, and so does its gap", towards.is_negative)
-    below, above, more = sp.symbols("below above more", positive=True)
-    # F_0 is the mean of E over all axes; E falls strictly with their cosine, so E(ρ = 1) < F_0 < E(ρ = −1)
-    proof.holds("v", "1a at ω = π: E(k, k, 1) = F_0 − p and E(t, k, −1) = F_0 + q, its gap is −p − q < 0",
-                (-below - above).is_negative)  # fmt: skip
-    proof.holds("v", "1b at ω = arccos ρ: E(t, k, 1) ≤ E(k, k, 1) < E(k, k, ρ), its gap is < 0: one root each",
-                (-above - more).is_negative)  # fmt: skip
+    proof.holds("iii", "1b: E falls with ω up to arccos ρ, and so does its gap", towards.is_negative)
     return proof.qed(
         "1a holds ⟺ ω ≤ ω* with E(α_t, α_k, cos ω*) = E(α_k, α_k, 1); 1b of one class pair, drift straight at the "
         "other vertex, holds up to one root likewise",
         ("F continuous and strictly falling", "symmetric laws, m > 0", "1a and 1b hold without drift"),
-        ("L, twice (its statement)", "the intermediate value theorem"),
+        (
+            "L, twice: ∂E/∂ρ = m_t m_k E F′ < 0 (its statement)",
+            "the intermediate value theorem, as E(k, k, 1) < (mean of E over all axes) < E(t, k, −1)",
+        ),
         settled("proved", (DRIFT,)),
     )
 

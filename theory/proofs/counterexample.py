@@ -108,7 +108,7 @@ def wide_violation(cases: Sequence[Case] = NEAR_RIGHT_ANGLE + ON_TRIANGLE) -> Pr
                 UniformCap(dim, radius), UniformCap(dim, old), rho, PowerDistance(s), return_error=True
             )
             gap, error = gap + sign * np.asarray(value)[0], error + np.asarray(value)[1]
-        found = f"‖u−v‖^{2 * s:g}, d = {dim}, ρ = {rho:g}, α {new:g} < {old:g}: gap of 1b {gap:.4g} ± {error:.0e}"
+        found = f"‖u−v‖^{2 * s:g}, d = {dim}, ρ = {rho:g}, α {new:g} < {old:g}: gap of 1b {gap:.7g} ± {error:.0e}"
         proof.holds("i", found, bool(gap < -error))
     return proof.qed(
         "powers of the chord, radii above π/2: 1b fails close to ρ = 0, and for small powers on the triangle",

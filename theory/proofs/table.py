@@ -57,6 +57,20 @@ def theorem_table(proofs: Sequence[Proof]) -> dict[str, dict[str, str]]:
     return table
 
 
+def render_steps(proofs: Sequence[Proof]) -> RenderableType:
+    """Every derivation: what it states, assumes, checks and cites."""
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = []
+    for proof in proofs:
+        lines.append(Text(f"{proof.name}. {proof.statement}.", style="bold"))
+        lines.append(Text(f"Assumes: {'; '.join(proof.assumptions)}."))
+        lines += [Text(f"  {step}") for step in proof.steps]
+        lines.append(Text(f"Cites: {'; '.join(proof.cited) or 'nothing'}.\n"))
+    return Group(*lines)
+
+
 def render(proofs: Sequence[Proof]) -> RenderableType:
     """The table for a terminal, then the theorems that are cited and not derived."""
     from rich.box import SIMPLE_HEAD

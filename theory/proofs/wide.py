@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sympy as sp
 
+from theory.proofs._calculus import axial_laplacian
 from theory.proofs._derivation import Derivation, Proof
 from theory.proofs.table import SIMPLEX, TRIANGLE, WIDE, settled
 
@@ -44,8 +45,8 @@ def wide_caps(threshold: sp.Expr | None = None) -> Proof:
     t, x, rho = sp.symbols("t x rho", real=True)
     across = sp.sqrt(z**2 - 1)
     w = z + across * t
-    outer = (z**2 - 1) * sp.diff(w**s, z, 2) + (d - 1) * z * sp.diff(w**s, z) - s * (s + d - 2) * w**s
-    around = ((1 - t**2) * sp.diff(w**s, t, 2) - (d - 2) * t * sp.diff(w**s, t)) / (z**2 - 1)
+    outer, around = (axial_laplacian(sp.diff(w**s, y), sp.diff(w**s, y, 2), y, k) for y, k in ((z, d), (t, d - 1)))
+    outer, around = -outer - s * (s + d - 2) * w**s, around / (z**2 - 1)
     difference = sp.simplify(sp.expand((outer + around) / w ** (s - 2)))
     proof.equal(
         "i", "(z + √(z²−1)t)^s solves the equation of 𝒫 but for a total derivative along the rim", difference, 0

@@ -1,0 +1,67 @@
+"""The command ``claims``: what the paper states, and what came out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stationary._app import DONE, NO, JsonPath, Unusable, app, check_output, progress_bar, user_input
+
+
+@app.command()
+def claims(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One seed, fewer samples, no slow claim: about a minute.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A claim; repeat for several. An unknown one lists them.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
+    record: Annotated[bool, typer.Option("--record", help="Make these verdicts the recorded ones.")] = False,
+    json: JsonPath = None,
+    html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write one HTML page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page of documentation.")] = None,
+) -> None:
+    """Check the claims of the paper; each verdict is computed from what the check finds.
+
+    Status 0 when every verdict is the recorded one, 1 when one is not.
+    """
+    for path in (json, html, markdown):
+        check_output(path)
+    from rich.console import Console
+
+    from verification.audit import write_json
+    from verification.claims import LEDGER, Material, changes, pages, recorded, run, write_record
+
+    names = [claim.name for claim in LEDGER]
+    if unknown := [name for name in only or () if name not in names]:
+        raise Unusable(f"--only must be one of {', '.join(names)}, got {unknown[0]!r}.")
+    chosen = [claim for claim in LEDGER if (claim.name in only if only else not (quick and claim.slow))]
+    material = Material(quick, seed)
+    start = time.perf_counter()
+    with progress_bar() as bar:
+        task = bar.add_task("", total=len(chosen), note="")
+        entries = list(
+            run(chosen, material, lambda name, done, total: bar.update(task, description=name, completed=done))
+        )
+    command = f"stationary claims{' --quick' if quick else ''}{f' --seed {seed}' if seed else ''}"
+    made = pages.Made(command, material.seeds, time.perf_counter() - start)
+    console = Console()
+    console.print(pages.render(entries))
+    console.print(f"Made by {command}: {made.how}.", style="dim")
+    with user_input():
+        if json is not None:
+            write_json(json, {"command": command, "seeds": material.seeds, "seconds": made.seconds,
+                              "claims": [entry.to_dict() for entry in entries]})  # fmt: skip
+        for target, page in ((html, pages.render_html), (markdown, pages.render_markdown)):
+            if target is not None:
+                pages.write(target, page(entries, made))
+        if record:
+            write_record(entries)
+    changed = changes(entries, recorded())
+    for sentence in changed:
+        console.print(f"[red]Changed:[/] {sentence}")
+    raise typer.Exit(NO if changed else DONE)

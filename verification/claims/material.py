@@ -1,0 +1,155 @@
+"""The models that several claims are checked on, trained once: updates on digits, and short lifelong sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from numpy import ndarray
+
+from theory.simplex import simplex_vertices
+from verification.evaluate import Evaluation, evaluate
+from verification.features import FeatureSet
+
+if TYPE_CHECKING:
+    from learning.scenarios import Scenario
+
+CE, HOC, RETRAINED, LEARNED = (
+    "fine-tuned CE",
+    "fine-tuned HOC",
+    "retrained, fixed classifier",
+    "retrained, learned classifier",
+)
+SIMPLEX = (CE, HOC, RETRAINED)  # the ways to update that keep the d-Simplex fixed classifier
+PREALLOCATED = 64
+ARCHITECTURES = "iam-cl2r-architectures"
+
+
+@dataclass(frozen=True)
+class Update:
+    """One old model and its successors, on held-out images.
+
+    Attributes
+    ----------
+    seed : int
+    old : FeatureSet
+    new : dict of str to FeatureSet
+        By the name of the way to update.
+    vertices : ndarray, shape (K, d)
+        Of the classes in use.
+    """
+
+    seed: int
+    old: FeatureSet
+    new: dict[str, FeatureSet]
+    vertices: Float[ndarray, "k dim"]
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The models of one lifelong run.
+
+    Attributes
+    ----------
+    method : str
+    seed : int
+    models : tuple of FeatureSet
+        Oldest first, on the held-out images of classes that some model was trained on.
+    evaluation : Evaluation
+    """
+
+    method: str
+    seed: int
+    models: tuple[FeatureSet, ...]
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Material:
+    """Trained when first asked for.
+
+    Attributes
+    ----------
+    quick : bool
+        One seed, and Monte Carlo with fewer samples; else three seeds.
+    seed : int
+        The first one.
+    """
+
+    quick: bool = True
+    seed: int = 0
+    _sequences: dict[tuple[str, str], tuple[Sequence, ...]] = field(default_factory=dict, repr=False)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the trainings."""
+        return tuple(self.seed + i for i in range(1 if self.quick else 3))
+
+    @property
+    def samples(self) -> int:
+        """Of each Monte Carlo estimate."""
+        return 2**20 if self.quick else 2**23
+
+    @cached_property
+    def updates(self) -> tuple[Update, ...]:
+        """Old from 600 images, new from 1200; the embedding normalised, so that classes reach their vertices."""
+        return self._updates((*SIMPLEX, LEARNED))
+
+    @cached_property
+    def off_vertices(self) -> tuple[Update, ...]:
+        """The same without the normalised embedding: class means stay away from their vertices."""
+        return self._updates((CE, HOC), normalize_embedding=False)
+
+    @cached_property
+    def preallocated(self) -> tuple[Update, ...]:
+        """The same with 64 preallocated vertices, ten in use."""
+        return self._updates((CE,), preallocated=PREALLOCATED)
+
+    def _updates(self, methods: tuple[str, ...], **settings: Any) -> tuple[Update, ...]:
+        from learning.scenarios import ExtendedData, train_extended_data
+
+        found = []
+        for seed in self.seeds:
+            scenario = ExtendedData(seed=seed, **settings)
+            models = train_extended_data(scenario, methods)
+            old = FeatureSet(models.old, models.labels)
+            new = {name: FeatureSet(features, models.labels) for name, features in models.new.items()}
+            vertices = simplex_vertices(scenario.preallocated or len(old.classes), old.dim)[: len(old.classes)]
+            found.append(Update(seed, old, new, vertices))
+        return tuple(found)
+
+    def sequences(self, protocol: str, method: str) -> tuple[Sequence, ...]:
+        """One run a seed of a protocol of :func:`protocols`; of that with another architecture the first seed alone."""
+        key = protocol, method
+        if key not in self._sequences:
+            seeds = self.seeds[:1] if protocol == ARCHITECTURES else self.seeds
+            self._sequences[key] = tuple(_run(protocol, method, seed) for seed in seeds)
+        return self._sequences[key]
+
+
+@cache
+def protocols() -> dict[str, Scenario]:
+    """Three models in a row on digits, in each. In all but "cl2r" one trained on other classes replaces the second.
+
+    An update at the replacement is held to the improved model itself ("iam-cl2r", the released code), or to the model
+    before it, whose gallery is searched ("iam-cl2r-previous"; also where LeNet++ replaces the small network).
+    """
+    from learning.lifelong import CL2R, IAMCL2R
+
+    replaced = IAMCL2R(tasks=3, elsewhere_classes=4)
+    return {
+        "cl2r": CL2R(tasks=3, first_classes=4),
+        "iam-cl2r": replaced,
+        "iam-cl2r-previous": replace(replaced, reference="previous"),
+        ARCHITECTURES: replace(replaced, reference="previous", backbones=("lenet++",)),
+    }
+
+
+def _run(protocol: str, method: str, seed: int) -> Sequence:
+    from learning.runs import run_scenario
+
+    run = run_scenario(replace(protocols()[protocol], seed=seed), method)
+    models = tuple(FeatureSet(features[run.trained], run.labels[run.trained]) for features in run.features)
+    return Sequence(method, seed, models, evaluate(models))
