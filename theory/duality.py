@@ -294,6 +294,11 @@ def nonconvex_example() -> tuple[FreeFeatureProblem, float]:
     return FreeFeatureProblem(np.array([0, 1, 0]), old, num_classes=2, scale=5.0), 0.47
 
 
+def infonce_loss(scores: FloatArray) -> float:
+    """InfoNCE of a batch: mean over i of logsumexp_j(scores_ij) − scores_ii; a negative at −∞ is left out."""
+    return float(np.mean(logsumexp(scores, axis=1) - np.diag(scores)))
+
+
 @dataclass(frozen=True)
 class MutualInformationBound:
     """InfoNCE's lower bound on a mutual information that is known; all in nats.
@@ -361,7 +366,7 @@ def infonce_bound(
         y = r * x + np.sqrt((1.0 - r) * (1.0 + r)) * noise
         # terms of the critic in x alone cancel between numerator and denominator
         scores = (x * b * precision) @ y.T - 0.5 * (y**2) @ (b**2 * precision)
-        losses[batch] = np.mean(logsumexp(scores, axis=1) - np.diag(scores))
+        losses[batch] = infonce_loss(scores)
     ceiling = math.log(batch_size)
     return MutualInformationBound(
         bound=float(ceiling - np.mean(losses)),
