@@ -1,0 +1,137 @@
+"""Trained models that figures share: each sequence is trained once, whatever figure asks first."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from paper_figures._cache import kept
+from verification.features import FeatureSet
+
+if TYPE_CHECKING:
+    from learning.lifelong import CL2R, IAMCL2R
+    from learning.scenarios import Scenario
+    from learning.training import Recipe
+
+# the paper's methods of Fig. 4 and 7, and the loss that is ours
+METHODS = {
+    "cvs": "CVS",
+    "bct-er": "BCT-ER",
+    "simplex-fd": "d-Simplex-FD",
+    "hoc": "d-Simplex-HOC",
+    "hoc+first-moment": "HOC + first moment",
+}
+QUICK_EPOCHS, FULL_EPOCHS = 8, 6
+
+
+def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:
+    """The preset "small" with so many epochs, and another learning rate of the updates if one is given."""
+    from learning.training import PRESETS, Recipe
+
+    first, update = (replace(config, epochs=epochs) for config in PRESETS["small"])
+    return Recipe(first, update if learning_rate is None else replace(update, learning_rate=learning_rate))
+
+
+@functools.cache
+def full_data() -> str:
+    """Fashion-MNIST where it is at hand or can be had, else the digits."""
+    from learning.datasets import load_data
+
+    try:
+        load_data("fashion-mnist")
+    except (OSError, ValueError, ImportError):
+        return "digits"
+    return "fashion-mnist"
+
+
+def protocol(quick: bool) -> dict[str, Any]:
+    """Data of the lifelong figures, and how much of it."""
+    data = "digits" if quick else full_data()
+    return {"data": data} if data == "digits" else {"data": data, "images_per_class": 300}
+
+
+def epochs(quick: bool) -> int:
+    """Of every training in the lifelong figures."""
+    return QUICK_EPOCHS if quick else FULL_EPOCHS
+
+
+def lifelong(quick: bool, seed: int = 0, tasks: int = 7) -> CL2R:
+    """CL²R over all ten classes: four first, then one a task."""
+    from learning.lifelong import CL2R
+
+    return CL2R(seed=seed, tasks=tasks, first_classes=11 - tasks, **protocol(quick))
+
+
+def replaced(quick: bool, seed: int = 0, **changes: Any) -> IAMCL2R:
+    """IAM-CL²R: two classes first, then one a task; tasks 3 and 5 begin with models of two and four other classes."""
+    from learning.lifelong import IAMCL2R
+
+    settings = {"tasks": 5, "first_classes": 2, "replace_at": (2, 4), "elsewhere_classes": 4}
+    return IAMCL2R(seed=seed, **(settings | protocol(quick) | changes))
+
+
+def sequence(
+    scenario: Scenario, method: str, how: Recipe, settings: Mapping[str, Any] | None = None
+) -> list[FeatureSet]:
+    """Held-out features of every model of a scenario, oldest first: images of the classes that some model trained on."""
+    parameters = [
+        type(scenario).__name__,
+        asdict(scenario),
+        method,
+        dict(settings or {}),
+        [asdict(config) for config in how],
+    ]
+
+    def train() -> dict[str, Any]:
+        from learning.runs import run_scenario
+
+        run = run_scenario(scenario, method, how, settings=settings)
+        stack = np.stack([features[run.trained] for features in run.features])
+        return {"features": stack, "labels": run.labels[run.trained]}
+
+    found = kept("sequence", ("learning.runs", type(scenario).__module__), parameters, train)
+    return [FeatureSet(features, found["labels"]) for features in found["features"]]
+
+
+def upgrades(seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """What ``stationary verify`` trains, stationary models and controls, as numbers: one dict a model and seed.
+
+    ``name``, ``seed``, ``stationary`` (the theorem's hypotheses are expected to hold); by class: ``old_length`` and
+    ``new_length``, the mean resultant lengths, ``drift`` of the mean in radians; ``gap``, ``lower``, ``upper``,
+    ``fraction``: for 1a and 1b, in the squared distance.
+    """
+
+    def train() -> dict[str, Any]:
+        from learning.scenarios import ExtendedData
+        from verification.upgrades import train_upgrades
+
+        return {"models": [_numbers(upgrade) for seed in seeds for upgrade in train_upgrades(ExtendedData(seed=seed))]}
+
+    return kept("upgrades", ("verification.upgrades", __name__), list(seeds), train)["models"]
+
+
+def _numbers(upgrade: Any) -> dict[str, Any]:
+    from verification.dependence import class_means
+
+    new, old = class_means(upgrade.new), class_means(upgrade.old)
+    new_length, old_length = (np.linalg.norm(means, axis=1) for means in (new, old))
+    cosine = np.vecdot(new, old) / (new_length * old_length)
+    report = upgrade.check.conclusions
+    sides = (report.same_class, report.different_class)
+    return {
+        "name": upgrade.name,
+        "seed": upgrade.seed,
+        "stationary": upgrade.expected == "holds",
+        "answer": upgrade.check.answer,
+        "old_length": old_length.tolist(),
+        "new_length": new_length.tolist(),
+        "drift": np.arccos(np.clip(cosine, -1.0, 1.0)).tolist(),
+        "gap": [side.gap for side in sides],
+        "lower": [side.lower for side in sides],
+        "upper": [side.upper for side in sides],
+        "fraction": [side.pair_fraction for side in sides],
+    }
