@@ -26,6 +26,7 @@ METHODS = {
     "hoc+first-moment": "HOC + first moment",
 }
 QUICK_EPOCHS, FULL_EPOCHS = 8, 6
+HELD_OUT = 2000  # images that models are judged on, at most
 
 
 def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:
@@ -74,10 +75,23 @@ def replaced(quick: bool, seed: int = 0, **changes: Any) -> IAMCL2R:
     return IAMCL2R(seed=seed, **(settings | protocol(quick) | changes))
 
 
+def unreplaced(quick: bool, seed: int = 0) -> CL2R:
+    """The tasks of :func:`replaced` without replacements; the classes of the improved models stay out."""
+    from learning.lifelong import CL2R
+
+    return CL2R(seed=seed, tasks=5, first_classes=2, open_classes=4, **protocol(quick))
+
+
+def architectures(quick: bool, seed: int = 0) -> IAMCL2R:
+    """As :func:`replaced`, on digits, the improved models being a LeNet++ and, in the full version, a ResNet-18."""
+    backbones = ("lenet++", "lenet++" if quick else "resnet18")
+    return replaced(True, seed, backbones=backbones)
+
+
 def sequence(
     scenario: Scenario, method: str, how: Recipe, settings: Mapping[str, Any] | None = None
 ) -> list[FeatureSet]:
-    """Held-out features of every model of a scenario, oldest first: images of the classes that some model trained on."""
+    """Held-out features of every model of a scenario, oldest first, on images of the classes that some model trained on."""
     parameters = [
         type(scenario).__name__,
         asdict(scenario),
@@ -90,8 +104,8 @@ def sequence(
         from learning.runs import run_scenario
 
         run = run_scenario(scenario, method, how, settings=settings)
-        stack = np.stack([features[run.trained] for features in run.features])
-        return {"features": stack, "labels": run.labels[run.trained]}
+        rows = np.flatnonzero(run.trained)[:HELD_OUT]
+        return {"features": np.stack([features[rows] for features in run.features]), "labels": run.labels[rows]}
 
     found = kept("sequence", ("learning.runs", type(scenario).__module__), parameters, train)
     return [FeatureSet(features, found["labels"]) for features in found["features"]]

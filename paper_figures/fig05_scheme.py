@@ -72,7 +72,8 @@ def draw(data: dict[str, Any]) -> Figure:
         for task, step in enumerate(steps):
             _draw_model(axes, task, step)
             _draw_galleries(axes, task, len(steps))
-        axes.text(-0.42, -0.28, "galleries searched", fontsize=7, va="center")
+        axes.text(-0.42, -0.06, "task", va="center")
+        axes.text(-0.42, -0.36, "galleries that its queries search:", fontsize=7, va="center")
         return figure
 
 
@@ -155,7 +156,11 @@ def _box(axes: Any, x: float, y: float, text: str, colour: str) -> None:
 
 def _arrow(axes: Any, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
     axes.annotate(
-        "", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
+        "",
+        end,
+        start,
+        arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0},
+        zorder=0,
     )
 
 
