@@ -49,5 +49,5 @@ def save(figure: Figure, directory: Path, name: str, dpi: int = 300) -> list[Pat
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, **how)
         paths.append(directory / f"{name}.{suffix}")
-        write_atomically(paths[-1], lambda file, content=buffer.getvalue(): file.write(content))
+        write_atomically(paths[-1], lambda file, buffer=buffer: file.write(buffer.getvalue()))
     return paths

@@ -3,9 +3,9 @@ r"""Fig. 1: the caps of one class before and after an update, about the same ver
 Caption. Features of one class on the sphere of R³, seen along the vertex w that the fixed classifier gives the class:
 uniform in the cap of angular radius 0.8 before the update (open circles, dashed rim) and of radius 0.5 after it (dots,
 solid rim). Stationarity makes the rims concentric. Segments join the old feature of one image (black) with the old
-feature (dashed) and with the new feature (solid) of another: 1a asks that the solid ones are shorter, in expectation. The table
-has the expected lengths in three distances, exact, with Monte Carlo beside it: mean and standard error of the last
-digits.
+feature (dashed) and with the new feature (solid) of another: 1a asks that the solid ones are shorter, in expectation.
+The table has the expected lengths in three distances, exact, with Monte Carlo beside it: mean and standard error of the
+last digits.
 """
 
 from __future__ import annotations

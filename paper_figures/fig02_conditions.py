@@ -1,11 +1,11 @@
 r"""Fig. 2: the two conditions of compatibility, as segments whose expected lengths are compared.
 
-Caption. Three classes in the plane, about the vertices of the simplex (crosses), uniform in arcs of half-width 0.8 before the
-update and 0.5 after it. (a) Same class, 1a: segments from the old feature of an image to old features of other images
-(dashed) and from its new feature to the same old ones (solid); the solid ones have to be shorter on average. (b)
-Different classes, 1b: the solid ones have to be longer. They are chords of the unit circle, drawn in true length.
-Printed are the exact expected lengths and, in brackets, the mean of the segments that are drawn with its standard
-error.
+Caption. Three classes in the plane, about the vertices of the simplex (crosses), uniform in arcs of half-width 0.8
+before the update and 0.5 after it. (a) Same class, 1a: segments from the old feature of an image to old features of
+other images (dashed) and from its new feature to the same old ones (solid); the solid ones have to be shorter on
+average. (b) Different classes, 1b: the solid ones have to be longer. They are chords of the unit circle, drawn in true
+length. Printed are the exact expected lengths and, in brackets, the mean of the segments that are drawn with its
+standard error.
 """
 
 from __future__ import annotations

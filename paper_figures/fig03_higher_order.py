@@ -1,15 +1,17 @@
 r"""Fig. 3: what cross-entropy and HOC keep of the old representation, at first order and beyond.
 
-Caption. LeNet++ with the fixed d-Simplex classifier, fine-tuned several times, each time on more images of the same classes:
-with the cross-entropy (Eq. 3, dashed) and with HOC (Eq. 2, solid); measured on held-out images between each model and
-the one before. (a) First order: cosine between a class's mean and its vertex, mean over classes. (b) Distance of the
-covariances of the features within classes. (c) Linear CKA within classes, unbiased: 0 for features that share the
-class and no more. (d) InfoNCE's lower bound on the mutual information of the two models' features, over all images and
-(thin) within classes, with two standard errors; nats. The paper's panel is the contrastive loss read as such a bound.
+Caption. LeNet++ with the fixed d-Simplex classifier, fine-tuned several times, each time on more images of the same
+classes: with the cross-entropy (Eq. 3, dashed) and with HOC (Eq. 2, solid); measured on held-out images between each
+model and the one before. (a) First order: cosine between a class's mean and its vertex, mean over classes. (b) Distance
+of the covariances of the features within classes. (c) Linear CKA within classes, unbiased: 0 for features that share
+the class and no more. (d) InfoNCE's lower bound on the mutual information of the two models' features, over all images
+and (thin) within classes, with two standard errors; nats. The paper's panel is the contrastive loss read as such a
+bound.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -57,7 +59,7 @@ def compute(quick: bool = False) -> dict[str, Any]:
 def measured(sets: list[FeatureSet]) -> dict[str, Any]:
     """First- and higher-order dependence along a sequence of models."""
     vertices = simplex_vertices(len(sets[0].classes), sets[0].dim)
-    updates = [measure_dependence(new, old, seed=SEED) for old, new in zip(sets, sets[1:], strict=False)]
+    updates = [measure_dependence(new, old, seed=SEED) for old, new in pairwise(sets)]
     information = {
         name: [{"bound": getattr(u, name).bound, "standard_error": getattr(u, name).standard_error} for u in updates]
         for name in ("information", "information_within")

@@ -1,11 +1,12 @@
 r"""Figs. 4 and 7: compatibility matrices, without and with model replacements, beside the released ones.
 
-Caption. Accuracy (%) of 1:N search with queries of model t (rows) in the gallery of model k (columns), diagonal: its own
-gallery. Red: the entry violates Eq. 6, searching the old gallery with the new model is no better than with the old one.
-Hatched: undecided, so many queries do not tell which (McNemar's exact test on each query's outcome, Holm's correction
-over the matrix, 95 %). Top: CL²R, seven tasks (Fig. 4). Middle: IAM-CL²R, five tasks of which the boxed ones begin with
-an improved model (Fig. 7). Bottom: the five matrices that the authors and a fork of their code released, CIFAR-100 to
-CIFAR-10; from their accuracies alone an entry is undecided more often, as the test has to take the two for independent.
+Caption. Accuracy (%) of 1:N search with queries of model t (rows) in the gallery of model k (columns), diagonal: its
+own gallery. Red: the entry violates Eq. 6, searching the old gallery with the new model is no better than with the old
+one. Hatched: undecided, so many queries do not tell which (McNemar's exact test on each query's outcome, Holm's
+correction over the matrix, 95 %). Top: CL²R, seven tasks (Fig. 4). Middle: IAM-CL²R, five tasks of which the boxed ones
+begin with an improved model (Fig. 7). Bottom: the five matrices that the authors and a fork of their code released,
+CIFAR-100 to CIFAR-10; from their accuracies alone an entry is undecided more often, as the test has to take the two for
+independent.
 """
 
 from __future__ import annotations
@@ -136,8 +137,8 @@ def findings(data: dict[str, Any]) -> str:
     hoc = data["released"]["HOC"]
     sentences.append(
         f"The released matrices give AC and AA as published (HOC {hoc['ac']:.2f}, {100 * hoc['aa']:.2f}), and "
-        f"{len(hoc['undecided'])} of HOC's {len(hoc['matrix']) * (len(hoc['matrix']) - 1) // 2} entries are undecided at "
-        f"50 000 queries, the only violated one among them: AC is in [{hoc['ac_interval'][0]:.2f}, "
+        f"{len(hoc['undecided'])} of HOC's {len(hoc['matrix']) * (len(hoc['matrix']) - 1) // 2} entries are undecided "
+        f"at 50 000 queries, the only violated one among them: AC is in [{hoc['ac_interval'][0]:.2f}, "
         f"{hoc['ac_interval'][1]:.2f}]."
     )
     return " ".join(sentences)

@@ -28,8 +28,8 @@ def compute() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``, ``num_classes`` (vertices of W) and ``steps``: for each task its ``classes``, numbers of ``images`` and
-        ``memory`` images, ``backbone``, ``start`` and, where the model was trained elsewhere, ``elsewhere_classes`` and
+        ``name``, ``num_classes`` (vertices of W) and ``steps``: for each task its ``classes``, numbers of ``images``
+        and ``memory`` images, ``backbone``, ``start`` and, where the model was trained elsewhere, ``elsewhere_classes`` and
         ``elsewhere_images``.
     """
     from paper_figures._runs import replaced
@@ -171,6 +171,6 @@ def findings(data: dict[str, Any]) -> str:
     seen = sum(step["images"] for step in steps)
     return (
         f"The scenario that is run ({data['name']}): {len(steps)} models, replaced at tasks {' and '.join(at)}; {seen} "
-        f"images are trained on in all and at most {max(step['memory'] for step in steps)} replayed at once. The paper's "
-        "has 7 or 31 tasks of CIFAR-100 and improved models of 300 and 600 ImageNet classes."
+        f"images are trained on in all and at most {max(step['memory'] for step in steps)} replayed at once. The "
+        "paper's has 7 or 31 tasks of CIFAR-100 and improved models of 300 and 600 ImageNet classes."
     )

@@ -1,9 +1,9 @@
 r"""Figs. 6 and 9: average accuracy over the tasks, with and without model replacements, and with other architectures.
 
 Caption. AA_τ, the mean over the lower triangle of the compatibility matrix up to task τ: what all searches so far gave.
-(a) IAM-CL²R with two replacements, at the boxed tasks (Fig. 6a). (b) The same tasks without replacements (Fig. 6b). (c) As
-(a), the improved models being of other architectures (Fig. 9), which share nothing with the old model but the vertices of
-the classifier; methods with a learned classifier do not have even that.
+(a) IAM-CL²R with two replacements, at the boxed tasks (Fig. 6a). (b) The same tasks without replacements (Fig. 6b). (c)
+As (a), the improved models being of other architectures (Fig. 9), which share nothing with the old model but the
+vertices of the classifier; methods with a learned classifier do not have even that.
 """
 
 from __future__ import annotations
@@ -90,5 +90,6 @@ def findings(data: dict[str, Any]) -> str:
         parts.append(f"{name}: " + ", ".join(f"{method} {found['aa'][-1]:.3f}" for method, found in ordered))
     return (
         f"Final AA ({data['data']}, {data['queries']} queries, one seed; the standard error of an accuracy is about "
-        f"{0.5 / data['queries'] ** 0.5:.3f}). {'; '.join(parts)}. Architectures of (c): {', '.join(data['backbones'])}."
+        f"{0.5 / data['queries'] ** 0.5:.3f}). {'; '.join(parts)}. Architectures of (c): "
+        f"{', '.join(data['backbones'])}."
     )

@@ -112,8 +112,8 @@ def findings(data: dict[str, Any]) -> str:
     score = z_scores(data)
     return (
         f"Both inequalities hold at every one of the {len(data['dim'])} dimensions and in all three distances: the "
-        f"smallest gap is {min(gaps):.3g}. Of {len(score)} Monte Carlo means {np.mean(np.abs(score) < 2):.0%} lie within "
-        f"two standard errors of the exact value. At d = {data['dim'][-1]} the gap of 1b is "
+        f"smallest gap is {min(gaps):.3g}. Of {len(score)} Monte Carlo means {np.mean(np.abs(score) < 2):.0%} lie "
+        f"within two standard errors of the exact value. At d = {data['dim'][-1]} the gap of 1b is "
         f"{last['different_class']['gap'][-1]:.2g} (squared distance) and a thousand pairs have a standard error of "
         f"{last['different_class']['estimates']['new_old']['error'][-1]:.2g}: simulation of this size, the paper's "
         "argument, cannot tell the sign there; the exact values and the proof can."

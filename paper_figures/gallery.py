@@ -11,9 +11,9 @@ from verification.features import write_atomically
 
 HEAD = """# Figures
 
-The paper's figures, redrawn from this project's own numbers, and ours. `python -m paper_figures` makes all of them, with
-the data behind each; `--quick` small versions of those that train. Numbers in the text are from the run that wrote this
-page.
+The paper's figures, redrawn from this project's own numbers, and ours. `python -m paper_figures` makes all of them,
+with the data behind each; `--quick` small versions of those that train. Numbers in the text are from the run that
+wrote this page.
 """
 
 
@@ -28,7 +28,7 @@ def write_gallery(path: Path, made: Sequence[Made], quick: bool) -> None:
             f"![{title}]({Path(picture).as_posix()})\n",
             f"{caption}\n",
             f"**What came out.** {load(figure.name).findings(figure.data)}\n",
-            f"`python -m paper_figures {figure.name}{' --quick' if quick else ''}`, seed {load(figure.name).SEED}, "
+            f"`python -m paper_figures {figure.name}{' --quick' if quick else ''}`, {_seed(figure.name)}, "
             f"{_duration(figure.seconds)}.\n",
         ]
     write_atomically(path, lambda file: file.write("\n".join(sections).encode()))
@@ -39,6 +39,11 @@ def describe(name: str) -> tuple[str, str]:
     paragraphs = (load(name).__doc__ or "").split("\n\n")
     caption = next(text for text in paragraphs if text.startswith("Caption."))
     return " ".join(paragraphs[0].split()).rstrip("."), " ".join(caption.removeprefix("Caption.").split())
+
+
+def _seed(name: str) -> str:
+    seed = load(name).SEED
+    return "no random numbers" if seed is None else f"seed {seed}"
 
 
 def _duration(seconds: float) -> str:
