@@ -13,9 +13,9 @@ from paper_figures._cache import kept
 from verification.features import FeatureSet
 
 if TYPE_CHECKING:
-    from learning.lifelong import CL2R, IAMCL2R
     from learning.scenarios import Scenario
     from learning.training import Recipe
+    from paper_figures._scenarios import ShortCL2R, ShortIAMCL2R
 
 # the paper's methods of Fig. 4 and 7, and the loss that is ours
 METHODS = {
@@ -25,8 +25,7 @@ METHODS = {
     "hoc": "d-Simplex-HOC",
     "hoc+first-moment": "HOC + first moment",
 }
-QUICK_EPOCHS, FULL_EPOCHS = 6, 6
-HELD_OUT = 2000  # images that models are judged on, at most
+QUICK_EPOCHS, FULL_EPOCHS = 6, 5
 
 
 def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:
@@ -60,29 +59,29 @@ def epochs(quick: bool) -> int:
     return QUICK_EPOCHS if quick else FULL_EPOCHS
 
 
-def lifelong(quick: bool, seed: int = 0, tasks: int = 7) -> CL2R:
+def lifelong(quick: bool, seed: int = 0, tasks: int = 7) -> ShortCL2R:
     """CL²R over all ten classes: four first, then one a task."""
-    from learning.lifelong import CL2R
+    from paper_figures._scenarios import ShortCL2R
 
-    return CL2R(seed=seed, tasks=tasks, first_classes=11 - tasks, **protocol(quick))
+    return ShortCL2R(seed=seed, tasks=tasks, first_classes=11 - tasks, **protocol(quick))
 
 
-def replaced(quick: bool, seed: int = 0, **changes: Any) -> IAMCL2R:
+def replaced(quick: bool, seed: int = 0, **changes: Any) -> ShortIAMCL2R:
     """IAM-CL²R: two classes first, then one a task; tasks 3 and 5 begin with models of two and four other classes."""
-    from learning.lifelong import IAMCL2R
+    from paper_figures._scenarios import ShortIAMCL2R
 
-    settings = {"tasks": 5, "first_classes": 2, "replace_at": (2, 4), "elsewhere_classes": 4}
-    return IAMCL2R(seed=seed, **(settings | protocol(quick) | changes))
+    settings: dict[str, Any] = {"tasks": 5, "first_classes": 2, "replace_at": (2, 4), "elsewhere_classes": 4}
+    return ShortIAMCL2R(seed=seed, **(settings | protocol(quick) | changes))
 
 
-def unreplaced(quick: bool, seed: int = 0) -> CL2R:
+def unreplaced(quick: bool, seed: int = 0) -> ShortCL2R:
     """The tasks of :func:`replaced` without replacements; the classes of the improved models stay out."""
-    from learning.lifelong import CL2R
+    from paper_figures._scenarios import ShortCL2R
 
-    return CL2R(seed=seed, tasks=5, first_classes=2, open_classes=4, **protocol(quick))
+    return ShortCL2R(seed=seed, tasks=5, first_classes=2, open_classes=4, **protocol(quick))
 
 
-def architectures(quick: bool, seed: int = 0) -> IAMCL2R:
+def architectures(quick: bool, seed: int = 0) -> ShortIAMCL2R:
     """As :func:`replaced`, on digits; improved models are a LeNet++ and then a ResNet-18, or the small CNN if quick."""
     return replaced(True, seed, backbones=("lenet++", "small-cnn" if quick else "resnet18"))
 
@@ -103,7 +102,7 @@ def sequence(
         from learning.runs import run_scenario
 
         run = run_scenario(scenario, method, how, settings=settings)
-        rows = np.flatnonzero(run.trained)[:HELD_OUT]
+        rows = np.flatnonzero(run.trained)
         return {"features": np.stack([features[rows] for features in run.features]), "labels": run.labels[rows]}
 
     found = kept("sequence", ("learning.runs", type(scenario).__module__), parameters, train)

@@ -38,16 +38,14 @@ def compute(quick: bool = False) -> dict[str, Any]:
         the first model, and over updates: ``alignment``, ``covariance_distance``, ``cka`` (within classes),
         ``information`` and ``information_within`` (dicts with ``bound`` and ``standard_error``).
     """
-    from paper_figures._growing_data import GrowingData
     from paper_figures._runs import full_data, recipe, sequence
+    from paper_figures._scenarios import GrowingData
 
     data = "digits" if quick else full_data()
     if data == "digits":
         scenario = GrowingData(seed=SEED, data=data, backbone="lenet++")
     else:
-        scenario = GrowingData(
-            seed=SEED, data=data, backbone="lenet++", models=4, first_images=1200, step_images=400, test_images=2000
-        )
+        scenario = GrowingData(seed=SEED, data=data, backbone="lenet++", models=4, first_images=1200, step_images=400)
     found: dict[str, Any] = {"data": data, "models": scenario.models}
     for method in METHODS:
         sets = sequence(scenario, method, recipe(8 if data == "digits" else 4))

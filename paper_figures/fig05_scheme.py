@@ -28,9 +28,9 @@ def compute() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``, ``num_classes`` (vertices of W) and ``steps``: for each task its ``classes``, numbers of ``images``
-        and ``memory`` images, ``backbone``, ``start`` and, where the model was trained elsewhere, ``elsewhere_classes`` and
-        ``elsewhere_images``.
+        ``num_classes`` (vertices of W) and ``steps``: for each task its ``classes``, numbers of ``images``
+        and ``memory`` images, ``backbone``, ``start`` and, where the model was trained elsewhere,
+        ``elsewhere_classes`` and ``elsewhere_images``.
     """
     from paper_figures._runs import replaced
 
@@ -48,7 +48,7 @@ def compute() -> dict[str, Any]:
         }
         for step in scenario.steps(labels)
     ]
-    return {"name": type(scenario).__name__, "num_classes": len(labels.unique()), "steps": steps}
+    return {"num_classes": len(labels.unique()), "steps": steps}
 
 
 def draw(data: dict[str, Any]) -> Figure:
@@ -170,7 +170,7 @@ def findings(data: dict[str, Any]) -> str:
     at = [str(task + 1) for task, step in enumerate(steps) if step["start"] == "elsewhere"]
     seen = sum(step["images"] for step in steps)
     return (
-        f"The scenario that is run ({data['name']}): {len(steps)} models, replaced at tasks {' and '.join(at)}; {seen} "
+        f"The scenario that is run: {len(steps)} models, replaced at tasks {' and '.join(at)}; {seen} "
         f"images are trained on in all and at most {max(step['memory'] for step in steps)} replayed at once. The "
         "paper's has 7 or 31 tasks of CIFAR-100 and improved models of 300 and 600 ImageNet classes."
     )

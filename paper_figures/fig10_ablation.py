@@ -32,8 +32,8 @@ def compute(quick: bool = False) -> dict[str, Any]:
     -------
     dict
         ``data``, ``boxed`` (tasks from 1), ``queries``; ``rate``: dicts with ``value``, ``ac``, ``ac_interval``,
-        ``aa``, ``compatible_accuracy`` (None where no entry is compatible); ``memory``: dicts with ``value``, ``ac`` and ``aa``
-        (length T).
+        ``aa``, ``compatible_accuracy`` (None where no entry is compatible); ``memory``: dicts with ``value``,
+        ``ac`` and ``aa`` (length T).
     """
     from paper_figures._runs import epochs, recipe, replaced, sequence
 

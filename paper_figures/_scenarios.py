@@ -1,4 +1,4 @@
-"""A scenario for Fig. 3: several updates, each on more images of the same classes."""
+"""Scenarios of the figures: several updates on more images (Fig. 3), and lifelong ones on part of the data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,37 @@ from jaxtyping import Int
 from torch import Tensor
 
 from learning.datasets import Split
+from learning.lifelong import CL2R, IAMCL2R
 from learning.scenarios import Scenario, Step
+
+# images that models are trained and judged on, at most: ten classes of Fashion-MNIST in minutes
+TRAINED, HELD_OUT = 5000, 2000
+
+
+def few(split: Split, scenario: Scenario) -> Split:
+    """A part of the data, drawn from the scenario's seed."""
+    return Split(
+        *(
+            part.subset(scenario.order(len(part), 0)[:most])
+            for part, most in zip(split, (TRAINED, HELD_OUT), strict=True)
+        )
+    )
+
+
+class ShortCL2R(CL2R):
+    """CL²R on part of the data."""
+
+    def load(self) -> Split:
+        """As :class:`~learning.lifelong.CL2R`, a part of it."""
+        return few(super().load(), self)
+
+
+class ShortIAMCL2R(IAMCL2R):
+    """IAM-CL²R on part of the data."""
+
+    def load(self) -> Split:
+        """As :class:`~learning.lifelong.IAMCL2R`, a part of it."""
+        return few(super().load(), self)
 
 
 @dataclass(frozen=True)
@@ -22,25 +52,19 @@ class GrowingData(Scenario):
         ≥ 2.
     first_images, step_images : int
         Images of the first model, and how many each update adds to them.
-    test_images : int
-        Held-out images, at most.
     """
 
     models: int = 5
     first_images: int = 400
     step_images: int = 200
-    test_images: int = 2000
 
     def load(self) -> Split:
         """The images that the last model sees, in an order drawn from ``seed``, and the held-out ones."""
-        train, test = super().load()
+        train, test = few(super().load(), self)
         last = self.first_images + (self.models - 1) * self.step_images
         if last > len(train):
             raise ValueError(f"the last model must see at most {len(train)} images, got {last}.")
-        return Split(
-            train.subset(self.order(len(train), 0)[:last]),
-            test.subset(self.order(len(test), 1)[: self.test_images]),
-        )
+        return Split(train.subset(slice(last)), test)
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
         """The first model from new weights, the others from the one before."""
