@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paper_figures._cache import kept
+from theory.simplex import simplex_vertices
 from verification.features import FeatureSet
 
 if TYPE_CHECKING:
@@ -116,17 +117,31 @@ def upgrades(seeds: Sequence[int]) -> list[dict[str, Any]]:
     ``old_length`` and ``new_length``, the mean resultant lengths, ``drift`` of the mean in radians and ``class_gap`` of
     1a; ``gap``, ``lower``, ``upper``, ``fraction``: for 1a and 1b, in the squared distance.
     """
-    return [model for seed in seeds for model in _upgrades(seed)]
+    return [model for seed in seeds for model in _upgrades(seed)["models"]]
 
 
-def _upgrades(seed: int) -> list[dict[str, Any]]:
+def polar_angles(seed: int) -> dict[str, dict[str, list[float]]]:
+    """For each model of :func:`upgrades`, ``new`` and ``old``: angle of every held-out image to its class's vertex."""
+    return _upgrades(seed)["polar"]
+
+
+def _upgrades(seed: int) -> dict[str, Any]:
     def train() -> dict[str, Any]:
         from learning.scenarios import ExtendedData
         from verification.upgrades import train_upgrades
 
-        return {"models": [_numbers(upgrade) for upgrade in train_upgrades(ExtendedData(seed=seed))]}
+        found = list(train_upgrades(ExtendedData(seed=seed)))
+        return {
+            "models": [_numbers(upgrade) for upgrade in found],
+            "polar": {upgrade.name: {"new": _polar(upgrade.new), "old": _polar(upgrade.old)} for upgrade in found},
+        }
 
-    return kept("upgrades", ("verification.upgrades", __name__), seed, train)["models"]
+    return kept("upgrades", ("verification.upgrades",), [seed, "numbers and angles"], train)
+
+
+def _polar(features: FeatureSet) -> list[float]:
+    vertices = simplex_vertices(len(features.classes), features.dim)[features.codes]
+    return np.arccos(np.clip(np.vecdot(features.unit, vertices), -1.0, 1.0)).tolist()
 
 
 def _numbers(upgrade: Any) -> dict[str, Any]:

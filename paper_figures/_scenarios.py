@@ -18,12 +18,8 @@ TRAINED, HELD_OUT = 5000, 2000
 
 def few(split: Split, scenario: Scenario) -> Split:
     """A part of the data, drawn from the scenario's seed."""
-    return Split(
-        *(
-            part.subset(scenario.order(len(part), 0)[:most])
-            for part, most in zip(split, (TRAINED, HELD_OUT), strict=True)
-        )
-    )
+    counts = zip(split, (TRAINED, HELD_OUT), strict=True)
+    return Split(*(part.subset(scenario.order(len(part), 0)[:most]) for part, most in counts))
 
 
 class ShortCL2R(CL2R):

@@ -37,15 +37,10 @@ def compute() -> dict[str, Any]:
         angle of each of the ten-class model's samples to its vertex, for ``old``, ``new`` and ``learned``.
     """
     from learning.scenarios import LEARNED_CLASSIFIER, ExtendedData, train_extended_data
+    from paper_figures._runs import polar_angles
 
     three = train_extended_data(ExtendedData(num_classes=3, old_images=128, new_images=350, epochs=40), (RETRAINED,))
-    ten = train_extended_data(ExtendedData(), (RETRAINED, LEARNED_CLASSIFIER))
-    own = simplex_vertices(10)[ten.labels]
-
-    def polar(features: np.ndarray) -> list[float]:
-        cosine = np.einsum("nd,nd->n", features, own) / np.linalg.norm(features, axis=1)
-        return np.arccos(np.clip(cosine, -1.0, 1.0)).tolist()
-
+    ten = polar_angles(SEED)
     return {
         "labels": three.labels.tolist(),
         "plane": {
@@ -53,9 +48,9 @@ def compute() -> dict[str, Any]:
             for name, features in (("old", three.old), ("new", three.new[RETRAINED]))
         },
         "polar": {
-            "old": polar(ten.old),
-            "new": polar(ten.new[RETRAINED]),
-            "learned": polar(ten.new[LEARNED_CLASSIFIER]),
+            "old": ten[RETRAINED]["old"],
+            "new": ten[RETRAINED]["new"],
+            "learned": ten[LEARNED_CLASSIFIER]["new"],
         },
     }
 

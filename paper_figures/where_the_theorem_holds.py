@@ -110,17 +110,19 @@ def _draw_map(figure: Figure, axes: Any, data: dict[str, Any]) -> None:
 
 
 def _draw_zeros(axes: Any, data: dict[str, Any]) -> None:
-    for i, (dim, count) in enumerate(zip(data["dims"], data["classes"], strict=True)):
-        look = {"color": _style.COLORS[i]}
-        axes.plot(data["narrower"], data["zero_same_class"][i], label=f"1a, $d={dim}$", linestyle="-", **look)
-        axes.plot(data["narrower"], data["zero_different_class"][i], label=f"1b, $K={count}$", linestyle="--", **look)
-    axes.set(yscale="log", ylim=(3e-4, 80), xlabel=r"$\alpha_t/\alpha_k$", ylabel="drift it bears (degrees)")
+    for i, dim in enumerate(data["dims"]):
+        for side, style in (("same_class", "-"), ("different_class", "--")):
+            axes.plot(data["narrower"], data[f"zero_{side}"][i], color=_style.COLORS[i], linestyle=style)
+        axes.plot([], [], color=_style.COLORS[i], label=f"$d={dim}$, $K={data['classes'][i]}$")
+    for style, name in (("-", "1a"), ("--", "1b, one pair")):
+        axes.plot([], [], color="0.3", linestyle=style, label=name)
+    axes.set(yscale="log", ylim=(2e-6, 80), xlabel=r"$\alpha_t/\alpha_k$", ylabel="drift it bears (degrees)")
     axes.set_title("(b) zero of the gap")
-    axes.legend(ncols=1, loc="lower left", fontsize=7, handlelength=1.8, labelspacing=0.2)
+    axes.legend(loc="lower left", handlelength=1.8, labelspacing=0.2)
 
 
 def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
-    ratio = np.linspace(1.0, 1.2, 200)
+    ratio = np.linspace(1.0, 1.27, 200)
     axes.plot(ratio, np.degrees(np.arccos(1.0 / ratio)), color="black", label=r"$\cos\omega = m_k/m_t$")
     names = list(dict.fromkeys(model["name"] for model in trained))
     for i, name in enumerate(names):
@@ -138,17 +140,24 @@ def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
                     alpha=0.8,
                 )
         axes.plot([], [], linestyle="none", marker=_style.MARKERS[i], color=_style.COLORS[1 + i], label=short(name))
-    axes.set(yscale="symlog", ylim=(0, 200), xlabel=r"$m_t/m_k$", ylabel="drift of the mean (degrees)")
+    axes.set(
+        yscale="symlog", xlim=(0.98, 1.27), ylim=(0, 200), xlabel=r"$m_t/m_k$", ylabel="drift of the mean (degrees)"
+    )
     axes.set_yscale("symlog", linthresh=5.0, linscale=0.5)
     axes.set_yticks([0, 5, 10, 30, 90, 180], ["0", "5", "10", "30", "90", "180"])
     axes.minorticks_off()
     axes.set_title("(c) trained models, 1a")
-    axes.legend(loc="upper right", labelspacing=0.2, handletextpad=0.2)
+    axes.legend(loc="lower right", labelspacing=0.2, handletextpad=0.2, borderaxespad=0.1)
 
 
 def short(name: str) -> str:
-    """The name of a model, for a legend."""
-    return name.replace("retrained, ", "").replace(" classifier", "").replace("embedding not normalised", "no b.-norm")
+    """The name of a model of :func:`paper_figures._runs.upgrades`, for a legend."""
+    names = {
+        "retrained, fixed classifier": "retrained",
+        "retrained, learned classifier": "learned classifier",
+        "fine-tuned CE, embedding not normalised": "CE, off the vertices",
+    }
+    return names.get(name, name.removeprefix("fine-tuned "))
 
 
 def findings(data: dict[str, Any]) -> str:
