@@ -26,14 +26,18 @@ METHODS = {
     "hoc": "d-Simplex-HOC",
     "hoc+first-moment": "HOC + first moment",
 }
-QUICK_EPOCHS, FULL_EPOCHS = 6, 5
+QUICK_EPOCHS, FULL_EPOCHS = 10, 6
 
 
 def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:
-    """The preset "small" with so many epochs, and another learning rate of the updates if one is given."""
+    """The preset "small" with so many epochs, updates in small batches, as a task has few images.
+
+    ``learning_rate`` is that of the updates, where not the preset's.
+    """
     from learning.training import PRESETS, Recipe
 
     first, update = (replace(config, epochs=epochs) for config in PRESETS["small"])
+    update = replace(update, batch_size=32)
     return Recipe(first, update if learning_rate is None else replace(update, learning_rate=learning_rate))
 
 
@@ -52,7 +56,7 @@ def full_data() -> str:
 def protocol(quick: bool) -> dict[str, Any]:
     """Data of the lifelong figures, and how much of it."""
     data = "digits" if quick else full_data()
-    return {"data": data} if data == "digits" else {"data": data, "images_per_class": 300}
+    return {"data": data} if data == "digits" else {"data": data, "images_per_class": 150}
 
 
 def epochs(quick: bool) -> int:
@@ -83,8 +87,8 @@ def unreplaced(quick: bool, seed: int = 0) -> ShortCL2R:
 
 
 def architectures(quick: bool, seed: int = 0) -> ShortIAMCL2R:
-    """As :func:`replaced`, on digits; improved models are a LeNet++ and then a ResNet-18, or the small CNN if quick."""
-    return replaced(True, seed, backbones=("lenet++", "small-cnn" if quick else "resnet18"))
+    """On digits, improved models being a LeNet++ and then a ResNet-18 (the small CNN again in the quick version)."""
+    return replaced(True, seed, reference="previous", backbones=("lenet++", "small-cnn" if quick else "resnet18"))
 
 
 def sequence(

@@ -42,13 +42,10 @@ def compute(quick: bool = False) -> dict[str, Any]:
     from paper_figures._scenarios import GrowingData
 
     data = "digits" if quick else full_data()
-    if data == "digits":
-        scenario = GrowingData(seed=SEED, data=data, backbone="lenet++")
-    else:
-        scenario = GrowingData(seed=SEED, data=data, backbone="lenet++", models=4, first_images=1200, step_images=400)
+    scenario = GrowingData(seed=SEED, data=data, backbone="lenet++", models=4, first_images=600, step_images=200)
     found: dict[str, Any] = {"data": data, "models": scenario.models}
     for method in METHODS:
-        sets = sequence(scenario, method, recipe(8 if data == "digits" else 4))
+        sets = sequence(scenario, method, recipe(6 if data == "digits" else 3))
         found[method] = measured(sets)
         found["held_out"] = len(sets[0])
     return found
