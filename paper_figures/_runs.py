@@ -14,9 +14,9 @@ from theory.simplex import simplex_vertices
 from verification.features import FeatureSet
 
 if TYPE_CHECKING:
+    from learning.lifelong import CL2R, IAMCL2R
     from learning.scenarios import Scenario
     from learning.training import Recipe
-    from paper_figures._scenarios import ShortCL2R, ShortIAMCL2R
 
 # the paper's methods of Fig. 4 and 7, and the loss that is ours
 METHODS = {
@@ -26,7 +26,7 @@ METHODS = {
     "hoc": "d-Simplex-HOC",
     "hoc+first-moment": "HOC + first moment",
 }
-QUICK_EPOCHS, FULL_EPOCHS = 10, 6
+QUICK_EPOCHS, FULL_EPOCHS = 8, 20
 
 
 def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:
@@ -43,7 +43,7 @@ def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:
 
 @functools.cache
 def full_data() -> str:
-    """Fashion-MNIST where it is at hand or can be had, else the digits."""
+    """Fashion-MNIST where it is at hand or can be had, else the digits: what Fig. 3 is made from in full."""
     from learning.datasets import load_data
 
     try:
@@ -53,42 +53,31 @@ def full_data() -> str:
     return "fashion-mnist"
 
 
-def protocol(quick: bool) -> dict[str, Any]:
-    """Data of the lifelong figures, and how much of it."""
-    data = "digits" if quick else full_data()
-    return {"data": data} if data == "digits" else {"data": data, "images_per_class": 150}
-
-
 def epochs(quick: bool) -> int:
     """Of every training in the lifelong figures."""
     return QUICK_EPOCHS if quick else FULL_EPOCHS
 
 
-def lifelong(quick: bool, seed: int = 0, tasks: int = 7) -> ShortCL2R:
-    """CL²R over all ten classes: four first, then one a task."""
-    from paper_figures._scenarios import ShortCL2R
+def lifelong(seed: int = 0) -> CL2R:
+    """CL²R over the ten digits: four classes first, then one a task."""
+    from learning.lifelong import CL2R
 
-    return ShortCL2R(seed=seed, tasks=tasks, first_classes=11 - tasks, **protocol(quick))
+    return CL2R(seed=seed, tasks=7, first_classes=4)
 
 
-def replaced(quick: bool, seed: int = 0, **changes: Any) -> ShortIAMCL2R:
+def replaced(seed: int = 0, **changes: Any) -> IAMCL2R:
     """IAM-CL²R: two classes first, then one a task; tasks 3 and 5 begin with models of two and four other classes."""
-    from paper_figures._scenarios import ShortIAMCL2R
+    from learning.lifelong import IAMCL2R
 
     settings: dict[str, Any] = {"tasks": 5, "first_classes": 2, "replace_at": (2, 4), "elsewhere_classes": 4}
-    return ShortIAMCL2R(seed=seed, **(settings | protocol(quick) | changes))
+    return IAMCL2R(seed=seed, **(settings | changes))
 
 
-def unreplaced(quick: bool, seed: int = 0) -> ShortCL2R:
+def unreplaced(seed: int = 0) -> CL2R:
     """The tasks of :func:`replaced` without replacements; the classes of the improved models stay out."""
-    from paper_figures._scenarios import ShortCL2R
+    from learning.lifelong import CL2R
 
-    return ShortCL2R(seed=seed, tasks=5, first_classes=2, open_classes=4, **protocol(quick))
-
-
-def architectures(quick: bool, seed: int = 0) -> ShortIAMCL2R:
-    """On digits, improved models being a LeNet++ and then a ResNet-18 (the small CNN again in the quick version)."""
-    return replaced(True, seed, reference="previous", backbones=("lenet++", "small-cnn" if quick else "resnet18"))
+    return CL2R(seed=seed, tasks=5, first_classes=2, open_classes=4)
 
 
 def sequence(

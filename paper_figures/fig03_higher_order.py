@@ -38,8 +38,8 @@ def compute(quick: bool = False) -> dict[str, Any]:
         the first model, and over updates: ``alignment``, ``covariance_distance``, ``cka`` (within classes),
         ``information`` and ``information_within`` (dicts with ``bound`` and ``standard_error``).
     """
+    from paper_figures._growing_data import GrowingData
     from paper_figures._runs import full_data, recipe, sequence
-    from paper_figures._scenarios import GrowingData
 
     data = "digits" if quick else full_data()
     scenario = GrowingData(seed=SEED, data=data, backbone="lenet++", models=4, first_images=600, step_images=200)
@@ -54,7 +54,8 @@ def compute(quick: bool = False) -> dict[str, Any]:
 def measured(sets: list[FeatureSet]) -> dict[str, Any]:
     """First- and higher-order dependence along a sequence of models."""
     vertices = simplex_vertices(len(sets[0].classes), sets[0].dim)
-    updates = [measure_dependence(new, old, seed=SEED) for old, new in pairwise(sets)]
+    size = min(128, len(sets[0]) // 2)
+    updates = [measure_dependence(new, old, batch_size=size, seed=SEED) for old, new in pairwise(sets)]
     information = {
         name: [{"bound": getattr(u, name).bound, "standard_error": getattr(u, name).standard_error} for u in updates]
         for name in ("information", "information_within")

@@ -55,9 +55,9 @@ def compute(quick: bool = False) -> dict[str, Any]:
     """
     from paper_figures._runs import METHODS, epochs, lifelong, recipe, replaced, sequence
 
-    iam = replaced(quick, SEED)
+    iam = replaced(SEED)
     found: dict[str, Any] = {"data": iam.data, "replaced": list(iam.replace_at)}
-    scenarios = (lifelong(quick, SEED), iam, replaced(quick, SEED, reference="previous"))
+    scenarios = (lifelong(SEED), iam, replaced(SEED, reference="previous"))
     for name, scenario in zip(ROWS, scenarios, strict=False):
         found[name] = {}
         for method, title in METHODS.items():

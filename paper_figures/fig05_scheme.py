@@ -34,7 +34,7 @@ def compute() -> dict[str, Any]:
     """
     from paper_figures._runs import replaced
 
-    scenario = replaced(quick=True, seed=SEED)
+    scenario = replaced(SEED)
     labels = scenario.load().train.labels
     steps = [
         {

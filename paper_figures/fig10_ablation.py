@@ -21,7 +21,7 @@ from verification.matrices import MatrixReport, judge_outcomes
 from verification.retrieval import outcomes
 
 if TYPE_CHECKING:
-    from paper_figures._scenarios import ShortIAMCL2R
+    from learning.lifelong import IAMCL2R
 
 SEED = 0
 RATES = (1e-5, 1e-4, 5e-4, 2e-3, 1e-2)
@@ -40,8 +40,8 @@ def compute(quick: bool = False) -> dict[str, Any]:
     """
     from paper_figures._runs import epochs, recipe, replaced, sequence
 
-    def scenario(**changes: Any) -> ShortIAMCL2R:
-        return replaced(quick, SEED, reference="previous", **changes)
+    def scenario(**changes: Any) -> IAMCL2R:
+        return replaced(SEED, reference="previous", **changes)
 
     def judged(learning_rate: float | None, **changes: Any) -> MatrixReport:
         sets: list[FeatureSet] = sequence(scenario(**changes), "hoc", recipe(epochs(quick), learning_rate))

@@ -39,8 +39,13 @@ def turn(seed):
     return np.linalg.qr(np.random.default_rng(seed).standard_normal((DIM, DIM)))[0]
 
 
+def drawn_in(features, share):
+    """Every feature moved towards the vertex of its class."""
+    return FeatureSet(features.unit + share * simplex_vertices(CLASSES)[LABELS], LABELS)
+
+
 # each model better than the one before, and in the same places; the same quality in other places each time
-BETTER = [model(radius, seed) for seed, radius in enumerate((1.5, 1.1, 0.7, 0.4, 0.2))]
+BETTER = [drawn_in(model(1.6, 0), share) for share in (0.0, 0.3, 0.6, 0.9, 1.2)]
 UNRELATED = [model(0.9, seed, turn(seed)) for seed in range(5)]
 # the old one again and again: no difference to be found
 EQUAL = [model(1.2, 7)] * 5
@@ -62,8 +67,10 @@ def no_training(monkeypatch):
 def test_matrices(no_training):
     data = fig04_compatibility_matrices.compute(quick=True)
     assert json.loads(json.dumps(data)) == data
-    assert len(no_training) == 2 * len(_runs.METHODS)
-    for scenario in ("CL²R", "IAM-CL²R"):
+    assert len(no_training) == 3 * len(_runs.METHODS)
+    references = [scenario.reference for scenario, _, _ in no_training[len(_runs.METHODS) :]]
+    assert references == ["improved"] * len(_runs.METHODS) + ["previous"] * len(_runs.METHODS)
+    for scenario in list(fig04_compatibility_matrices.ROWS)[:-1]:
         assert list(data[scenario]) == list(_runs.METHODS.values())
         for method, title in _runs.METHODS.items():
             found, matrix = data[scenario][title], compatibility_matrix(SETS[method], SETS[method])
@@ -102,9 +109,12 @@ def test_matrix_marks(no_training):
     figure = fig04_compatibility_matrices.draw(data)
     panels = {axes.get_title().split("\n")[0]: axes for axes in figure.axes[5:10]}
     for title, axes in panels.items():
-        hatched = [patch for patch in axes.collections if patch.get_hatch()]
-        assert len(hatched) == len(data["IAM-CL²R"][title]["undecided"])
-        assert len(axes.collections) == 15
+        undecided = data["IAM-CL²R"][title]["undecided"]
+        ringed = {(y, x) for line in axes.lines for x, y in zip(*line.get_data(), strict=True)}
+        assert ringed == {tuple(entry) for entry in undecided}
+        red = [patch for patch in axes.patches if patch.get_facecolor()[0] > patch.get_facecolor()[2] + 0.2]
+        assert len(red) == len(data["IAM-CL²R"][title]["violated"])
+        assert len(axes.patches) == 15
         boxed = [label for label in axes.get_xticklabels() if label.get_bbox_patch()]
         assert [label.get_text() for label in boxed] == ["3", "5"]
 
@@ -116,8 +126,9 @@ def test_average_accuracy(no_training):
     assert data["replaced"]["d-Simplex-HOC"]["aa"] == average_accuracies(matrix).tolist()
     assert data["replaced"]["d-Simplex-HOC"]["aa"][-1] > data["replaced"]["CVS"]["aa"][-1]
     assert data["boxed"] == [3, 5]
-    # the three panels are three scenarios, the first two of which have the same tasks
-    replaced, unreplaced, architectures = (no_training[i * len(_runs.METHODS)][0] for i in range(3))
+    # the panels are scenarios of the same tasks
+    replaced, previous, unreplaced, architectures = (no_training[i * len(_runs.METHODS)][0] for i in range(4))
+    assert (replaced.reference, previous.reference, architectures.reference) == ("improved", "previous", "previous")
     labels = replaced.load().train.labels
     steps = [scenario.steps(labels) for scenario in (replaced, unreplaced, architectures)]
     for a, b in zip(steps[0], steps[1], strict=True):
@@ -149,7 +160,7 @@ def test_ablation(no_training):
 def test_scheme_is_the_scenario():
     data = fig05_scheme.compute()
     assert json.loads(json.dumps(data)) == data
-    scenario = _runs.replaced(quick=True)
+    scenario = _runs.replaced()
     labels = scenario.load().train.labels
     steps = scenario.steps(labels)
     assert [step["start"] for step in data["steps"]] == [step.start for step in steps]
@@ -201,7 +212,7 @@ def test_higher_order():
 
 
 def test_growing_data():
-    from paper_figures._scenarios import GrowingData
+    from paper_figures._growing_data import GrowingData
 
     scenario = GrowingData(seed=2, models=3, first_images=100, step_images=50)
     train, test = scenario.load()
@@ -231,17 +242,17 @@ def test_sequences_are_kept(monkeypatch):
     monkeypatch.setattr(runs, "run_scenario", run_scenario)
     monkeypatch.setattr(_cache, "store", _cache.Store())
     how = _runs.recipe(3)
-    first = _runs.sequence(_runs.lifelong(True), "hoc", how)
-    again = _runs.sequence(_runs.lifelong(True), "hoc", how)
+    first = _runs.sequence(_runs.lifelong(), "hoc", how)
+    again = _runs.sequence(_runs.lifelong(), "hoc", how)
     assert trainings == ["hoc"]
     assert len(first) == 2
     np.testing.assert_array_equal(first[1].features, again[1].features)
     assert set(first[0].labels) == {1, 2}
     for scenario, method, recipe in (
-        (_runs.lifelong(True, seed=1), "hoc", how),
-        (_runs.replaced(True), "hoc", how),
-        (_runs.lifelong(True), "cvs", how),
-        (_runs.lifelong(True), "hoc", _runs.recipe(4)),
+        (_runs.lifelong(seed=1), "hoc", how),
+        (_runs.replaced(), "hoc", how),
+        (_runs.lifelong(), "cvs", how),
+        (_runs.lifelong(), "hoc", _runs.recipe(4)),
     ):
         _runs.sequence(scenario, method, recipe)
     assert len(trainings) == 5

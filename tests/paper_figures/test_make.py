@@ -152,7 +152,7 @@ def test_the_code_a_result_depends_on(tmp_path, monkeypatch):
     assert {"theory/angles.py", "theory/__init__.py", "paper_figures/fig11_angle_density.py"} <= figure
     assert not any(name.startswith("learning/") or name == "paper_figures/_style.py" for name in figure)
     trained = {path.relative_to(ROOT).as_posix() for path in _cache.sources("paper_figures.fig03_higher_order")}
-    assert {"learning/losses.py", "verification/dependence.py", "paper_figures/_scenarios.py"} <= trained
+    assert {"learning/losses.py", "verification/dependence.py", "paper_figures/_growing_data.py"} <= trained
 
     monkeypatch.setattr(_cache, "ROOT", tmp_path)
     (tmp_path / "theory").mkdir()
