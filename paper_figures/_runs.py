@@ -26,7 +26,7 @@ METHODS = {
     "hoc": "d-Simplex-HOC",
     "hoc+first-moment": "HOC + first moment",
 }
-QUICK_EPOCHS, FULL_EPOCHS = 8, 20
+QUICK_EPOCHS, FULL_EPOCHS = 6, 20
 
 
 def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:

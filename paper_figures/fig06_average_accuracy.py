@@ -53,10 +53,12 @@ def compute(quick: bool = False) -> dict[str, Any]:
         "boxed": [task + 1 for task in iam.replace_at],
         "backbones": [other.backbone, *other.backbones],
     }
+    # the larger networks cost more
+    counts = {"architectures": epochs(quick) // 2}
     for panel, scenario in runs.items():
         found[panel] = {}
         for method, title in METHODS.items():
-            sets = sequence(scenario, method, recipe(epochs(quick)))
+            sets = sequence(scenario, method, recipe(counts.get(panel, epochs(quick))))
             report = judge_outcomes(outcomes(sets, sets))
             found[panel][title] = {"aa": list(report.average_accuracies), "ac": report.average_compatibility}
             found["queries"] = report.num_queries

@@ -3,7 +3,7 @@ r"""Fig. 10: how d-Simplex-HOC depends on the learning rate of fine-tuning and o
 Caption. IAM-CL²R with two replacements, updates held to the model of the task before. (a) AC, its interval (what the
 number of queries leaves open), AA, and the mean accuracy over the entries that satisfy Eq. 6, over the learning rate of
 the updates. The last stands in for the paper's ACA, which is named there but not defined in what we have. (b) AA_τ over
-the tasks for replay memories of 0 to 40 images a class; 0 is the rehearsal-free case.
+the tasks for replay memories of 0 to 60 images a class; 0 is the rehearsal-free case.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from learning.lifelong import IAMCL2R
 
 SEED = 0
-RATES = (1e-5, 1e-4, 5e-4, 2e-3, 1e-2)
-MEMORY = (0, 5, 20, 40)
+RATES = (2e-5, 1e-4, 5e-4, 2.5e-3)
+MEMORY = (0, 20, 60)
 
 
 def compute(quick: bool = False) -> dict[str, Any]:
