@@ -16,6 +16,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from paper_figures import _style
@@ -91,10 +92,14 @@ def draw(data: dict[str, Any]) -> Figure:
         panels = figure.subplots(len(ROWS), len(data["released"]))
         for axes, (row, label) in zip(panels, ROWS.items(), strict=True):
             boxed = data["replaced"] if row.startswith("IAM") else []
-            for panel, (title, found) in zip(axes, data[row].items(), strict=True):
+            # the paper compares four methods, five matrices are released
+            for panel in axes[len(data[row]) :]:
+                panel.axis("off")
+            for panel, (title, found) in zip(axes, data[row].items(), strict=False):
                 _draw_matrix(panel, found, boxed)
                 panel.set_title(f"{title}\nAC {found['ac']:.2f}, AA {found['aa']:.3f}", fontsize=7.5)
             axes[0].set_ylabel(f"{label}\nqueries by $t$")
+        _draw_key(panels[0, -1])
         for panel in panels[-1]:
             panel.set_xlabel("gallery by $k$")
         return figure
@@ -127,6 +132,16 @@ def _draw_matrix(axes: Any, found: dict[str, Any], boxed: list[int]) -> None:
             axis.get_ticklabels()[task].set_bbox({"boxstyle": "square,pad=0.15", "facecolor": "none", "linewidth": 0.6})
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _draw_key(axes: Any) -> None:
+    handles: list[Any] = [
+        Rectangle((0, 0), 1, 1, facecolor=colour, edgecolor="0.45", linewidth=0.4)
+        for colour in ("0.9", "white", VIOLATED)
+    ]
+    handles.append(Line2D([], [], linestyle="none", marker="o", color="black", markerfacecolor="none", markersize=9))
+    texts = ("own gallery", "better than it", "violates Eq. 6", "undecided")
+    axes.legend(handles, texts, loc="center", handlelength=1.2, handleheight=1.2)
 
 
 def findings(data: dict[str, Any]) -> str:

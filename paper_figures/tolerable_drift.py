@@ -4,8 +4,8 @@ Caption. The largest drift of the new class mean under which (a) 1a and (b) 1b f
 the other vertex, still hold in expectation, when the update narrows the caps by a tenth (α_t = 0.9 α_k), over the old
 classes' mean resultant length m_k. Solid: squared Euclidean, dashed: Euclidean, dotted: angular distance. 1a bears tens
 of degrees, whatever the distance and the dimension; a single class pair far less, ever less with more classes (K = d +
-1). Marks: models trained on handwritten digits, d = 9, at the drift of their class means (median over classes); ticks
-above them: what their own concentrations bear.
+1). Marks: models trained on handwritten digits, d = 9, at the drift of their class means (median over classes), drawn
+side by side, open where a hypothesis of the theorem fails by design; ticks: what their own concentrations bear.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def draw(data: dict[str, Any]) -> Figure:
             axes.set_xlim(0.15, 1.0)
         names = list(dict.fromkeys(model["name"] for model in data["trained"]))
         for model in placed(data["trained"]):
-            i, at = names.index(model["name"]), model["old_length"]
+            i = names.index(model["name"])
+            # models that share the old one would hide each other
+            at = model["old_length"] + 0.02 * (i - (len(names) - 1) / 2)
             look = {
                 "marker": _style.MARKERS[i],
                 "color": "0.25",
@@ -103,8 +105,8 @@ def draw(data: dict[str, Any]) -> Figure:
         panels[0].set_yscale("function", functions=(np.sqrt, np.square))
         panels[0].set(ylim=(0, 120), yticks=[0, 5, 10, 20, 40, 60, 90])
         panels[0].set(ylabel="tolerable drift (degrees)", title="(a) same class, 1a")
-        panels[0].legend(handles=[_entry(i, name, data["trained"]) for i, name in enumerate(names)], loc="upper right")
-        panels[1].set(title="(b) one class pair, 1b, $K = d + 1$", yscale="log")
+        panels[0].legend(handles=[_entry(i, name, data["trained"]) for i, name in enumerate(names)], loc="lower left")
+        panels[1].set(title="(b) one class pair, 1b, $K = d + 1$", yscale="log", ylabel="tolerable drift (degrees)")
         look = [Line2D([], [], color=_style.COLORS[i], label=f"$d = {d}$") for i, d in enumerate(data["dims"])]
         look += [Line2D([], [], color="0.3", linestyle=style, label=name) for name, style in METRICS.items()]
         panels[1].legend(handles=look, loc="lower left", ncols=2)
