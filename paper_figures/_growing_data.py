@@ -11,7 +11,7 @@ from torch import Tensor
 from learning.datasets import Split
 from learning.scenarios import Scenario, Step
 
-HELD_OUT = 2000  # images that models are judged on, at most
+HELD_OUT = 1500  # images that models are judged on, at most
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def compute(quick: bool = False) -> dict[str, Any]:
     from paper_figures._runs import full_data, recipe, sequence
 
     data = "digits" if quick else full_data()
-    scenario = GrowingData(seed=SEED, data=data, backbone="lenet++", models=4, first_images=600, step_images=200)
+    scenario = GrowingData(seed=SEED, data=data, backbone="lenet++", models=4, first_images=400, step_images=150)
     found: dict[str, Any] = {"data": data, "models": scenario.models}
     for method in METHODS:
         sets = sequence(scenario, method, recipe(6 if data == "digits" else 3))
