@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: verify test slow figures bench lint clean
+.PHONY: verify test slow figures figures-quick bench lint clean
 
 verify: $(STAMP)  ## train models on digits, check Theorem 1 on them, then the same as a test suite
 	$(BIN)/stationary verify
@@ -15,8 +15,11 @@ test: $(STAMP)  ## every test but the long simulations
 slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, kernels against their floor
 	$(BIN)/pytest -q -m slow
 
-figures: $(STAMP)  ## the figures, into output/
+figures: $(STAMP)  ## the figures in full, into output/: twenty minutes on one core
 	$(BIN)/python -m paper_figures
+
+figures-quick: $(STAMP)  ## small versions of all figures, into output/
+	$(BIN)/python -m paper_figures --quick --no-cache
 
 bench: $(STAMP)  ## the Monte-Carlo kernels against their floor and the released sampler
 	$(BIN)/stationary bench
