@@ -1,4 +1,4 @@
-"""What the site does with a page: mathematics becomes MathML, docstrings Markdown, links into the repository plain text.
+"""What the site does with a page: formulas become MathML, docstrings Markdown, links into the repository plain text.
 
 MkDocs calls the functions, mkdocstrings the class.
 """
