@@ -59,6 +59,11 @@ print("slow", x)
 slow 2
 ```
 
+<!-- not run: there is no server -->
+```console
+$ python -m http.no.server
+```
+
 ```console
 $ make something
 $ python -m calendar 2026 1 | head -1; (exit 3); echo $?
