@@ -5,8 +5,8 @@ every line that begins with ``$ stationary`` or ``$ python -m`` is, by a shell. 
 was printed. A picture that a page shows and its code saves under the same name has to be the same picture.
 
 Comments on the line before a block are for this module alone: ``<!-- slow -->``: run when slow tests are;
-``<!-- not run: REASON -->``: what it needs is not here, say a server; ``<!-- numbers within 0.02 -->`` before a ``text``
-block: numbers may differ by so much, as those of a training do from one processor to another.
+``<!-- not run: REASON -->``: what it needs is not here, say a server; ``<!-- numbers within 0.02 -->`` before a
+``text`` block: numbers may differ by so much, as those of a training do from one processor to another.
 
 ``python -m tests.documents PAGE …`` writes into each page what its code prints, and its pictures beside it.
 """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.documents import PAGES, has_code, pictures, rewrite, run, same
+from tests.documents import PAGES, has_code, has_slow_code, pictures, rewrite, run, same
 
 # mean difference of two pictures, of 255: antialiasing and a few points that moved, not another curve
 SAME_PICTURE = 2.0
@@ -30,9 +30,7 @@ def test_code_does_what_the_page_says(page, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if has_code(page.read_text(), True)], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", filter(has_slow_code, PAGES), ids=lambda page: page.name)
 def test_code_that_takes_long_does_too(page, tmp_path):
     check(page, tmp_path, slow=True)
 
