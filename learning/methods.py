@@ -6,6 +6,7 @@ L_CE below is the cross-entropy of the model's own logits, u and v the new and t
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -261,7 +262,14 @@ def make_method(name: str, **settings: float | str) -> Method:
     """
     if name not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {name!r}.")
-    try:
-        return METHODS[name](**settings)
-    except TypeError as error:
-        raise ValueError(f"settings of method {name!r}: {error}.") from None
+    known = inspect.signature(METHODS[name]).parameters
+    for setting, value in settings.items():
+        if setting not in known:
+            offered = f"one of {', '.join(known)}" if known else "left out, there is none"
+            raise ValueError(f"a setting of method {name!r} must be {offered}, got {setting!r}.")
+        default = known[setting].default
+        if isinstance(value, str) != isinstance(default, str):
+            raise ValueError(
+                f"{setting} must be {'a name' if isinstance(default, str) else 'a number'}, got {value!r}."
+            )
+    return METHODS[name](**settings)

@@ -46,6 +46,8 @@ class ScenarioRun:
         Of the held-out images.
     trained : ndarray of bool, shape (N,)
         Whether some model of the sequence was trained on the image's class; the others are open.
+    seen : tuple of frozenset of int
+        The classes that each model's images were of, the replayed ones among them.
     features : tuple of ndarray, shape (N, d), float32
         Of each model, oldest first, not normalised.
     vertices : ndarray, shape (K, d), or None
@@ -58,6 +60,7 @@ class ScenarioRun:
     method: str
     labels: Int[ndarray, " n"]
     trained: Bool[ndarray, " n"]
+    seen: tuple[frozenset[int], ...]
     features: tuple[Float[ndarray, "n dim"], ...]
     vertices: Float[ndarray, "k dim"] | None
     seconds: tuple[float, ...]
@@ -112,20 +115,22 @@ def run_scenario(
     folder = None if directory is None else _open(Path(directory), scenario, method, dict(settings or {}), recipe)
 
     sequence = _Sequence(scenario, how, recipe, train, folder, progress, {} if first_models is None else first_models)
-    features, seconds = [], []
+    features, seconds, seen = [], [], []
     for task, step in enumerate(steps):
         before = sequence.seconds
         model = sequence.advance(task, step)
         seconds.append(sequence.seconds - before)
+        seen.append(frozenset(sequence.known))
         features.append(extract_features(model, test))
         if folder is not None:
             _save_features(folder / f"task-{task:02d}.features.npz", features[-1], test.labels.numpy())
-    seen = torch.cat([train.labels[step.images] for step in steps])
+    trained = torch.cat([train.labels[step.images] for step in steps])
     return ScenarioRun(
         scenario,
         method,
         test.labels.numpy(),
-        torch.isin(test.labels, seen).numpy(),
+        torch.isin(test.labels, trained).numpy(),
+        tuple(seen),
         tuple(features),
         model.directions.cpu().numpy() if how.fixed_classifier and scenario.fixed_classifier else None,
         tuple(seconds),
