@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from verification.audit import AuditReport, SideReport
+from verification.drift import off_centre_sentence
 
 if TYPE_CHECKING:  # not needed to show an audit, which starts faster without
     from verification.theorem import TheoremCheck
@@ -63,7 +64,9 @@ def audit_table(report: AuditReport) -> RenderableType:
         "positive is compatible. share: of the single pairs, those that satisfy the inequality."
     )
     notes = [Text(f"Note: {note}") for note in report.notes]
-    return Group(verdict, "", table, Text(about), *_details(report), Text(definition, style="dim"), *notes)
+    return Group(
+        verdict, "", table, Text(about), *_details(report), *_drift(report), Text(definition, style="dim"), *notes
+    )
 
 
 _COUNTED = {"pairs": "pair", "classes": "class"}
@@ -89,6 +92,16 @@ def _details(report: AuditReport) -> Iterable[Text]:
             f"[{pair.lower:+.4f}, {pair.upper:+.4f}], {pair.verdict}; {counted.negative} of {counted.total} pairs of "
             "classes have a negative gap."
         )
+
+
+def _drift(report: AuditReport) -> Iterable[Text]:
+    """What drift the update bears, and whether both inequalities are one condition here."""
+    if report.drift is not None:
+        yield Text(report.drift.sentence)
+    if report.off_centre_defect is not None:
+        sides = report.by_weighting["classes"]
+        gaps = sides.same_class.gap, sides.different_class.gap
+        yield Text(off_centre_sentence(*gaps, report.off_centre_defect, report.num_classes))
 
 
 def theorem_table(upgrades: Iterable[Upgrade]) -> Table:
