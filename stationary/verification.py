@@ -18,6 +18,7 @@ from stationary._app import (
     app,
     check_output,
     progress_bar,
+    progress_when_long,
     user_input,
 )
 
@@ -128,12 +129,10 @@ def audit(
     """
     check_output(json)
     check_output(html)
-    from rich.console import Console
-
     from verification.decision import decide
     from verification.features import FeatureSet
 
-    with user_input(), Console(stderr=True).status("auditing …"):
+    with user_input(), progress_when_long() as progress:
         new_set, old_set = FeatureSet.load(new), FeatureSet.load(old)
         items = None if gallery is None else FeatureSet.load(gallery)
         report = decide(
@@ -149,17 +148,20 @@ def audit(
             far=far,
             far_margin=far_margin,
             tar_margin=tar_margin,
+            progress=progress,
         )
         if html is not None:
             from verification.html import write_page
 
-            write_page(report, html, new_set, old_set, title=f"{new.name} → {old.name}")
+            write_page(report, html, new_set, old_set, f"{new.name} → {old.name}", progress)
         if json is not None:
             report.to_json(json)
 
     if summary:
         print(report.summary)
     else:
+        from rich.console import Console
+
         from verification.report import audit_table
 
         Console().print(audit_table(report))

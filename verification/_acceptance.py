@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from verification._pairwise import AllPairs
-from verification._sums import Rows
+from verification._rows import Rows
 
 BINS = 2**16  # of [-1, 1]
 _PAIRS = 2**21  # looked at at a time

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
 from verification._breakdown import ClassPairs, Verdict, Worst, read_class_pairs, read_classes
-from verification._sums import Map
+from verification._collect import Map
+from verification._progress import Progress
+from verification._student import upper_quantile
 from verification._weights import WEIGHTINGS
 from verification.audit_report import AuditReport, SideReport, Sides, json_safe, write_json
+from verification.drift import drift_margin
 from verification.features import FeatureSet
 from verification.inequalities import SideEstimate, Statistics, estimate, statistics
 from verification.margin import old_contrast, parse_margin
@@ -35,6 +37,7 @@ def audit(
     weights: str = "pairs",
     seed: int = 0,
     run: Map = map,
+    progress: Progress | None = None,
 ) -> AuditReport:
     r"""Judge Definition 1, in expectation, for two models' features of the same samples.
 
@@ -69,6 +72,8 @@ def audit(
         ≥ 0; of every random choice: rows kept for the variance, and pairs looked at where not all are.
     run : callable
         As ``map``, by which parts of the data are read; :func:`verification.distributed.audit_distributed` has another.
+    progress : callable, optional
+        Called with the name of a stage, how much of it is done, and its total.
 
     Returns
     -------
@@ -93,10 +98,10 @@ def audit(
     labels, codes, items = _encode(old, gallery)
     scale = SCALES.get(metric, 1.0)
     measured = "sqeuclidean" if metric in SCALES else metric
-    source = statistics((new, old), codes, len(labels), items, measured, seed, run)
+    source = statistics((new, old), codes, len(labels), items, measured, seed, run, progress)
     sides, classes = estimate(source)
     level = (1.0 - confidence) / 2.0
-    contrast = old_contrast(source, measured, weights, seed)
+    contrast = old_contrast(source, measured, weights, seed, with_error=is_share)
     error = 0.0
     if is_share:  # a model that tells nothing apart leaves nothing to lose
         error = amount * scale * contrast.standard_error
@@ -104,6 +109,7 @@ def audit(
     by_weighting = {name: judge_sides(both, scale, level, amount, error) for name, both in sides.items()}
     by_class = read_classes(classes, source, labels, scale, amount, level, error)
     class_pairs, worst_pair = read_class_pairs(measured, source, labels, scale, amount, level, error)
+    pair = None if worst_pair is None else np.searchsorted(labels, [worst_pair.query, worst_pair.gallery])
     # of the classes that can tell, if any can
     worst_class = min(by_class, key=lambda c: (math.isinf(c.upper), c.gap))
     chosen = by_weighting[weights]
@@ -126,6 +132,7 @@ def audit(
         by_class,
         class_pairs,
         Worst(worst_class, worst_pair),
+        drift_margin(measured, source, labels, classes.gap, pair),
         _off_centre_defect(by_weighting["classes"], len(by_class), len(labels)) if metric in SCALES else None,
         _samples_needed(sides[weights], scale, amount, error, level, len(old), len(labels))
         if chosen.verdict == "inconclusive"
@@ -257,7 +264,7 @@ def _judge(side: SideEstimate, scale: float, level: float, margin: float, margin
     gap = scale * side.gap
     half, extra = scale * side.standard_error, 0.0
     if half > 0.0:  # no spread at all, as for identical features: the interval is the point
-        quantile = float(stats.t.isf(level / 2.0, side.degrees_of_freedom))
+        quantile = float(upper_quantile(level / 2.0, side.degrees_of_freedom))
         half, extra = quantile * half, quantile * margin_error
     lower, upper = gap - half, gap + half
     # a margin is not negative: what has lost nothing is compatible with any

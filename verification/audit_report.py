@@ -11,6 +11,7 @@ from typing import Any
 
 from verification._breakdown import ClassGap, ClassPairs, Verdict, Worst
 from verification.compare import RetrievalReport
+from verification.drift import DriftMargin
 from verification.features import write_atomically
 from verification.power import SamplesNeeded
 from verification.thresholds import ThresholdReport
@@ -98,6 +99,8 @@ class AuditReport:
         1b over the pairs of classes, counted; None where there are too many to look at.
     worst : Worst
         The class that loses most on 1a, and the class pair on 1b.
+    drift : DriftMargin or None
+        How far each class mean moved and how far it may; None in one dimension.
     off_centre_defect : float or None
         gap(1b) − gap(1a)/(K−1), every class counting once: zero when the old class means sum to zero, as on a simplex,
         where both inequalities are one condition. For ``sqeuclidean`` and ``cosine``; None where a class has no pair.
@@ -128,6 +131,7 @@ class AuditReport:
     by_class: tuple[ClassGap, ...]
     class_pairs: ClassPairs | None
     worst: Worst
+    drift: DriftMargin | None
     off_centre_defect: float | None
     samples_needed: SamplesNeeded | None
     intervals: str = INTERVALS

@@ -117,7 +117,7 @@ BOUNDARY = (
     Cell(200, 64, 20, sizes="unequal", metric="angular", gallery=True),
 )
 RATIOS = (0.8, 0.9, 0.95, 0.975, 1.0, 1.025, 1.05)
-POWER_SIZES = (50, 200, 1000, 5000)
+POWER_SIZES = (50, 100, 200, 500, 1000, 2000, 5000)
 
 
 def simulate(cell: Cell, runs: int, confidence: float = 0.95, seed: int = 0) -> dict[str, dict[str, float]]:

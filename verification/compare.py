@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from verification._breakdown import Verdict
 from verification._paired import class_interval, inflation, mean_interval
-from verification._sums import choose_rows, stream
+from verification._rows import choose_rows, stream
 from verification.features import FeatureSet
 from verification.margin import parse_margin
 from verification.retrieval import average_precision

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from verification._sums import Map
+from verification._collect import Map
+from verification._progress import Progress
 from verification.audit import AuditReport, audit
 from verification.compare import compare_retrieval, searchable
 from verification.features import FeatureSet
@@ -37,12 +38,13 @@ def decide(
     far: float | None = None,
     far_margin: float | str = 0.0,
     tar_margin: float | str = 0.0,
+    progress: Progress | None = None,
 ) -> AuditReport:
     """Audit an upgrade and compare its retrieval and, where one is given, its accept threshold.
 
     Parameters
     ----------
-    new, old, metric, confidence, gallery, margin, weights, seed, run
+    new, old, metric, confidence, gallery, margin, weights, seed, run, progress
         As of :func:`verification.audit`.
     retrieval_margin : float or str
         ≥ 0, the loss of recall@1 that is accepted: 0.01 or "1%".
@@ -64,15 +66,18 @@ def decide(
         check_threshold(threshold, far)
     for name, value in (("retrieval", retrieval_margin), ("FAR", far_margin), ("TAR", tar_margin)):
         parse_margin(value, f"the margin of {name}")
-    report = audit(new, old, metric, confidence, gallery, margin, weights, seed, run)
+    report = audit(new, old, metric, confidence, gallery, margin, weights, seed, run, progress)
     notes = report.notes
     retrieval = thresholds = None
+    tell = progress or (lambda stage, done, total: None)
     if searchable(old if gallery is None else gallery):
+        tell("searching", 0, len(new))
         retrieval = compare_retrieval(new, old, gallery, margin=retrieval_margin, confidence=confidence, seed=seed)
         notes += retrieval.notes
     else:
         notes += (_NOT_SEARCHED,)
     if with_threshold:
+        tell("comparing thresholds", 0, len(new))
         thresholds = compare_thresholds(
             new,
             old,

@@ -14,6 +14,7 @@ from typing import Any
 
 from verification._claims_beside import retrieval_change, thresholds
 from verification._markup import KINDS, METRICS, definitions, number
+from verification._progress import Progress
 from verification._sections import caps, classes, drift, gaps, retrieval
 from verification.audit_report import AuditReport
 from verification.features import FeatureSet, write_atomically
@@ -57,7 +58,14 @@ _SIDES = {
 _FOUND = {"compatible": "more often", "incompatible": "less often", "undecided": "the difference is not decided"}
 
 
-def write_page(report: AuditReport, path: str | os.PathLike[str], new: FeatureSet, old: FeatureSet, title: str) -> None:
+def write_page(
+    report: AuditReport,
+    path: str | os.PathLike[str],
+    new: FeatureSet,
+    old: FeatureSet,
+    title: str,
+    progress: Progress | None = None,
+) -> None:
     """Write the page of an audit with everything that its features show: caps and hypotheses too.
 
     Hypotheses are left out where no simplex of that many classes fits, and the page says so. Parameters and errors are
@@ -66,8 +74,8 @@ def write_page(report: AuditReport, path: str | os.PathLike[str], new: FeatureSe
     to_html(
         report,
         path,
-        polar=polar_angles(new, old),
-        hypotheses=check_hypotheses(new, old) if report.num_classes <= report.dim + 1 else None,
+        polar=polar_angles(new, old, progress=progress),
+        hypotheses=check_hypotheses(new, old, progress=progress) if report.num_classes <= report.dim + 1 else None,
         title=title,
     )
 

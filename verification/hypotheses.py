@@ -15,10 +15,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import stats
 
 from theory.simplex import simplex_vertices
-from verification._sums import Rows, choose_rows, collect, stream
+from verification._collect import collect
+from verification._progress import Progress, counter
+from verification._rows import Rows, choose_rows, stream
+from verification._student import upper_quantile
 from verification.audit import check_paired
 from verification.features import FeatureSet
 from verification.inequalities import KEPT
@@ -115,6 +117,7 @@ def check_hypotheses(
     vertices: Float[ndarray, "k dim"] | None = None,
     max_drift: float = MAX_DRIFT,
     confidence: float = 0.95,
+    progress: Progress | None = None,
 ) -> Hypotheses:
     """Measure the hypotheses of Theorem 1 on two models' features of the same samples.
 
@@ -129,6 +132,8 @@ def check_hypotheses(
         In (0, π), radians: how far from its vertex a class mean may lie and still count as stationary.
     confidence : float
         In (0, 1). Each of the two hypotheses is judged at this level.
+    progress : callable, optional
+        Told a stage, what is done of it and its total.
 
     Raises
     ------
@@ -143,7 +148,8 @@ def check_hypotheses(
     num_classes = len(old.classes)
     sizes = np.bincount(old.codes)
     keep = choose_rows(old.codes, sizes, KEPT // old.dim, stream(0, "rows"))
-    sums, rows = collect((new, old), old.codes, sizes, keep)
+    tick = counter(progress, "measuring drift, rows", len(old))
+    sums, rows = collect((new, old), old.codes, sizes, keep, tick=tick)
     shift, old_means = sums.means
     new_means = old_means + shift
     estimated = vertices is None
@@ -152,7 +158,7 @@ def check_hypotheses(
     _check_vertices(vertices, num_classes, old.dim)
 
     level = (1.0 - confidence) / (2 * num_classes)  # both models, every class
-    half = stats.t.isf(level / 2.0, np.maximum(rows.counts - 1.0, 1.0))
+    half = upper_quantile(level / 2.0, np.maximum(rows.counts - 1.0, 1.0))
     old_drift, old_error = _drift("old", old_means, rows, vertices)
     new_drift, new_error = _drift("new", new_means, rows, vertices)
     old_bounds, new_bounds = _bounds(old_drift, half * old_error), _bounds(new_drift, half * new_error)
@@ -163,7 +169,7 @@ def check_hypotheses(
     old_cosine = float(weights @ np.vecdot(old_means, vertices))
     change = float(weights @ np.vecdot(shift, vertices))
     spread, degrees = _spread(rows.dots("shift", vertices), rows)
-    quantile = float(stats.t.isf((1.0 - confidence) / 2.0, degrees))
+    quantile = float(upper_quantile((1.0 - confidence) / 2.0, degrees))
     interval = (change - quantile * spread, change + quantile * spread)
     concentration = _status(interval[0] >= 0.0, interval[1] < 0.0)
 

@@ -27,9 +27,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from verification._collect import Map, collect
 from verification._linear import LinearPairs
 from verification._pairwise import look_at_all_pairs
-from verification._sums import ClassSums, Map, Rows, choose_rows, class_sums, collect, stream
+from verification._progress import Progress, counter
+from verification._rows import Rows, choose_rows, stream
+from verification._sums import ClassSums, class_sums
 from verification._weights import WEIGHTINGS, Weights
 from verification.features import FeatureSet
 
@@ -40,7 +43,7 @@ ALL_PAIRS_BUDGET = 3e8
 # other distances: all pairs of at most this many rows, and N²·d below that; some ten seconds on two cores
 MOST_ROWS, MOST_WORK = 20_000, 2.1e11
 # numbers kept of each model's rows, for the variance, where N·d is larger
-KEPT = 2**25
+KEPT = 2**24
 
 
 class Statistics(Protocol):
@@ -121,6 +124,7 @@ def statistics(
     metric: str = "sqeuclidean",
     seed: int = 0,
     run: Map = map,
+    progress: Progress | None = None,
 ) -> Statistics:
     """Read the data once, in blocks, for statistics of t; of a seeded part of it where all pairs would be too many.
 
@@ -138,21 +142,25 @@ def statistics(
     seed : int
     run : callable
         As ``map``, by which parts of the data are read.
+    progress : callable, optional
+        Told a stage, what is done of it and its total.
     """
     rng = stream(seed, "rows")
     dim = samples[0].dim
     most = KEPT // dim if metric == "sqeuclidean" else min(MOST_ROWS, int(np.sqrt(MOST_WORK / dim)))
 
+    tick = counter(progress, "reading rows", len(codes) + (0 if gallery is None else len(gallery[0])))
+
     def read(sets: Sequence[FeatureSet], classes: ndarray) -> tuple[ClassSums, Rows]:
         sizes = np.bincount(classes, minlength=num_classes)
-        return collect(sets, classes, sizes, choose_rows(classes, sizes, most, rng), run)
+        return collect(sets, classes, sizes, choose_rows(classes, sizes, most, rng), run, tick)
 
     sums, rows = read(samples, codes)
     item_sums, items = (None, None) if gallery is None else read(gallery[:1], gallery[1])
     work = float(len(codes)) * (len(codes) if gallery is None else len(gallery[0])) * dim
     if metric == "sqeuclidean" and work > ALL_PAIRS_BUDGET:
         return LinearPairs(rows, items, sums, item_sums, seed)
-    return look_at_all_pairs(metric, rows, items)
+    return look_at_all_pairs(metric, rows, items, progress)
 
 
 def estimate(source: Statistics) -> tuple[dict[str, tuple[SideEstimate, SideEstimate]], ClassEstimates]:

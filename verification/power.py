@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import optimize, stats
+from scipy import special
 
+from verification._paired import root
+from verification._student import upper_quantile
 from verification.inequalities import SideEstimate
 
 POWER = 0.8
@@ -66,6 +68,7 @@ def samples_needed(
         Each side's chance of not covering.
     num_samples, num_classes : int
     """
+
     losing = [side for side in sides if side.gap < -margin]
     towards: Literal["compatible", "incompatible"] = "incompatible" if losing else "compatible"
 
@@ -79,7 +82,9 @@ def samples_needed(
     if power(MOST) < POWER:
         sentence = "The gap is so close to the boundary that more samples of this kind will hardly decide."
         return SamplesNeeded(towards, POWER, None, None, None, sentence)
-    log = optimize.brentq(lambda x: power(math.exp(x)) - POWER, -math.log(MOST), math.log(MOST), xtol=1e-4)
+    # SciPy's optimizers take a while to load, and most audits need none
+
+    log = root(lambda x: power(math.exp(x)) - POWER, -math.log(MOST), math.log(MOST))
     factor = math.exp(log)
     more = _two_digits((factor - 1.0) * num_samples)
     each = _two_digits((factor - 1.0) * num_samples / num_classes)
@@ -97,8 +102,8 @@ def _power(side: SideEstimate, factor: float, margin: float, margin_error: float
     distance = abs(side.gap + margin)
     if error == 0.0:
         return 1.0
-    quantile = float(stats.t.isf(level / 2.0, factor * side.degrees_of_freedom))
-    return float(stats.norm.cdf((distance - quantile * (error + margin_error / math.sqrt(factor))) / error))
+    quantile = float(upper_quantile(level / 2.0, factor * side.degrees_of_freedom))
+    return float(special.ndtr((distance - quantile * (error + margin_error / math.sqrt(factor))) / error))
 
 
 def _two_digits(value: float) -> int:

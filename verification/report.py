@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -12,8 +13,10 @@ from rich.text import Text
 
 from verification.audit_report import AuditReport, SideReport
 from verification.compare import Difference
-from verification.theorem import TheoremCheck
-from verification.upgrades import Upgrade
+
+if TYPE_CHECKING:  # not needed to show an audit, which starts faster without
+    from verification.theorem import TheoremCheck
+    from verification.upgrades import Upgrade
 
 _COLOURS = {
     "compatible": "green",

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from theory.compatibility import first_moment_gaps, off_centre_defect
-from verification import _pairwise, _sums, inequalities
+from verification import _collect, _pairwise, inequalities
+from verification._collect import collect
 from verification._linear import LinearPairs
-from verification._sums import ClassSums, choose_rows, collect
+from verification._rows import choose_rows
+from verification._sums import ClassSums
 from verification._weights import WEIGHTINGS, Weights
 from verification.calibration import Cell
 from verification.features import FeatureSet
@@ -155,25 +157,31 @@ def test_identical_models_have_gap_and_error_zero(monkeypatch, metric, with_gall
 @pytest.mark.parametrize("num_classes", [2, 50])
 def test_sums_of_parts_merge_to_those_of_the_whole(dtype, num_classes):
     rng = np.random.default_rng(0)
-    shift, old = rng.standard_normal((2, 3000, 7)).astype(dtype)
+    models = rng.standard_normal((2, 3000, 7)).astype(dtype)
     codes = rng.integers(num_classes, size=3000)
-    whole = ClassSums(2, num_classes, 7).add(codes, shift, old)
-    parts = [ClassSums(2, num_classes, 7).add(codes[s], shift[s], old[s]) for s in (slice(0, 700), slice(700, 3000))]
+    whole = ClassSums(2, num_classes, 7).add(codes, models)
+    parts = [
+        ClassSums(2, num_classes, 7).add(codes[s], np.ascontiguousarray(models[:, s]))
+        for s in (slice(0, 700), slice(700, 3000))
+    ]
     merged = parts[0].merge(parts[1])
     np.testing.assert_array_equal(merged.counts, whole.counts)
     # float64 sums of 3000 terms; float32 runs of 64 terms of order one: 64·2^-24, averaged over the runs
     tolerance = 1e-11 if dtype == np.float64 else 64 * 2.0**-24 * math.sqrt(3000 / 64) * 4
     for name in ("sums", "own"):
         np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), atol=tolerance)
-    expected = [[rows[codes == c].astype(float).sum(axis=0) for c in range(num_classes)] for rows in (shift, old)]
+    expected = [
+        [rows[codes == c].astype(float).sum(axis=0) for c in range(num_classes)]
+        for rows in (models[0] - models[1], models[1])
+    ]
     np.testing.assert_allclose(whole.sums, expected, atol=tolerance)
 
 
 def test_float32_is_read_in_blocks_and_agrees_with_float64(monkeypatch):
     new, old, _ = Cell(20_000, 16, 5, 0.55, 0.6).draw(np.random.default_rng(0))
     exact, _ = estimate(statistics((new, old), old.codes, 5))
-    monkeypatch.setattr(_sums, "SMALL", 0)
-    monkeypatch.setattr(_sums, "BLOCK_ROWS", 999)
+    monkeypatch.setattr(_collect, "SMALL", 0)
+    monkeypatch.setattr(_collect, "BLOCK_ROWS", 999)
     single = [FeatureSet(s.features.astype(np.float32), s.labels) for s in (new, old)]
     found, _ = estimate(statistics(tuple(single), old.codes, 5))
     for one, other in zip(found["pairs"], exact["pairs"], strict=True):
