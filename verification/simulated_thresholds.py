@@ -67,7 +67,7 @@ def designs() -> Sequence[Design]:
         _same_law(Cell(100, 9, 10, 1.0, 1.0), far=0.05),
         _same_law(Cell(300, 9, 10, 1.0, 1.0), far=0.01),
         _same_law(Cell(300, 9, 10, 1.0, 1.0, correlated=True), far=0.001),
-        _same_law(Cell(300, 16, 20, 1.0, 1.0, "unequal"), far=0.01),
+        _same_law(Cell(300, 16, 10, 1.0, 1.0, "unequal"), far=0.01),
         _same_law(Cell(300, 64, 50, 1.0, 1.0), far=0.001),
         _same_law(Cell(300, 9, 10, 0.6, 0.6), threshold=0.4),
         _same_law(Cell(300, 16, 10, 1.0, 1.0, gallery=True), far=0.01),
