@@ -13,9 +13,9 @@ _SEARCHES = (
     ("new queries, new gallery", "new_new"),
 )
 _CHANGES = (
-    ("the old gallery gains or loses", "upgrade"),
-    ("a new gallery would add", "reindexing"),
-    ("all that the new model changes", "model"),
+    ("new queries, old gallery, less old queries", "upgrade"),
+    ("the gallery embedded again, less the old one", "reindexing"),
+    ("all new, less all old", "model"),
 )
 
 
@@ -33,14 +33,17 @@ def retrieval_change(data: dict[str, Any]) -> str:
                 lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>\n')
         return "".join(lines)
 
-    def change(d: dict[str, float]) -> str:
-        return (
-            f"{number(100 * d['value'], 1)} ({number(100 * d['lower'], 1)} to {number(100 * d['upper'], 1)})"
-            f"<br>classes drawn: {number(100 * d['class_lower'], 1)} to {number(100 * d['class_upper'], 1)}"
-        )
+    def change(d: dict[str, float], lower: str = "lower", upper: str = "upper") -> str:
+        return f"{number(100 * d['value'], 1)} ({number(100 * d[lower], 1)} to {number(100 * d[upper], 1)})"
 
+    def by_class(d: dict[str, float]) -> str:
+        return change(d, "class_lower", "class_upper")
+
+    drawn = (("the first, were the classes drawn too", "upgrade"),)
     searches = table("Queries answered rightly, per cent", ("", *names), rows(_SEARCHES, lambda v: f"{100 * v:.1f}"))
-    changes = table("Changes, points, with their intervals", ("", *names), rows(_CHANGES, change))
+    changes = table(
+        "Changes, points, with their intervals", ("", *names), rows(_CHANGES, change) + rows(drawn, by_class)
+    )
     alike = "and so it is" if r["class_verdict"] == r["verdict"] else f"but <b>{r['class_verdict']}</b>"
     disagreement = f"<p>{data['disagreement']}</p>\n" if data["disagreement"] else ""
     return (
@@ -51,8 +54,8 @@ def retrieval_change(data: dict[str, Any]) -> str:
         f"<p>{100 * r['gained']:.1f} % of the queries are answered rightly by the new model alone, "
         f"{100 * r['lost']:.1f} % by the old alone.</p>\n"
         f'<p class="soft">{r["scores"][0]["num_queries"]:,} queries, {r["num_gallery"]:,} gallery items. Each interval '
-        f"holds with {100 * r['confidence']:.4g} % confidence by itself: the first for new queries of these classes in "
-        "this gallery, the second were the classes drawn too. The gallery is what it is and is not resampled.</p>\n"
+        f"holds with {100 * r['confidence']:.4g} % confidence by itself: for new queries of these classes in "
+        "this gallery, the last line were the classes drawn too. The gallery is what it is and is not resampled.</p>\n"
         "</section>\n"
     )
 

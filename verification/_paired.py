@@ -13,11 +13,26 @@ Tango, *Equivalence test and confidence interval for the difference in proportio
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy import optimize, stats
+from scipy import special
+
+from verification._student import upper_quantile
+
+
+def root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function changes its sign between two points, by halving; SciPy's solvers take long to load."""
+    below = function(low) < 0.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if (function(middle) < 0.0) == below:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
 
 
 def score_interval(gained: int, lost: int, num: int, level: float, inflation: float = 1.0) -> tuple[float, float]:
@@ -32,7 +47,7 @@ def score_interval(gained: int, lost: int, num: int, level: float, inflation: fl
     inflation : float
         ≥ 1, of the variance, where queries depend on each other.
     """
-    quantile = float(stats.norm.isf(level / 2.0))
+    quantile = -float(special.ndtri(level / 2.0))
     difference = (gained - lost) / num
 
     def excess(candidate: float, sign: float) -> float:
@@ -42,9 +57,9 @@ def score_interval(gained: int, lost: int, num: int, level: float, inflation: fl
     # at the far end the observed difference is a surprise; within the half query that is allowed for it is none
     low, high, near = -1.0, 1.0, 0.25 / num
     if excess(-1.0, 1.0) > 0.0:
-        low = optimize.brentq(excess, -1.0, difference - near, args=(1.0,), xtol=1e-12)
+        low = root(lambda candidate: excess(candidate, 1.0), -1.0, difference - near)
     if excess(1.0, -1.0) > 0.0:
-        high = optimize.brentq(excess, difference + near, 1.0, args=(-1.0,), xtol=1e-12)
+        high = root(lambda candidate: excess(candidate, -1.0), difference + near, 1.0)
     return float(low), float(high)
 
 
@@ -63,7 +78,7 @@ def mean_interval(values: Float[ndarray, " n"], level: float, inflation: float =
         return score_interval(int(np.sum(values > 0)), int(np.sum(values < 0)), num, level, inflation)
     error = math.sqrt(inflation * float(np.var(values, ddof=1)) / num)
     least = score_interval(0, 0, num, level, inflation)[1]
-    half = max(float(stats.t.isf(level / 2.0, num - 1)) * error, least)
+    half = max(float(upper_quantile(level / 2.0, num - 1)) * error, least)
     return mean - half, mean + half
 
 
@@ -81,7 +96,7 @@ def class_interval(
     if count < 2:
         return -1.0, 1.0
     spread = float(np.sum((sums - sizes * mean)[present] ** 2)) * count / (count - 1)
-    half = float(stats.t.isf(level / 2.0, count - 1)) * math.sqrt(spread) / len(values)
+    half = float(upper_quantile(level / 2.0, count - 1)) * math.sqrt(spread) / len(values)
     return max(min(mean - half, within[0]), -1.0), min(max(mean + half, within[1]), 1.0)
 
 

@@ -44,8 +44,8 @@ def decide(
 
     Parameters
     ----------
-    new, old, metric, confidence, gallery, margin, weights, seed, run
-        As of :func:`verification.audit`, and so is ``progress``.
+    new, old, metric, confidence, gallery, margin, weights, seed, run, progress
+        As of :func:`verification.audit`.
     retrieval_margin : float or str
         ≥ 0, the loss of recall@1 that is accepted: 0.01 or "1%".
     threshold, far, far_margin, tar_margin
@@ -69,12 +69,15 @@ def decide(
     report = audit(new, old, metric, confidence, gallery, margin, weights, seed, run, progress)
     notes = report.notes
     retrieval = thresholds = None
+    tell = progress or (lambda stage, done, total: None)
     if searchable(old if gallery is None else gallery):
+        tell("searching", 0, len(new))
         retrieval = compare_retrieval(new, old, gallery, margin=retrieval_margin, confidence=confidence, seed=seed)
         notes += retrieval.notes
     else:
         notes += (_NOT_SEARCHED,)
     if with_threshold:
+        tell("comparing thresholds", 0, len(new))
         thresholds = compare_thresholds(
             new,
             old,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from scipy import special
 
+from verification._paired import root
 from verification._student import upper_quantile
 from verification.inequalities import SideEstimate
 
@@ -67,7 +68,6 @@ def samples_needed(
         Each side's chance of not covering.
     num_samples, num_classes : int
     """
-    from scipy import optimize  # half a second, and most audits decide
 
     losing = [side for side in sides if side.gap < -margin]
     towards: Literal["compatible", "incompatible"] = "incompatible" if losing else "compatible"
@@ -82,7 +82,9 @@ def samples_needed(
     if power(MOST) < POWER:
         sentence = "The gap is so close to the boundary that more samples of this kind will hardly decide."
         return SamplesNeeded(towards, POWER, None, None, None, sentence)
-    log = optimize.brentq(lambda x: power(math.exp(x)) - POWER, -math.log(MOST), math.log(MOST), xtol=1e-4)
+    # SciPy's optimizers take a while to load, and most audits need none
+
+    log = root(lambda x: power(math.exp(x)) - POWER, -math.log(MOST), math.log(MOST))
     factor = math.exp(log)
     more = _two_digits((factor - 1.0) * num_samples)
     each = _two_digits((factor - 1.0) * num_samples / num_classes)

@@ -20,12 +20,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy import stats
+from scipy import special
 
 from verification._acceptance import BINS, Histogram, Kernel, Tallies, count, histogram, tally
 from verification._breakdown import Verdict
 from verification._paired import score_interval
 from verification._rows import Rows, stream
+from verification._student import upper_quantile
 from verification.features import FeatureSet
 from verification.inequalities import SideEstimate, estimate
 from verification.margin import parse_margin
@@ -224,7 +225,7 @@ def compare_thresholds(
     tallies = tally(rows, items, grids)
     estimates = [estimate(source)[0]["pairs"] for source in sources]
     num = len(rows.codes) if items is None else min(len(rows.codes), len(items.codes))
-    alike = all(np.array_equal(a, b) for a, b in [rows.models])
+    alike = np.array_equal(*rows.models)
     level = 1.0 - confidence
     far_change = _change(estimates[1][1], -1.0, 0.0, level / 2.0, told_apart[1][0], num, alike and rise == 0.0)
     tar_change = _change(estimates[0][0], 1.0, fall, level / 2.0, told_apart[0][1], num, alike)
@@ -291,7 +292,7 @@ def _choose(
                 + (f" of {len(chosen):,} of the {len(labels):,} classes." if len(chosen) < len(labels) else ".")
             )
         sizes = np.bincount(codes[some], minlength=len(chosen))
-        return Rows(tuple(unit_rows(features, some) for features in sets), codes[some], sizes)
+        return Rows(np.stack([unit_rows(features, some) for features in sets]), codes[some], sizes)
 
     rows = take((new, old), "samples")
     return rows, None if gallery is None else take((gallery,), "gallery items"), notes
@@ -317,7 +318,7 @@ def _change(
         return Change(0.0, 0.0, 0.0, "compatible")
     half = side.standard_error
     if half > 0.0:
-        half *= float(stats.t.isf(level / 2.0, side.degrees_of_freedom))
+        half *= float(upper_quantile(level / 2.0, side.degrees_of_freedom))
     if told_apart < FEW:
         # no variance to believe: as if disjoint pairs of samples had all fared alike
         half = max(half, score_interval(0, 0, max(num // 2, 1), level)[1])
@@ -332,7 +333,7 @@ def _rate_interval(value: float, side: SideEstimate, level: float, num: int) -> 
     if not 0.0 < value < 1.0:
         far = 1.0 - (level / 2.0) ** (1.0 / max(num // 2, 1))
         return Rate(value, 0.0, far) if value <= 0.0 else Rate(value, 1.0 - far, 1.0)
-    quantile = float(stats.t.isf(level / 2.0, side.degrees_of_freedom))
+    quantile = float(upper_quantile(level / 2.0, side.degrees_of_freedom))
     centre, half = math.log(value / (1.0 - value)), quantile * side.standard_error / (value * (1.0 - value))
     lower, upper = (1.0 / (1.0 + math.exp(-x)) if x > -700.0 else 0.0 for x in (centre - half, centre + half))
     return Rate(value, lower, upper)
@@ -342,7 +343,7 @@ def _kept_interval(bins: Histogram, far: float, side: SideEstimate, level: float
     """Thresholds at which new queries have a FAR that differs from the old one by its error and no more."""
     if far <= 0.0 or not math.isfinite(side.standard_error):
         return -math.inf, math.inf
-    error = float(stats.t.isf(level / 2.0, side.degrees_of_freedom)) * side.standard_error / far
+    error = float(upper_quantile(level / 2.0, side.degrees_of_freedom)) * side.standard_error / far
     return bins.threshold(1, min(far * math.exp(error), 1.0)), bins.threshold(1, far * math.exp(-error)) + 2.0 / BINS
 
 
@@ -364,7 +365,7 @@ def _curve(
     if items is None:
         by_sample = [(by_sample[0][0] + by_sample[1][0], rows.codes)]
     variance = sum(_within_classes(values, codes) for values, codes in by_sample)
-    half = float(stats.norm.isf(level / 2.0)) * np.sqrt(variance)
+    half = -float(special.ndtri(level / 2.0)) * np.sqrt(variance)
     return Curve(
         *(
             tuple(float(x) for x in values)
