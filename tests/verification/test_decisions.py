@@ -58,8 +58,8 @@ def test_definition_1_and_retrieval_may_disagree():
     assert report.to_dict()["disagreement"] == report.disagreement
     same = decide(old, old)
     assert same.disagreement is None
-    open_ = decide(*upgrade(0.6, 0.9))
-    assert open_.retrieval.verdict == "inconclusive"
+    open_ = decide(*upgrade(0.3, 0.4))  # nothing is ever missed: no number of hits shows that nothing is lost
+    assert (open_.verdict, open_.retrieval.verdict) == ("compatible", "inconclusive")
     assert "one is about mean distances" in open_.disagreement
 
 

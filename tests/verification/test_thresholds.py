@@ -47,7 +47,7 @@ def test_rates_are_shares_of_pairs(with_gallery, threshold, monkeypatch):
     assert kept <= report.old_far.value < np.mean(values[different] >= report.kept.threshold - 2.0 / _acceptance.BINS)
     assert report.kept.lower < report.kept.threshold < report.kept.upper
     if threshold is None:
-        assert report.old_far.value <= 0.01
+        assert report.old_far.value <= 0.01 + 1e-12  # rounding of a weighted mean
     curve = report.new_curve
     for at in (3, 10):
         assert curve.far[at] == pytest.approx(np.mean(values[different] >= curve.threshold[at]))
