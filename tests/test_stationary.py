@@ -244,3 +244,33 @@ def test_verify_reports_what_is_not_as_predicted(call, tmp_path, monkeypatch):
     retrained = next(row for row in read["upgrades"] if row["model"] == "retrained, fixed classifier")
     assert retrained["answer"] == "hypothesis fails"
     assert retrained["conclusions"]["verdict"] == "incompatible"
+
+
+def test_a_bar_appears_after_a_second_and_not_before(monkeypatch):
+    from stationary import _app
+
+    now, shown = [0.0], []
+
+    class Bar:
+        task_ids = (0,)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            shown.append("gone")
+
+        def add_task(self, description, **fields):
+            shown.append("there")
+
+        def update(self, task, **fields):
+            shown.append((fields["description"], fields["completed"], fields["total"], fields["note"]))
+
+    monkeypatch.setattr(_app, "progress_bar", Bar)
+    monkeypatch.setattr(_app.time, "monotonic", lambda: now[0])
+    with _app.progress_when_long() as show:
+        show("reading rows", 100, 2000)
+        assert not shown
+        now[0] = 1.5
+        show("reading rows", 1500, 2000)
+    assert shown == ["there", ("reading rows", 1500, 2000, "1,500 of 2,000"), "gone"]

@@ -26,7 +26,8 @@ from verification.features import FeatureSet
 # as the builtin ``map``: results of a function of each item, in order
 Map = Callable[..., Iterable[Any]]
 
-BLOCK_ROWS = 2**13
+# rows, and numbers, of a block that is summed at once
+BLOCK_ROWS, BLOCK_NUMBERS = 2**13, 2**24
 # of a part, which is read as a whole by one process
 PART_ROWS = 2**17
 # up to this many numbers, data is summed in float64 whatever its dtype; beyond, float32 input stays float32
@@ -121,7 +122,7 @@ def _read_part(
     sums = ClassSums(models, len(classes), dim)
     if kept is None:
         kept, place = np.empty((models, len(keep), dim), dtype), np.arange(len(keep))
-    height = min(BLOCK_ROWS, len(codes))
+    height = min(BLOCK_ROWS, max(1, BLOCK_NUMBERS // dim), len(codes))
     rows = np.empty((models, height, dim), dtype)
     lengths, products = np.empty((models, height), dtype), np.empty(height, dtype)
     step = cached_rows(dim, dtype)

@@ -7,14 +7,16 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verification._breakdown import ClassGap, ClassPairs, Verdict, Worst
-from verification.compare import RetrievalReport
 from verification.drift import DriftMargin
 from verification.features import write_atomically
 from verification.power import SamplesNeeded
-from verification.thresholds import ThresholdReport
+
+if TYPE_CHECKING:  # not needed to judge Definition 1, which starts faster without
+    from verification.compare import RetrievalReport
+    from verification.thresholds import ThresholdReport
 
 # of schema/audit-report.schema.json, which describes what to_dict returns
 SCHEMA_VERSION = 2

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from verification._claims_beside import retrieval_change, thresholds
-from verification._markup import KINDS, METRICS, definitions, number
+from verification._margin_section import margin
+from verification._markup import KINDS, METRICS, definitions
 from verification._progress import Progress
 from verification._sections import caps, classes, drift, gaps, retrieval
 from verification.audit_report import AuditReport
@@ -126,6 +127,7 @@ def render(
         retrieval_change(data) if data["retrieval"] else "",
         thresholds(data) if data["thresholds"] else "",
         classes(data),
+        margin(report),
         caps(polar) if polar else "",
         drift(hypotheses) if hypotheses else "",
         retrieval(matrix) if matrix else "",
@@ -216,9 +218,6 @@ def _margin(data: dict[str, Any]) -> str:
 
 def _basis(data: dict[str, Any]) -> str:
     notes = "".join(f"<p>Note: {escape(note)}</p>\n" for note in data["notes"])
-    # on a simplex the two inequalities are one condition; this is by how much the old model is not one
-    off_centre = f"{number(data['off_centre_defect'] or 0.0)}, the part of the different-class gap that the same-class "
-    off_centre += "gap does not imply, as the old class means do not sum to zero"
     rows = (
         ("queries", f"{data['num_samples']:,}"),
         ("gallery", f"{data['num_gallery']:,} other samples" if data["num_gallery"] else "the same samples"),
@@ -228,7 +227,6 @@ def _basis(data: dict[str, Any]) -> str:
         ("confidence", f"{100 * data['confidence']:.4g} %, both sides at once"),
         ("accepted loss", _margin(data)),
         ("old contrast", f"{data['contrast']:.4g}, mean distance between classes less that within"),
-        *([("off-centre", off_centre)] if data["off_centre_defect"] is not None else []),
     )
     return (
         f'<section aria-labelledby="basis">\n<h2 id="basis">What this rests on</h2>\n{definitions(rows)}'

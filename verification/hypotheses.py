@@ -55,10 +55,6 @@ class Hypotheses:
         True when the vertices are the simplex nearest to the old class means and not given.
     old_drift_bounds, new_drift_bounds : tuple of (float, float)
         Interval for each class's drift, radians, simultaneous over classes and both models.
-    drift_margin : tuple of float
-        How much farther each new class mean may turn, straight away from the old one, before 1a fails for the class in
-        the squared distance: arccos(m_old/m_new) less the angle between the two means, radians, with what sampling
-        adds taken out. Negative exactly where the class's gap of 1a is; the audit has that gap's interval.
     collapse_old, collapse_new : NeuralCollapse
         The measures NC1–NC3 of each model.
     """
@@ -77,7 +73,6 @@ class Hypotheses:
     vertices_estimated: bool
     old_drift_bounds: tuple[tuple[float, float], ...]
     new_drift_bounds: tuple[tuple[float, float], ...]
-    drift_margin: tuple[float, ...]
     collapse_old: NeuralCollapse
     collapse_new: NeuralCollapse
 
@@ -190,7 +185,6 @@ def check_hypotheses(
         vertices_estimated=estimated,
         old_drift_bounds=tuple((float(low), float(high)) for low, high in old_bounds),
         new_drift_bounds=tuple((float(low), float(high)) for low, high in new_bounds),
-        drift_margin=tuple(_drift_margin(new_means, old_means, sums.own / sizes + 1.0, sizes).tolist()),
         collapse_old=neural_collapse(old_means, vertices, rows.old, rows.codes),
         collapse_new=neural_collapse(new_means, vertices, rows.models[0], rows.codes),
     )
@@ -256,17 +250,3 @@ def _spread(values: Float[ndarray, " m"], rows: Rows) -> tuple[float, int]:
     centred = values - np.where(num > 1, means, share @ means)[rows.codes]
     variances = np.bincount(rows.codes, centred**2) / np.maximum(num - 1.0, 1.0)
     return math.sqrt(float(np.sum(share**2 * variances / sizes))), max(len(values) - len(num), 1)
-
-
-def _drift_margin(new: ndarray, old: ndarray, product: ndarray, sizes: ndarray) -> ndarray:
-    """How much farther each class mean may turn before 1a fails; ``product`` is the mean of u·v over samples."""
-    several = np.maximum(sizes - 1.0, 1.0)
-    # squares and products of means over pairs i ≠ j, which sampling does not inflate; a class of one has none
-    inner, new_square, old_square = (
-        np.where(sizes > 1, (sizes * np.vecdot(a, b) - same) / several, np.vecdot(a, b))
-        for a, b, same in ((new, old, product), (new, new, 1.0), (old, old, 1.0))
-    )
-    tiny = np.finfo(float).tiny
-    m_new, m_old = np.sqrt(np.maximum(new_square, tiny)), np.sqrt(np.maximum(old_square, tiny))
-    angle = np.arccos(np.clip(inner / (m_new * m_old), -1.0, 1.0))
-    return np.arccos(np.minimum(m_old / m_new, 1.0)) - angle

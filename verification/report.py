@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from verification.audit_report import AuditReport, SideReport
-from verification.compare import Difference
+from verification.drift import off_centre_sentence
 
 if TYPE_CHECKING:  # not needed to show an audit, which starts faster without
+    from verification.compare import Difference
     from verification.theorem import TheoremCheck
     from verification.upgrades import Upgrade
 
@@ -72,6 +73,7 @@ def audit_table(report: AuditReport) -> RenderableType:
         Text(report.margin_sentence),
         *map(Text, further),
         *_details(report),
+        *_drift(report),
         Text(definition, style="dim"),
         *_retrieval(report),
         *_thresholds(report),
@@ -188,6 +190,16 @@ def _details(report: AuditReport) -> Iterable[Text]:
             f"[{pair.lower:+.4f}, {pair.upper:+.4f}], {pair.verdict}; {counted.negative} of {counted.total} pairs of "
             "classes have a negative gap."
         )
+
+
+def _drift(report: AuditReport) -> Iterable[Text]:
+    """What drift the update bears, and whether both inequalities are one condition here."""
+    if report.drift is not None:
+        yield Text(report.drift.sentence)
+    if report.off_centre_defect is not None:
+        sides = report.by_weighting["classes"]
+        gaps = sides.same_class.gap, sides.different_class.gap
+        yield Text(off_centre_sentence(*gaps, report.off_centre_defect, report.num_classes))
 
 
 def theorem_table(upgrades: Iterable[Upgrade]) -> Table:

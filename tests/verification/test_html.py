@@ -114,6 +114,7 @@ def test_the_verdict_comes_first_and_what_was_not_checked_is_said(pages):
             answer,
             "How much changes on average",
             "Class by class",
+            "How much drift the update bears",
             "The caps before and after",
             "Why: drift and concentration",
             "Retrieval",

@@ -177,6 +177,41 @@ def test_sums_of_parts_merge_to_those_of_the_whole(dtype, num_classes):
     np.testing.assert_allclose(whole.sums, expected, atol=tolerance)
 
 
+@pytest.mark.parametrize("spread", [1, 400])  # classes side by side, or far apart
+@pytest.mark.parametrize("models", [1, 2])
+def test_classes_of_very_different_size_are_summed_in_runs(spread, models):
+    rng = np.random.default_rng(0)
+    codes = rng.permutation(np.repeat(spread * np.arange(6), [1, 5000, 64, 65, 3, 129]))
+    rows = rng.standard_normal((models, 6000, 5)).astype(np.float32)  # more rows than there are samples
+    scales = rng.uniform(0.5, 2.0, (models, len(codes))).astype(np.float32)
+    found = ClassSums(models, 2001, 5).add(codes, rows, scales, np.ones(len(codes)))
+    unit = rows[:, : len(codes)].astype(float) * scales[..., None]
+    expected = np.zeros((models, 2001, 5))
+    for total, values in zip(expected, (unit[0] - unit[-1], unit[-1])[2 - models :], strict=True):
+        np.add.at(total, codes, values)
+    # roundings of 2^-24 of partial sums of up to 64 terms of order two: a random walk of √5000 · 8 · 2, four times
+    np.testing.assert_allclose(found.sums, expected, atol=4 * math.sqrt(5000) * 16 * 2.0**-24)
+    np.testing.assert_array_equal(found.own, found.counts)
+
+
+def test_float32_sums_of_identical_models_differ_by_nothing():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.standard_normal((1, 4000, 9)).astype(np.float32), 2, axis=0)
+    scales = np.repeat(rng.uniform(0.5, 2.0, (1, 4000)).astype(np.float32), 2, axis=0)
+    assert not ClassSums(2, 7, 9).add(rng.integers(7, size=4000), rows, scales).sums[0].any()
+
+
+def test_a_small_shift_keeps_its_digits_in_float32():
+    """New and old are added in turns: rounding is that of a difference, not of a sum of 64 rows."""
+    rng = np.random.default_rng(0)
+    old = rng.standard_normal((4000, 8)).astype(np.float32)
+    new = old + np.float32(1e-4) * rng.standard_normal(old.shape).astype(np.float32)
+    found = ClassSums(2, 4, 8).add(np.arange(4000) % 4, np.stack([new, old])).sums[0]
+    exact = (new.astype(float) - old).reshape(-1, 4, 8).sum(axis=0)
+    # two roundings a sample at the size of a row, 2^-24, a random walk of 2000, four times; not √64 as much
+    np.testing.assert_allclose(found, exact, atol=4 * math.sqrt(2000) * 2.0**-24)
+
+
 def test_float32_is_read_in_blocks_and_agrees_with_float64(monkeypatch):
     new, old, _ = Cell(20_000, 16, 5, 0.55, 0.6).draw(np.random.default_rng(0))
     exact, _ = estimate(statistics((new, old), old.codes, 5))
