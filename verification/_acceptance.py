@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -59,19 +60,21 @@ class Histogram:
         """Ordered pairs of different (0) or one (1) class."""
         return int(self.counts[0, same].sum())
 
-    def rates(self, model: int, same: int) -> Float[ndarray, " bins"]:
-        """Share of the pairs at or above each bin's lower edge, falling."""
-        return np.cumsum(self.counts[model, same][::-1])[::-1] / max(self.pairs(same), 1)
+    @cached_property
+    def rates(self) -> Float[ndarray, "2 2 bins"]:
+        """Share of the pairs at or above each bin's lower edge, falling; indexed as the counts."""
+        pairs = np.maximum(self.counts[0].sum(axis=-1), 1)
+        return np.cumsum(self.counts[..., ::-1], axis=-1)[..., ::-1] / pairs[:, None]
 
     def threshold(self, model: int, rate: float) -> float:
         """The least edge at which no more than this share of pairs of different classes is accepted."""
-        at = int(np.searchsorted(-self.rates(model, 0), -rate * (1.0 + 1e-12)))
+        at = int(np.searchsorted(-self.rates[model, 0], -rate * (1.0 + 1e-12)))
         return edge(at)
 
     def rate(self, model: int, same: int, threshold: float) -> float:
         """Share of the pairs that are accepted at a threshold, which lies at an edge."""
         at = round((threshold + 1.0) * BINS / 2.0)
-        return float(self.rates(model, same)[at]) if at < BINS else 0.0
+        return float(self.rates[model, same, at]) if at < BINS else 0.0
 
 
 def edge(at: int) -> float:

@@ -39,11 +39,9 @@ def retrieval_change(data: dict[str, Any]) -> str:
     def by_class(d: dict[str, float]) -> str:
         return change(d, "class_lower", "class_upper")
 
-    drawn = (("the first, were the classes drawn too", "upgrade"),)
+    last = rows((("the first, were the classes drawn too", "upgrade"),), by_class)
     searches = table("Queries answered rightly, per cent", ("", *names), rows(_SEARCHES, lambda v: f"{100 * v:.1f}"))
-    changes = table(
-        "Changes, points, with their intervals", ("", *names), rows(_CHANGES, change) + rows(drawn, by_class)
-    )
+    changes = table("Changes, points, with their intervals", ("", *names), rows(_CHANGES, change) + last)
     alike = "and so it is" if r["class_verdict"] == r["verdict"] else f"but <b>{r['class_verdict']}</b>"
     disagreement = f"<p>{data['disagreement']}</p>\n" if data["disagreement"] else ""
     return (
