@@ -60,7 +60,8 @@ def _mathml(found: re.Match[str]) -> str:
     markup = convert(tex, display="block" if found[1] == "div" else "inline")
     # the converter leaves no space about names of functions, and too much about a sign after a bracket
     markup = re.sub(r"<mi>(\w{2,})</mi>", r'<mo form="prefix" lspace="0.167em" rspace="0.167em">\1</mo>', markup)
-    return re.sub(r"([(\[]|&#x00028;|&#x0005B;)</mo><mo>(&#x02212;|−)", r'\1</mo><mo form="prefix">\2', markup)
+    markup = re.sub(r"([(\[]|&#x00028;|&#x0005B;)</mo><mo>(&#x02212;|−)", r'\1</mo><mo form="prefix">\2', markup)
+    return f'<div class="formula">{markup}</div>' if found[1] == "div" else markup
 
 
 class Docstrings(griffe.Extension):

@@ -24,13 +24,13 @@ def difference(one, other) -> float:
     return np.abs(first - second).mean() if first.shape == second.shape else 255.0
 
 
-@pytest.mark.parametrize("page", filter(has_code, PAGES), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if has_code(page)], ids=lambda page: page.name)
 def test_code_does_what_the_page_says(page, tmp_path):
     check(page, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", filter(has_slow_code, PAGES), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if has_slow_code(page)], ids=lambda page: page.name)
 def test_code_that_takes_long_does_too(page, tmp_path):
     check(page, tmp_path, slow=True)
 

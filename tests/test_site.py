@@ -168,7 +168,7 @@ addEventListener("load", async () => {
     const main = page.querySelector(".md-content");
     for (const element of main.querySelectorAll("*")) {
       const box = element.getBoundingClientRect();
-      const scrolls = element.closest(".md-typeset__scrollwrap, pre, code, math[display=block], .headerlink");
+      const scrolls = element.closest(".md-typeset__scrollwrap, pre, code, .formula, .headerlink");
       if (box.right > frame.clientWidth + 0.5 && !scrolls) wide.push(element.outerHTML.slice(0, 120));
     }
     const loaded = view.performance.getEntriesByType("resource").map(entry => entry.name);
