@@ -74,7 +74,7 @@ def chords(side: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
 def draw(data: dict[str, Any]) -> Figure:
     """Both conditions, from what :func:`compute` returns."""
     with matplotlib.rc_context(_style.RC):
-        figure = Figure(figsize=(_style.COLUMN_WIDTH, 2.75))
+        figure = Figure(figsize=(_style.COLUMN_WIDTH, 2.6))
         panels = figure.subplots(1, 2)
         titles = {"same_class": "(a) same class, 1a", "different_class": "(b) different classes, 1b"}
         for axes, (side, title) in zip(panels, titles.items(), strict=True):
@@ -109,7 +109,7 @@ def _draw_side(axes: Any, side: dict[str, Any]) -> None:
             va="center",
             fontsize=7,
         )
-    axes.set(aspect="equal", xlim=(-1.35, 1.35), ylim=(-2.3, 1.35))
+    axes.set(aspect="equal", xlim=(-1.35, 1.35), ylim=(-2.2, 1.3))
     axes.axis("off")
 
 

@@ -72,7 +72,7 @@ def draw(data: dict[str, Any]) -> Figure:
         for task, step in enumerate(steps):
             _draw_model(axes, task, step)
             _draw_galleries(axes, task, len(steps))
-        axes.text(-0.42, -0.06, "task", va="center")
+        axes.text(-0.58, -0.06, "task", va="center")
         axes.text(-0.42, -0.36, "galleries that its queries search:", fontsize=7, va="center")
         return figure
 
