@@ -20,6 +20,9 @@ def claims(
         list[str] | None, typer.Option(metavar="NAME", help="A claim; repeat for several. An unknown one lists them.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
+    models: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep what is trained; what is there is not trained again.")
+    ] = None,
     record: Annotated[bool, typer.Option("--record", help="Make these verdicts the recorded ones.")] = False,
     json: JsonPath = None,
     html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write one HTML page.")] = None,
@@ -40,7 +43,10 @@ def claims(
     if unknown := [name for name in only or () if name not in names]:
         raise Unusable(f"--only must be one of {', '.join(names)}, got {unknown[0]!r}.")
     chosen = [claim for claim in LEDGER if (claim.name in only if only else not (quick and claim.slow))]
-    material = Material(quick, seed)
+    if models is not None and not models.is_dir():
+        raise Unusable(f"--models must be a folder, got {models}.")
+    kept = {path.stem for path in models.glob("*.npz")} if models is not None else set()
+    material = Material(quick, seed, models)
     start = time.perf_counter()
     with progress_bar() as bar:
         task = bar.add_task("", total=len(chosen), note="")
@@ -48,14 +54,17 @@ def claims(
             run(chosen, material, lambda name, done, total: bar.update(task, description=name, completed=done))
         )
     command = f"stationary claims{' --quick' if quick else ''}{f' --seed {seed}' if seed else ''}"
-    made = pages.Made(command, material.seeds, time.perf_counter() - start)
+    trained_now = sum(seconds for name, seconds in material.seconds.items() if name not in kept)
+    checks = time.perf_counter() - start - trained_now
+    made = pages.Made(command, material.seeds, sum(material.seconds.values()), checks)
     console = Console()
     console.print(pages.render(entries))
     console.print(f"Made by {command}: {made.how}.", style="dim")
     with user_input():
         if json is not None:
-            write_json(json, {"command": command, "seeds": material.seeds, "seconds": made.seconds,
-                              "claims": [entry.to_dict() for entry in entries]})  # fmt: skip
+            seconds = {"training": made.training, "checks": made.checks}
+            content = {"command": command, "seeds": material.seeds, "seconds": seconds}
+            write_json(json, content | {"claims": [entry.to_dict() for entry in entries]})
         for target, page in ((html, pages.render_html), (markdown, pages.render_markdown)):
             if target is not None:
                 pages.write(target, page(entries, made))

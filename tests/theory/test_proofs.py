@@ -129,6 +129,14 @@ def test_one_distance_and_dimension_at_a_time_is_proved_too(distance, dimension)
     assert proof.steps[-1].startswith("(v)")
 
 
+def test_an_old_ring_violates_1a():
+    # on the circle the ring at the angle 1 is two points: chords 0 and 2 sin 1, and 2 sin ½ to the axis
+    ring = np.exp(1j * np.array([1.0, -1.0]))
+    within, across = np.abs(np.subtract.outer(ring, ring)).mean(), np.abs(1 - ring).mean()
+    assert (within, across) == pytest.approx((np.sin(1), 2 * np.sin(0.5)), rel=1e-15)
+    assert across > within + 0.1
+
+
 def test_t4_itself_serves_on_the_circle():
     assert proofs.different_class(2 - 2 * c, 2).steps
 

@@ -23,6 +23,7 @@ from theory.simplex import simplex_vertices
 from verification import claims, dependence, matrices
 from verification.claims import ledger, pages, retrieval, theorem
 from verification.claims import losses as loss_claims
+from verification.claims import material as kept_material
 from verification.claims.material import ARCHITECTURES, CE, HOC, LEARNED, RETRAINED, Sequence, Update
 from verification.evaluate import evaluate
 from verification.features import FeatureSet
@@ -385,13 +386,13 @@ def entries(found):
 
 
 def test_the_pages_hold_every_claim(entries):
-    made = pages.Made("stationary claims", (0, 1, 2), 240.4)
+    made = pages.Made("stationary claims", (0, 1, 2), 240.4, 60.2)
     page, text = pages.render_html(entries, made), pages.render_markdown(entries, made)
     for entry in entries:
         assert page.count(f'href="#{entry.claim.name}"') == page.count(f'id="{entry.claim.name}"') == 1
         assert text.count(f"(#{entry.claim.name})") == text.count(f'id="{entry.claim.name}"') == 1
         assert entry.finding.sentence in re.sub(r"\\([*_\[\]|])", r"\1", text)
-    assert "`stationary claims`; seeds 0 to 2, 240 s on" in text
+    assert "`stationary claims`; seeds 0 to 2, 240 s of training and 60 s of checks on" in text
     assert max(map(len, text.splitlines()[:8])) <= 120
     assert "http" not in page.replace("http-equiv", "")
     data = json.dumps([entry.to_dict() for entry in entries], allow_nan=False)
@@ -411,3 +412,21 @@ def test_the_table_fits_a_narrow_terminal(entries):
 def test_seeds_and_samples_grow_with_the_full_run():
     assert (claims.Material().seeds, claims.Material(quick=False, seed=2).seeds) == ((0,), (2, 3, 4))
     assert claims.Material(quick=False).samples > claims.Material().samples
+
+
+def test_what_is_trained_is_kept(tmp_path, monkeypatch):
+    trained = []
+
+    def train(protocol, method, seed):
+        trained.append((protocol, method, seed))
+        return {
+            "labels": np.arange(60) % 10,
+            "features": np.random.default_rng(len(trained)).standard_normal((2, 60, 9)),
+        }
+
+    monkeypatch.setattr(kept_material, "_lifelong", train)
+    runs = [claims.Material(folder=tmp_path, seed=3).sequences("cl2r", "hoc")[0] for _ in range(2)]
+    assert trained == [("cl2r", "hoc", 3)]
+    assert np.array_equal(runs[0].models[1].features, runs[1].models[1].features)
+    claims.Material(folder=tmp_path, seed=3).sequences("cl2r", "er")
+    assert len(trained) == 2

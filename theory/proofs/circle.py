@@ -89,6 +89,9 @@ def different_class_on_the_circle(
     return proof.qed(
         "d = 2, the angle and ‖u−v‖^{2s}, s ≤ ½: M′ ≤ 0, so 1b holds for α_t ≤ α_k ≤ π/2 and every ρ ≤ 0",
         ("uniform arcs", "f non-decreasing and concave in the angle"),
-        ("of two pairs with one centre, a concave function has the smaller sum on the wider (Marshall et al., 4.B)",),
+        (
+            "of two pairs with one centre, a concave function has the smaller sum on the wider (Marshall et al., 4.B)",
+            "T4, 1b for powers of the chord, where ½ < s ≤ 1 (its statement)",
+        ),
         settled("proved", (CIRCLE,), ("euclidean", "angular", "power")),
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from theory.simplex import simplex_vertices
 from verification.evaluate import Evaluation, evaluate
-from verification.features import FeatureSet
+from verification.features import FeatureSet, write_atomically
 
 if TYPE_CHECKING:
     from learning.scenarios import Scenario
@@ -76,10 +80,16 @@ class Material:
         One seed, and Monte Carlo with fewer samples; else three seeds.
     seed : int
         The first one.
+    folder : Path or None
+        Where what is trained is kept; what this version left there already is not trained again.
+    seconds : dict of str to float
+        What each training took.
     """
 
     quick: bool = True
     seed: int = 0
+    folder: Path | None = None
+    seconds: dict[str, float] = field(default_factory=dict, repr=False)
     _sequences: dict[tuple[str, str], tuple[Sequence, ...]] = field(default_factory=dict, repr=False)
 
     @property
@@ -95,28 +105,25 @@ class Material:
     @cached_property
     def updates(self) -> tuple[Update, ...]:
         """Old from 600 images, new from 1200; the embedding normalised, so that classes reach their vertices."""
-        return self._updates((*SIMPLEX, LEARNED))
+        return self._updates("updates", (*SIMPLEX, LEARNED))
 
     @cached_property
     def off_vertices(self) -> tuple[Update, ...]:
         """The same without the normalised embedding: class means stay away from their vertices."""
-        return self._updates((CE, HOC), normalize_embedding=False)
+        return self._updates("off-vertices", (CE, HOC), normalize_embedding=False)
 
     @cached_property
     def preallocated(self) -> tuple[Update, ...]:
         """The same with 64 preallocated vertices, ten in use."""
-        return self._updates((CE,), preallocated=PREALLOCATED)
+        return self._updates("preallocated", (CE,), preallocated=PREALLOCATED)
 
-    def _updates(self, methods: tuple[str, ...], **settings: Any) -> tuple[Update, ...]:
-        from learning.scenarios import ExtendedData, train_extended_data
-
+    def _updates(self, kind: str, methods: tuple[str, ...], **settings: Any) -> tuple[Update, ...]:
         found = []
         for seed in self.seeds:
-            scenario = ExtendedData(seed=seed, **settings)
-            models = train_extended_data(scenario, methods)
-            old = FeatureSet(models.old, models.labels)
-            new = {name: FeatureSet(features, models.labels) for name, features in models.new.items()}
-            vertices = simplex_vertices(scenario.preallocated or len(old.classes), old.dim)[: len(old.classes)]
+            arrays = self._kept(f"{kind}-seed{seed}", lambda seed=seed: _extended(seed, methods, settings))
+            old = FeatureSet(arrays["old"], arrays["labels"])
+            new = {name: FeatureSet(arrays[name], arrays["labels"]) for name in methods}
+            vertices = simplex_vertices(old.dim + 1)[: len(old.classes)]  # the scenario fits dimension to vertices
             found.append(Update(seed, old, new, vertices))
         return tuple(found)
 
@@ -124,9 +131,45 @@ class Material:
         """One run a seed of a protocol of :func:`protocols`; of that with another architecture the first seed alone."""
         key = protocol, method
         if key not in self._sequences:
-            seeds = self.seeds[:1] if protocol == ARCHITECTURES else self.seeds
-            self._sequences[key] = tuple(_run(protocol, method, seed) for seed in seeds)
+            found = []
+            for seed in self.seeds[:1] if protocol == ARCHITECTURES else self.seeds:
+                arrays = self._kept(
+                    f"{protocol}-{method}-seed{seed}", lambda seed=seed: _lifelong(protocol, method, seed)
+                )
+                models = tuple(FeatureSet(features, arrays["labels"]) for features in arrays["features"])
+                found.append(Sequence(method, seed, models, evaluate(models)))
+            self._sequences[key] = tuple(found)
         return self._sequences[key]
+
+    def _kept(self, name: str, train: Callable[[], dict[str, ndarray]]) -> dict[str, ndarray]:
+        """What ``train`` returns, from the folder where it is there, with the seconds that the training took."""
+        path = None if self.folder is None else self.folder / f"{name}.npz"
+        if path is not None and path.is_file():
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+        else:
+            start = time.perf_counter()
+            arrays = train()
+            arrays["seconds"] = np.array(time.perf_counter() - start)
+            if path is not None:
+                write_atomically(path, lambda file: np.savez(file, **arrays))
+        self.seconds[name] = float(arrays["seconds"])
+        return arrays
+
+
+def _extended(seed: int, methods: tuple[str, ...], settings: dict[str, Any]) -> dict[str, ndarray]:
+    from learning.scenarios import ExtendedData, train_extended_data
+
+    models = train_extended_data(ExtendedData(seed=seed, **settings), methods)
+    return {"labels": models.labels, "old": models.old, **models.new}
+
+
+def _lifelong(protocol: str, method: str, seed: int) -> dict[str, ndarray]:
+    from learning.runs import run_scenario
+
+    run = run_scenario(replace(protocols()[protocol], seed=seed), method)
+    features = np.stack([features[run.trained] for features in run.features])
+    return {"labels": run.labels[run.trained], "features": features}
 
 
 @cache
@@ -145,11 +188,3 @@ def protocols() -> dict[str, Scenario]:
         "iam-cl2r-previous": replace(replaced, reference="previous"),
         ARCHITECTURES: replace(replaced, reference="previous", backbones=("lenet++",)),
     }
-
-
-def _run(protocol: str, method: str, seed: int) -> Sequence:
-    from learning.runs import run_scenario
-
-    run = run_scenario(replace(protocols()[protocol], seed=seed), method)
-    models = tuple(FeatureSet(features[run.trained], run.labels[run.trained]) for features in run.features)
-    return Sequence(method, seed, models, evaluate(models))

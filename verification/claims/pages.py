@@ -34,18 +34,20 @@ class Made:
     ----------
     command : str
     seeds : tuple of int
-    seconds : float
+    training, checks : float
+        Seconds.
     """
 
     command: str
     seeds: tuple[int, ...]
-    seconds: float
+    training: float
+    checks: float
 
     @property
     def how(self) -> str:
         """Seeds and duration."""
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
-        return f"{seeds}, {self.seconds:.0f} s on {os.cpu_count()} cores"
+        return f"{seeds}, {self.training:.0f} s of training and {self.checks:.0f} s of checks on {os.cpu_count()} cores"
 
 
 def write(path: Path, text: str) -> None:
