@@ -90,7 +90,7 @@ def run_scenario(
     directory : path, optional
         Made if missing. Each model is written to ``task-00.safetensors``, … and its features to
         ``task-00.features.npz``, …; what is there already is not trained again, and a training that was interrupted
-        goes on from its last epoch.
+        goes on from its last epoch. ``trained.json`` lists the classes that a task trained on; the others are open.
     progress : callable, optional
         Called after every epoch.
     data : Split, optional
@@ -125,6 +125,8 @@ def run_scenario(
         if folder is not None:
             _save_features(folder / f"task-{task:02d}.features.npz", features[-1], test.labels.numpy())
     trained = torch.cat([train.labels[step.images] for step in steps])
+    if folder is not None:
+        write_bytes(folder / "trained.json", json.dumps(sorted(set(trained.tolist()))).encode())
     return ScenarioRun(
         scenario,
         method,

@@ -60,6 +60,7 @@ def evaluate(
         Path | None,
         typer.Argument(help="Folder that `stationary train` wrote; of a suite: where its runs are kept, to go on."),
     ] = None,
+    classes: Annotated[str, typer.Option(help="Of a run's held-out images: all, trained, or open (open set).")] = "all",
     suite: Annotated[
         str | None, typer.Option(help="Train and compare methods instead; an unknown name lists the suites.")
     ] = None,
@@ -78,7 +79,7 @@ def evaluate(
         if suite is not None:
             view, content = _compare(suite, seeds, directory)
         elif directory is not None:
-            found = judge(load_run(directory))
+            found = judge(load_run(directory, classes))
             view, content = render_evaluation(found), found.to_dict()
         else:
             raise Unusable("give the folder of a run, or --suite.")

@@ -34,6 +34,15 @@ ONE_UPDATE = tuple(method for method in METHODS if method != "bct-er")
 LEARNED = tuple(method for method in ONE_UPDATE if method not in ("simplex", "first-moment-learned"))
 
 
+# chosen among nine settings each by the suite "tuning", on digits: the most accurate queries of the old gallery among
+# the settings whose mean gap of 1a is positive in every case (of HOC there is none, so among all; equals by that gap);
+# of HOC with the first-moment loss it is the default
+TUNED = (
+    Variant("hoc(0.1,5)", "hoc", {"ce_weight": 0.1, "scale": 5.0}),
+    Variant("first-moment(30,0.15)", "first-moment", {"weight": 30.0, "slack": 0.15}),
+)
+
+
 def quick() -> tuple[Case, ...]:
     """Class-incremental digits, six methods, five epochs."""
     methods = ("er", "simplex", "bct-er", "hoc", "first-moment", "hoc+first-moment")
@@ -45,17 +54,9 @@ def quick() -> tuple[Case, ...]:
 
 
 def digits() -> tuple[Case, ...]:
-    """All methods: more data, more data between unrelated models, classes task by task."""
-    return (
-        Case("more-data", lambda seed: ExtendedData(seed=seed), SMALL, plain(*ONE_UPDATE)),
-        Case(
-            "unrelated",
-            lambda seed: ExtendedData(seed=seed, fixed_classifier=False, from_scratch=True),
-            recipe(25, 25, from_scratch=True),
-            plain(*LEARNED),
-        ),
-        Case("class-incremental", lambda seed: CL2R(seed=seed, tasks=3, first_classes=4), SMALL, plain(*METHODS)),
-    )
+    """Class-incremental digits, all methods."""
+    scenario = CL2R(tasks=3, first_classes=4)
+    return (Case("class-incremental", lambda seed: replace(scenario, seed=seed), SMALL, plain(*METHODS)),)
 
 
 def fashion(data: str = "fashion-mnist-14") -> tuple[Case, ...]:
@@ -67,6 +68,18 @@ def fashion(data: str = "fashion-mnist-14") -> tuple[Case, ...]:
         Case("more-data", lambda seed: replace(more, seed=seed), recipe(6, 3), plain(*ONE_UPDATE)),
         Case("more-classes", lambda seed: replace(classes, seed=seed), recipe(6, 3), plain(*ONE_UPDATE)),
         Case("unrelated", lambda seed: replace(unrelated, seed=seed), recipe(6, 4, from_scratch=True), plain(*LEARNED)),
+    )
+
+
+def longer() -> tuple[Case, ...]:
+    """More images and epochs; HOC, the first-moment loss and both, as they are and as tuned on digits."""
+    data = ExtendedData(data="fashion-mnist-14", old_images=5000, new_images=16_000, held_out=4000)
+    unrelated = replace(data, fixed_classifier=False, from_scratch=True)
+    classes = ExtendedClasses(data="fashion-mnist-14", old_images=8000, new_images=16_000, held_out=4000)
+    compared = (*plain("simplex", "hoc", "first-moment", "hoc+first-moment"), *TUNED)
+    return (
+        Case("more-classes", lambda seed: replace(classes, seed=seed), recipe(8, 4), compared),
+        Case("unrelated", lambda seed: replace(unrelated, seed=seed), recipe(8, 4, from_scratch=True), compared),
     )
 
 
@@ -83,11 +96,9 @@ def tuning() -> tuple[Case, ...]:
         for weight in (3.0, 10.0, 30.0)
         for slack in (0.0, 0.05, 0.15)
     ]
-    more = ExtendedData(old_images=300, new_images=1200)
-    unrelated = replace(more, fixed_classifier=False, from_scratch=True)
-    classes = ExtendedClasses(old_images=600, new_images=1200)
+    unrelated = ExtendedData(old_images=300, fixed_classifier=False, from_scratch=True)
+    classes = ExtendedClasses(old_images=600)
     return (
-        Case("more-data", lambda seed: replace(more, seed=seed), recipe(15, 10), (*hoc, *moment), 100),
         Case("more-classes", lambda seed: replace(classes, seed=seed), recipe(15, 10), (*hoc, *moment), 100),
         Case(
             "unrelated",
@@ -147,7 +158,7 @@ def first_moment() -> tuple[Case, ...]:
     return (
         case("control", base, variants=plain("er", "bct") + compared + few),
         case("wrong-labels", replace(base, wrong_labels=0.2)),
-        case("unequal-classes", replace(base, imbalance=10.0)),
+        case("unequal-classes", replace(base, old_images=250, imbalance=10.0)),
         case("other-dimension", replace(base, new_dim=32)),
         case("other-architecture", replace(base, new_backbone="lenet++"), 6),
         Case("unseen-classes", lambda seed: replace(classes, seed=seed), recipe(15, 15), compared),
@@ -163,5 +174,6 @@ SUITES: dict[str, Callable[[], tuple[Case, ...]]] = {
     "first-moment": first_moment,
     "tuning": tuning,
     "fashion": fashion,
+    "longer": longer,
     "fashion-28": lambda: fashion("fashion-mnist"),
 }

@@ -6,6 +6,7 @@ answers. :mod:`verification.suites` makes tables of such sequences.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from verification.retrieval import outcomes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+CLASSES = ("all", "trained", "open")
 
 
 @dataclass(frozen=True)
@@ -106,18 +109,38 @@ def evaluate(
     return Evaluation(matrix, tuple(pairs))
 
 
-def load_run(directory: str | os.PathLike[str]) -> list[FeatureSet]:
+def load_run(directory: str | os.PathLike[str], classes: str = "all") -> list[FeatureSet]:
     """Features that a run wrote to its folder, one set a model, oldest first.
+
+    Parameters
+    ----------
+    directory : path
+    classes : {"all", "trained", "open"}
+        Of the held-out samples: all, those of classes that some model was trained on, or those of classes that none was
+        (open set).
 
     Raises
     ------
     ValueError
-        If the folder holds no features, or a file cannot be used.
+        If the folder holds no features, a file cannot be used, or no sample is of such a class.
     """
+    if classes not in CLASSES:
+        raise ValueError(f"classes must be one of {', '.join(CLASSES)}, got {classes!r}.")
     paths = sorted(Path(directory).glob("task-*.features.npz"))
     if not paths:
         raise ValueError(f"{directory}: holds no task-*.features.npz; is it the folder of a run?")
-    return [FeatureSet.load(path) for path in paths]
+    sets = [FeatureSet.load(path) for path in paths]
+    if classes == "all":
+        return sets
+    path = Path(directory) / "trained.json"
+    try:
+        trained = np.array(json.loads(path.read_text(encoding="utf-8")), dtype=np.int64)
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: is not the list of trained classes of a finished run ({error}).") from None
+    rows = np.isin(sets[0].labels, trained, invert=classes == "open")
+    if not rows.any():
+        raise ValueError(f"{directory}: no held-out sample is of classes that are {classes}.")
+    return [FeatureSet(each.features[rows], each.labels[rows]) for each in sets]
 
 
 def render_evaluation(evaluation: Evaluation) -> RenderableType:
@@ -135,7 +158,8 @@ def render_evaluation(evaluation: Evaluation) -> RenderableType:
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in ("new", "old", "M[t,k]", "M[k,k]", "Eq. 6", "gap 1a", "gap 1b", "Definition 1"):
-        table.add_column(header, justify="left" if header in ("Eq. 6", "Definition 1") else "right")
+        # Text: in a plain string the brackets would be markup
+        table.add_column(Text(header), justify="left" if header in ("Eq. 6", "Definition 1") else "right")
     for pair in evaluation.pairs:
         table.add_row(
             str(pair.new),

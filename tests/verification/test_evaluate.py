@@ -63,6 +63,25 @@ def test_a_run_is_read_in_order_and_an_empty_folder_refused(tmp_path):
         load_run(tmp_path / "none")
 
 
+def test_trained_and_open_classes_are_told_apart(tmp_path):
+    sets = sequence((1.0, 0.8))
+    for task, each in enumerate(sets):
+        each.save(tmp_path / f"task-{task:02d}.features.npz")
+    with pytest.raises(ValueError, match=r"trained\.json: is not the list of trained classes of a finished run"):
+        load_run(tmp_path, "open")
+    (tmp_path / "trained.json").write_text("[0, 3]")
+    for classes, expected in (("all", {0, 1, 2, 3, 4}), ("trained", {0, 3}), ("open", {1, 2, 4})):
+        found = load_run(tmp_path, classes)
+        assert all(set(each.labels.tolist()) == expected for each in found)
+        rows = np.isin(sets[1].labels, list(expected))
+        assert np.array_equal(found[1].features, sets[1].features[rows])
+    (tmp_path / "trained.json").write_text("[0, 1, 2, 3, 4]")
+    with pytest.raises(ValueError, match="no held-out sample is of classes that are open"):
+        load_run(tmp_path, "open")
+    with pytest.raises(ValueError, match="classes must be one of all, trained, open, got 'some'"):
+        load_run(tmp_path, "some")
+
+
 def test_an_evaluation_fits_80_columns():
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     evaluation = evaluate(sequence((1.2, 1.0, 0.6)))
@@ -73,3 +92,4 @@ def test_an_evaluation_fits_80_columns():
     assert f"AC {evaluation.matrix.average_compatibility:.3f}" in text
     assert f"{evaluation.matrix.matrix[2, 0]:.4f}" in text
     assert text.count(" compatible") >= 3
+    assert "M[t,k]" in text
