@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def folder(tmp_path_factory) -> Path:
 def commands() -> list[tuple[str, str]]:
     """(command, the text printed after it) of each console block that a text block follows."""
     found = []
-    for (language, block), (after, text) in zip(BLOCKS, BLOCKS[1:], strict=False):
+    for (language, block), (after, text) in pairwise(BLOCKS):
         if language == "console" and after == "text":
             found.append((block.strip().removeprefix("$ "), text))
     return found
