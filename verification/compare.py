@@ -93,11 +93,12 @@ def compare_retrieval(
     level = 1.0 - confidence
     alike = _identical(new, old)
     scores = []
-    for name, values, rows in (
-        ("recall@1", [search.right[:, :1].any(axis=1) for search in searches], queries),
-        *([(f"recall@{k}", [search.right.any(axis=1) for search in searches], queries)] if k > 1 else []),
+    measured: list[tuple[str, list[ndarray], ndarray]] = [
+        ("recall@1", [search.right[:, 0] for search in searches], queries),
+        (f"recall@{k}", [search.right.any(axis=1) for search in searches], queries),
         ("mAP", [search.precision for search in searches], ranked),
-    ):
+    ]
+    for name, values, rows in measured if k > 1 else [measured[0], measured[2]]:
         at = np.searchsorted(queries, rows)
         nearest = [search.found[at, 0] for search in searches]
         scores.append(_scores(name, values, nearest, old.codes[rows], own, rows, level, alike))

@@ -19,7 +19,8 @@ def contrast(cell: Cell) -> float:
     metric = "sqeuclidean" if cell.metric == "cosine" else cell.metric
     scale = 0.5 if cell.metric == "cosine" else 1.0
     apart, together = (
-        float(expected_distance(old, old, cosine, metric)) for cosine in (-1.0 / (cell.num_classes - 1), 1.0)
+        float(np.asarray(expected_distance(old, old, cosine, metric)))
+        for cosine in (-1.0 / (cell.num_classes - 1), 1.0)
     )
     return scale * (apart - together)
 

@@ -130,6 +130,7 @@ def compare_thresholds(
     ]
     changed = _change(estimates[4][0], 1.0, 0.0, level, told_apart[4][1], num, alike and kept_at == threshold)
     interval = _kept_interval(bins, rates[0][1].value, estimates[4][1], level)
+    old_curve, new_curve = (_curve(bins, model, grids[model], tallies[model], rows, items, level) for model in (0, 1))
     verdicts = {far_change.verdict, tar_change.verdict}
     return ThresholdReport(
         "incompatible"
@@ -149,7 +150,8 @@ def compare_thresholds(
         far_change,
         tar_change,
         KeptFar(kept_at, *interval, rates[2][0], Rate(*changed[:3])),
-        *(_curve(bins, model, grids[model], tallies[model], rows, items, level) for model in (0, 1)),
+        old_curve,
+        new_curve,
         len(rows.codes),
         None if items is None else len(items.codes),
         same,
