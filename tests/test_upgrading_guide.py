@@ -76,7 +76,8 @@ def test_every_command_ends_in_the_verdicts_that_are_printed(folder, command, te
         check=False,
     )
     expected = verdicts(text)
-    assert verdicts(done.stdout) == expected, done.stderr or done.stdout
+    # the guide may print the beginning of a report
+    assert verdicts(done.stdout)[: len(expected)] == expected, done.stderr or done.stdout
     assert done.returncode == STATUS[expected[0][0]]
 
 

@@ -95,7 +95,7 @@ def compare_retrieval(
     scores = []
     measured: list[tuple[str, list[ndarray], ndarray]] = [
         ("recall@1", [search.right[:, 0] for search in searches], queries),
-        (f"recall@{k}", [search.right.any(axis=1) for search in searches], queries),
+        (f"recall@{k}", [search.right.max(axis=1) for search in searches], queries),
         ("mAP", [search.precision for search in searches], ranked),
     ]
     for name, values, rows in measured if k > 1 else [measured[0], measured[2]]:
