@@ -195,6 +195,9 @@ def calibrate(
     kinds = list(dict.fromkeys(what or ()))
     if "all" in kinds:
         kinds = list(decisions.KINDS)
+    with user_input():  # before there is a bar to complain behind
+        for kind in kinds:
+            decisions.designs(kind)
     with user_input(), progress_bar() as bar:
         task = bar.add_task("designs", note="")
 

@@ -12,6 +12,8 @@ from verification.distributed import audit_distributed
 from verification.features import FeatureSet
 
 if TYPE_CHECKING:
+    from verification.compare import compare_retrieval
+    from verification.decision import decide
     from verification.hypotheses import Hypotheses, check_hypotheses, nearest_simplex
     from verification.matrices import MatrixReport, flip_rates, judge_matrix, judge_outcomes, released_matrices
     from verification.retrieval import (
@@ -24,15 +26,20 @@ if TYPE_CHECKING:
         forward_compatibility,
         outcomes,
     )
+    from verification.retrieval_report import RetrievalReport
     from verification.theorem import TheoremCheck, check_theorem
+    from verification.threshold_report import ThresholdReport
+    from verification.thresholds import compare_thresholds
 
 __all__ = [
     "AuditReport",
     "FeatureSet",
     "Hypotheses",
     "MatrixReport",
+    "RetrievalReport",
     "SideReport",
     "TheoremCheck",
+    "ThresholdReport",
     "audit",
     "audit_distributed",
     "average_accuracies",
@@ -42,7 +49,10 @@ __all__ = [
     "backward_compatibility",
     "check_hypotheses",
     "check_theorem",
+    "compare_retrieval",
+    "compare_thresholds",
     "compatibility_matrix",
+    "decide",
     "flip_rates",
     "forward_compatibility",
     "judge_matrix",
@@ -53,7 +63,17 @@ __all__ = [
 ]
 
 # loaded when asked for: an audit needs none of these, and starts twice as fast without
-_MODULES = ("hypotheses", "matrices", "retrieval", "theorem")
+_MODULES = (
+    "retrieval_report",
+    "threshold_report",
+    "decision",
+    "compare",
+    "thresholds",
+    "hypotheses",
+    "matrices",
+    "retrieval",
+    "theorem",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -68,7 +68,7 @@ def collect(
     kept = np.empty((len(sets), len(keep), dim), dtype)
     cuts = [0, len(codes)] if small else _cuts(sets, len(codes))
     here = run is map
-    read = partial(_read_part, dtype=dtype, **({"kept": kept, "tick": tick} if here else {}))
+    read = partial(_read_part, dtype=dtype, kept=kept, tick=tick) if here else partial(_read_part, dtype=dtype)
     low = 0
     for classes, part, some in run(read, *_parts(sets, codes, len(sizes), keep, place, cuts)):
         sums.merge(part, classes)

@@ -189,7 +189,7 @@ def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype, start: int =
             # the process where the file has become shorter
             direct = out.dtype == stored and out.flags.c_contiguous
             rows = out if direct else np.empty((len(out), dim), stored)
-            left = memoryview(rows.reshape(-1).view(np.uint8))
+            left = rows.reshape(-1).view(np.uint8).data
             while left:
                 got = file.readinto(left)
                 if not got:

@@ -15,8 +15,8 @@ from verification.features import write_atomically
 from verification.power import SamplesNeeded
 
 if TYPE_CHECKING:  # not needed to judge Definition 1, which starts faster without
-    from verification.compare import RetrievalReport
-    from verification.thresholds import ThresholdReport
+    from verification.retrieval_report import RetrievalReport
+    from verification.threshold_report import ThresholdReport
 
 # of schema/audit-report.schema.json, which describes what to_dict returns
 SCHEMA_VERSION = 2

@@ -8,7 +8,6 @@ another claim than Definition 1, which is about mean distances, and neither impl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from verification._rows import choose_rows, stream
 from verification.features import FeatureSet
 from verification.margin import parse_margin
 from verification.retrieval import average_precision
+from verification.retrieval_report import Difference, RetrievalReport, Scores
 from verification.search import nearest_rows, unit_rows
 
 # queries·gallery·(d + RANKING): some seconds on two cores; queries beyond it are left out by a seeded choice
@@ -29,81 +29,6 @@ SEARCH_WORK, RANKING = 6e10, 256
 RANKED_PAIRS = 2e7
 # numbers of a gallery that are held at once; a search of more belongs into an index
 GALLERY_NUMBERS = 2**27
-
-
-class Difference(NamedTuple):
-    """Mean over queries of the first score less the second.
-
-    ``lower`` and ``upper`` bound it for new queries of these classes, ``class_lower`` and ``class_upper`` were the
-    classes drawn too; each interval at the report's confidence by itself.
-    """
-
-    value: float
-    lower: float
-    upper: float
-    class_lower: float
-    class_upper: float
-
-
-@dataclass(frozen=True)
-class Scores:
-    """One score in the three searches, and its differences.
-
-    Attributes
-    ----------
-    name : str
-        "recall@1", "recall@5", "mAP".
-    num_queries : int
-    old_old, new_old : float
-        Mean score of old and of new queries in the old gallery.
-    new_new : float or None
-        Of new queries in a gallery embedded again; None where there are no new features of the gallery.
-    upgrade : Difference
-        new_old − old_old, what the old gallery gains or loses.
-    reindexing, model : Difference or None
-        new_new − new_old, what embedding the gallery again would add; new_new − old_old.
-    """
-
-    name: str
-    num_queries: int
-    old_old: float
-    new_old: float
-    new_new: float | None
-    upgrade: Difference
-    reindexing: Difference | None
-    model: Difference | None
-
-
-@dataclass(frozen=True)
-class RetrievalReport:
-    """What :func:`compare_retrieval` found.
-
-    Attributes
-    ----------
-    verdict : {"compatible", "incompatible", "inconclusive"}
-        Of recall@1 in the old gallery: compatible when the interval for its change lies at or above −margin,
-        incompatible when below; for new queries of these classes.
-    class_verdict : {"compatible", "incompatible", "inconclusive"}
-        The same were the classes drawn too.
-    margin, confidence : float
-        The loss of recall that is accepted, as a fraction; of each interval.
-    gained, lost : float
-        Shares of the queries that only the new, only the old model answers rightly.
-    scores : tuple of Scores
-        recall@1, recall@k, mAP.
-    num_gallery : int
-    notes : tuple of str
-    """
-
-    verdict: Verdict
-    class_verdict: Verdict
-    margin: float
-    confidence: float
-    gained: float
-    lost: float
-    scores: tuple[Scores, ...]
-    num_gallery: int
-    notes: tuple[str, ...]
 
 
 class _Search(NamedTuple):
@@ -168,11 +93,12 @@ def compare_retrieval(
     level = 1.0 - confidence
     alike = _identical(new, old)
     scores = []
-    for name, values, rows in (
-        ("recall@1", [search.right[:, :1].any(axis=1) for search in searches], queries),
-        *([(f"recall@{k}", [search.right.any(axis=1) for search in searches], queries)] if k > 1 else []),
+    measured: list[tuple[str, list[ndarray], ndarray]] = [
+        ("recall@1", [search.right[:, 0] for search in searches], queries),
+        (f"recall@{k}", [search.right.max(axis=1) for search in searches], queries),
         ("mAP", [search.precision for search in searches], ranked),
-    ):
+    ]
+    for name, values, rows in measured if k > 1 else [measured[0], measured[2]]:
         at = np.searchsorted(queries, rows)
         nearest = [search.found[at, 0] for search in searches]
         scores.append(_scores(name, values, nearest, old.codes[rows], own, rows, level, alike))

@@ -139,8 +139,10 @@ def drift_margin(
     moved, bears, caps = means.moved()[some], means.bears()[some], None
     if metric != "sqeuclidean":
         size = max(2, int(math.sqrt(TURNED_PAIRS / len(some))))
-        room = [Turned.of(metric, source, c, c, size).room(gaps[c]) for c in some]
-        bears = np.maximum(moved + room, 0.0)
+        turned = [Turned.of(metric, source, c, c, size) for c in some]
+        bears = np.array([found.angle + found.room(gaps[c]) for found, c in zip(turned, some, strict=True)])
+        # sampling turns the means of the rows at hand apart, which is taken out of `moved`: the sides do not change
+        bears = np.where(gaps[some] < 0.0, np.minimum(bears, moved), np.maximum(bears, moved))
         caps = means.bears_as_caps(metric)
     by_class = tuple(
         ClassDrift(labels[c].item(), float(turn), float(limit))

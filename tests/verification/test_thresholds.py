@@ -97,14 +97,14 @@ def test_few_pairs_that_differ_decide_nothing_and_a_margin_helps():
 def test_intervals_cover_the_true_rates():
     cell = Cell(120, 9, 10, 1.05, 1.0)
     old_far, new_far, old_tar, new_tar = true_rates(cell, 0.5)
-    covered, runs = np.zeros(6), 120
+    covered, runs = np.zeros(6), 60
     for seed in range(runs):
         new, old, _ = cell.draw(np.random.default_rng(seed))
         r = compare_thresholds(new, old, threshold=0.5)
         truths = old_far, new_far, old_tar, new_tar, new_far - old_far, new_tar - old_tar
         found = r.old_far, r.new_far, r.old_tar, r.new_tar, r.far_change, r.tar_change
         covered += [rate.lower <= truth <= rate.upper for rate, truth in zip(found, truths, strict=True)]
-    # 95 % and 97.5 %, less four standard errors of 120 runs
+    # 95 % and 97.5 %, less four standard errors of 60 runs
     assert np.all(covered / runs >= 0.95 - 4 * math.sqrt(0.05 * 0.95 / runs)), covered / runs
 
 
