@@ -28,7 +28,7 @@ SEARCH_WORK, RANKING = 6e10, 256
 # queries·gallery that are ranked whole, for mAP
 RANKED_PAIRS = 2e7
 # numbers of a gallery that are held at once; a search of more belongs into an index
-GALLERY_NUMBERS = 2**27
+GALLERY_NUMBERS = 2**24
 
 
 class _Search(NamedTuple):
