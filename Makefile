@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: verify test slow figures bench lint clean
+.PHONY: verify test slow figures claims bench lint clean
 
 verify: $(STAMP)  ## train models on digits, check Theorem 1 on them, then the same as a test suite
 	$(BIN)/stationary verify
@@ -17,6 +17,9 @@ slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, 
 
 figures: $(STAMP)  ## the figures, into output/
 	$(BIN)/python -m paper_figures
+
+claims: $(STAMP)  ## the claims of the paper, each checked, with its verdict
+	$(BIN)/stationary claims --quick
 
 bench: $(STAMP)  ## the Monte-Carlo kernels against their floor and the released sampler
 	$(BIN)/stationary bench
