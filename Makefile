@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: verify test slow figures claims bench lint clean
+.PHONY: verify test slow figures figures-quick claims bench docs pages lint clean
 
 verify: $(STAMP)  ## train models on digits, check Theorem 1 on them, then the same as a test suite
 	$(BIN)/stationary verify
@@ -15,14 +15,23 @@ test: $(STAMP)  ## every test but the long simulations
 slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, kernels against their floor
 	$(BIN)/pytest -q -m slow
 
-figures: $(STAMP)  ## the figures, into output/
+figures: $(STAMP)  ## the figures in full, into output/: twenty minutes on one core
 	$(BIN)/python -m paper_figures
 
 claims: $(STAMP)  ## the claims of the paper, each checked, with its verdict
 	$(BIN)/stationary claims --quick
 
+figures-quick: $(STAMP)  ## small versions of all figures, into output/
+	$(BIN)/python -m paper_figures --quick --no-cache
+
 bench: $(STAMP)  ## the Monte-Carlo kernels against their floor and the released sampler
 	$(BIN)/stationary bench
+
+docs: $(STAMP)  ## the documentation, into site/; nothing is downloaded
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+pages: $(STAMP)  ## write into README and pages what their code prints
+	$(BIN)/python -m tests.documents README.md docs/*.md
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -37,4 +46,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 clean:
-	rm -rf .venv output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv output site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,11 +9,13 @@ from learning.data import Images, augment, load_digits
 from learning.datasets import DATASETS, Split, load_data
 from learning.lifelong import CL2R, IAMCL2R, PROTOCOLS
 from learning.losses import HOCLoss, contrastive_loss, cross_entropy, first_moment_loss
-from learning.methods import METHODS, Method, Update, make_method
+from learning.methods import METHODS, Method, make_method
 from learning.models import EmbeddingModel, ModelSpec, load_model, save_model
+from learning.protocol import Scenario
 from learning.runs import ScenarioRun, run_scenario
-from learning.scenarios import ExtendedClasses, ExtendedData, Scenario, TrainedModels, train_extended_data
+from learning.scenarios import ExtendedClasses, ExtendedData, TrainedModels, train_extended_data
 from learning.training import PRESETS, Recipe, TrainingConfig, extract_features, fit, resolve_device, update
+from learning.updates import Update
 
 __all__ = [
     "BACKBONES",

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from learning.data import Images, load_digits
@@ -44,8 +45,9 @@ def load_data(name: str, folder: str | Path | None = None, seed: int = 0) -> Spl
     Parameters
     ----------
     name : str
-        "digits" (1200 images to train on, 597 held out), "fashion-mnist", "cifar10", "cifar100" (their own test sets),
-        or "folder": a folder of class folders (one in five held out).
+        "digits" (1200 images to train on, 597 held out), "digit-pairs" (see :func:`pairs`), "fashion-mnist", the same
+        at half the resolution "fashion-mnist-14", "cifar10", "cifar100" (their own test sets), or "folder": a folder of
+        class folders (one in five held out).
     folder : path, optional
         Where the files are. Not given: the Debian package dataset-fashion-mnist if it is installed, else a download
         with a checksum (the extra package pooch). "folder" needs it.
@@ -69,6 +71,24 @@ def load_data(name: str, folder: str | Path | None = None, seed: int = 0) -> Spl
 def _digits(folder: Path | None, seed: int) -> Split:
     data = load_digits(seed)
     return Split(data.subset(slice(1200)), data.subset(slice(1200, None)))
+
+
+def pairs(digits: Images, size: int, seed: int) -> Images:
+    """100 classes, the numbers 00 … 99: ``size`` pairs of ``digits`` side by side, drawn from ``seed``."""
+    chosen = torch.randint(len(digits), (2, size), generator=torch.Generator().manual_seed(seed))
+    images = torch.cat([digits.images[chosen[0]], digits.images[chosen[1]]], dim=3)
+    return Images(images, 10 * digits.labels[chosen[0]] + digits.labels[chosen[1]])
+
+
+def _digit_pairs(folder: Path | None, seed: int) -> Split:
+    """The pairs that are held out are of digits that are held out."""
+    train, test = _digits(folder, seed)
+    return Split(pairs(train, 12_000, 2 * seed), pairs(test, 4_000, 2 * seed + 1))
+
+
+def _fashion_mnist_14(folder: Path | None, seed: int) -> Split:
+    train, test = _fashion_mnist(folder, seed)
+    return Split(*(Images(F.avg_pool2d(part.images, 2), part.labels) for part in (train, test)))
 
 
 def _fashion_mnist(folder: Path | None, seed: int) -> Split:
@@ -135,7 +155,9 @@ def _folder(folder: Path | None, seed: int) -> Split:
 
 DATASETS: dict[str, Callable[[Path | None, int], Split]] = {
     "digits": _digits,
+    "digit-pairs": _digit_pairs,
     "fashion-mnist": _fashion_mnist,
+    "fashion-mnist-14": _fashion_mnist_14,
     "cifar10": _cifar(
         "cifar-10-batches-bin",
         "cifar-10-binary.tar.gz",

@@ -12,7 +12,8 @@ from torch import Tensor
 from learning.backbones import BACKBONES
 from learning.data import Images
 from learning.datasets import Split, load_data
-from learning.scenarios import ExtendedClasses, ExtendedData, Scenario, Step, classes_of, no_rows
+from learning.protocol import Scenario, Step, classes_of, no_rows
+from learning.scenarios import ExtendedClasses, ExtendedData
 
 
 @dataclass(frozen=True)

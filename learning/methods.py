@@ -6,14 +6,11 @@ L_CE below is the cross-entropy of the model's own logits, u and v the new and t
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from learning.baselines import (
     alignment_loss,
@@ -25,55 +22,9 @@ from learning.baselines import (
     model_coherence,
     orthogonality_excess,
 )
-from learning.data import Images
 from learning.losses import HOCLoss, SameClass, cross_entropy, first_moment_loss
-from learning.training import EmbeddingModel, Objective, embed
-
-
-@dataclass(frozen=True)
-class Update:
-    """What an objective may know of the update it is made for.
-
-    Attributes
-    ----------
-    new_model, old_model : EmbeddingModel
-        On one device, the old one frozen.
-    data : Images
-        All training images of the update, the replayed ones among them.
-    known : Tensor of bool, shape (K,)
-        Which classes the old model was trained on.
-    """
-
-    new_model: EmbeddingModel
-    old_model: EmbeddingModel
-    data: Images
-    known: Bool[Tensor, " classes"]
-
-    @cached_property
-    def present(self) -> Bool[Tensor, " classes"]:
-        """Which classes have training images in this update."""
-        present = torch.zeros_like(self.known)
-        present[self.data.labels.to(present.device)] = True
-        return present
-
-    @cached_property
-    def old_means(self) -> Float[Tensor, "classes dim"]:
-        """Class means of the old model's unit features on ``data``: one pass. Rows of absent classes are 0."""
-        unit, labels = self._old_features
-        sums = torch.zeros(len(self.known), unit.shape[1], device=unit.device).index_add_(0, labels, unit)
-        return sums / labels.bincount(minlength=len(self.known)).clamp(min=1)[:, None]
-
-    @cached_property
-    def old_radius(self) -> Float[Tensor, " classes"]:
-        """Smallest cosine of an old feature with the direction of its class mean; 1 for absent classes."""
-        unit, labels = self._old_features
-        cosines = F.cosine_similarity(unit, self.old_means[labels])
-        return torch.ones(len(self.known), device=unit.device).scatter_reduce_(0, labels, cosines, "amin")
-
-    @cached_property
-    def _old_features(self) -> tuple[Float[Tensor, "n dim"], Tensor]:
-        features = embed(self.old_model, self.data).to(self.known.device)
-        return F.normalize(features, dim=1), self.data.labels.to(features.device)
+from learning.training import Objective
+from learning.updates import Update
 
 
 @dataclass(frozen=True)
@@ -243,12 +194,13 @@ def lambda_orthogonality(threshold: float = 1.0, alignment: float = 1.0, penalty
     return Method(objective, fixed_classifier=False, adapter=True)
 
 
-def first_moment(weight: float = 10.0, slack: float = 0.05, fixed_classifier: bool = True) -> Method:
+def first_moment(weight: float = 10.0, slack: float = 0.05, samples: int = 0, fixed_classifier: bool = True) -> Method:
     """First-moment loss: L_CE + β · :func:`~learning.losses.first_moment_loss` on the old model's class means.
 
-    The means are taken once, on the update's training images, new classes among them; no old model in the loop.
+    The means are taken once, on the update's training images (``samples`` of each class, 0 for all), new classes among
+    them; no old model in the loop.
     """
-    return _first_moment(cross_entropy, weight, slack, fixed_classifier, old_features=False)
+    return _first_moment(cross_entropy, weight, slack, samples, fixed_classifier, old_features=False)
 
 
 def hoc_first_moment(
@@ -257,18 +209,23 @@ def hoc_first_moment(
     ce_weight: float = 0.1,
     scale: float = 10.0,
     same_class: SameClass = "exclude",
+    samples: int = 0,
 ) -> Method:
     """HOC + β · first-moment loss: λ·L_CE + (1 − λ)·contrastive + β·L_first-moment, fixed classifier."""
-    return _first_moment(HOCLoss(ce_weight, scale, same_class), weight, slack, True, old_features=True)
+    return _first_moment(HOCLoss(ce_weight, scale, same_class), weight, slack, samples, True, old_features=True)
 
 
-def _first_moment(base: Objective, weight: float, slack: float, fixed_classifier: bool, old_features: bool) -> Method:
+def _first_moment(
+    base: Objective, weight: float, slack: float, samples: int, fixed_classifier: bool, old_features: bool
+) -> Method:
     if not weight > 0:
         raise ValueError(f"weight must be > 0, got {weight!r}.")
+    if not isinstance(samples, int) or samples < 0:
+        raise ValueError(f"samples must be an integer >= 0, got {samples!r}.")
 
     def objective(update: Update) -> Objective:
         present = update.present
-        means = update.old_means[present]
+        means = update.means_of(samples)[present]
         row = torch.cumsum(present, 0) - 1  # of a class among those that are present
         return lambda logits, targets, new, old: (
             base(logits, targets, new, old) + weight * first_moment_loss(new, row[targets], means, slack)
@@ -305,7 +262,14 @@ def make_method(name: str, **settings: float | str) -> Method:
     """
     if name not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {name!r}.")
-    try:
-        return METHODS[name](**settings)
-    except TypeError as error:
-        raise ValueError(f"settings of method {name!r}: {error}.") from None
+    known = inspect.signature(METHODS[name]).parameters
+    for setting, value in settings.items():
+        if setting not in known:
+            offered = f"one of {', '.join(known)}" if known else "left out, there is none"
+            raise ValueError(f"a setting of method {name!r} must be {offered}, got {setting!r}.")
+        default = known[setting].default
+        if isinstance(value, str) != isinstance(default, str):
+            raise ValueError(
+                f"{setting} must be {'a name' if isinstance(default, str) else 'a number'}, got {value!r}."
+            )
+    return METHODS[name](**settings)

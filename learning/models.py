@@ -91,7 +91,9 @@ class ModelSpec:
     normalize_embedding : bool
         See :class:`learning.backbones.Backbone`.
     adapter : bool
-        Whether features reach the space that is searched through a linear map.
+        Whether features reach the space that is searched through a linear map that the model does not feel.
+    head : int
+        Dimension of the space that is searched where it is another one: a linear head leads there; 0 for none.
 
     Raises
     ------
@@ -106,12 +108,15 @@ class ModelSpec:
     in_channels: int = 1
     normalize_embedding: bool = True
     adapter: bool = False
+    head: int = 0
 
     def __post_init__(self) -> None:
         kinds = (*POLYTOPES, "learned")
         for name, value, allowed in (("backbone", self.backbone, BACKBONES), ("classifier", self.classifier, kinds)):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}.")
+        if self.adapter and self.head:
+            raise ValueError(f"adapter must be False beside a head to dimension {self.head}: both lead to one space.")
 
     def build(self, seed: int = 0) -> EmbeddingModel:
         """Return the model with weights drawn from ``seed``; the global generator is left as it is.
@@ -129,7 +134,9 @@ class ModelSpec:
             dim = polytope.dim if polytope is not None else self.dim or self.num_classes - 1
             backbone = BACKBONES[self.backbone](dim, self.in_channels, self.normalize_embedding)
             classifier = nn.Linear(dim, self.num_classes) if polytope is None else polytope
-            return EmbeddingModel(backbone, classifier, Adapter(dim) if self.adapter else None)
+            adapter = Adapter(dim) if self.adapter else nn.Linear(dim, self.head, bias=False) if self.head else None
+            # a third less time for the convolutions of a CPU, and what tensor cores want
+            return EmbeddingModel(backbone, classifier, adapter).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def save_model(path: str | os.PathLike[str], model: EmbeddingModel, spec: ModelSpec) -> None:

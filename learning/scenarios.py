@@ -1,14 +1,12 @@
-"""Scenarios, as data: what each model of a sequence sees, what it starts from, and what all are tested on.
+"""One update: on more data of the same classes, or on more classes (paper, the two updates of its first experiments).
 
-A scenario is a frozen dataclass that prints as the protocol. :func:`learning.runs.run_scenario` trains any of them with
-any method; :func:`train_extended_data` is the short way that the verification of Theorem 1 takes.
+:func:`train_extended_data` is the short way that the verification of Theorem 1 takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,127 +16,14 @@ from torch import Tensor
 
 from learning.backbones import BACKBONES
 from learning.data import Images, load_digits
-from learning.datasets import DATASETS, Split, load_data
+from learning.datasets import Split
 from learning.losses import HOCLoss, cross_entropy
-from learning.models import POLYTOPES, EmbeddingModel, ModelSpec
+from learning.models import EmbeddingModel
+from learning.protocol import Scenario, Step, classes_of
 from learning.training import TrainingConfig, extract_features, fit, update
 
 # what is being trained, epochs done, epochs in all, mean loss
 StageProgress = Callable[[str, int, int, float], None]
-
-
-def no_rows() -> Int[Tensor, " 0"]:
-    """Return an empty choice of images."""
-    return torch.empty(0, dtype=torch.int64)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One model of a sequence.
-
-    Attributes
-    ----------
-    images : Tensor of int
-        Training images that are new, as rows of the scenario's training set.
-    backbone : str
-    start : {"previous", "scratch", "elsewhere"}
-        What the training starts from: the model before, new weights, or an improved model trained elsewhere.
-    memory : Tensor of int
-        Images of earlier steps that are replayed.
-    elsewhere : Tensor of int
-        What the improved model was trained on.
-    held_to : {"previous", "start"}
-        The old model of the update: the model before, or what the training starts from.
-    """
-
-    images: Int[Tensor, " n"]
-    backbone: str
-    start: Literal["previous", "scratch", "elsewhere"] = "previous"
-    memory: Int[Tensor, " m"] = field(default_factory=no_rows)
-    elsewhere: Int[Tensor, " e"] = field(default_factory=no_rows)
-    held_to: Literal["previous", "start"] = "previous"
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What all scenarios state.
-
-    Attributes
-    ----------
-    seed : int
-        Of the order of images and classes, the weights and the order of training.
-    data : str
-        A data set of :func:`learning.datasets.load_data`.
-    folder : str or None
-        Where its files are.
-    backbone : str
-        A name of :data:`learning.backbones.BACKBONES`.
-    polytope : str
-        "simplex", "orthoplex" or "cube": the fixed classifier of the methods that have one.
-    preallocated : int or None
-        Vertices of the fixed classifier; as many as classes if not given.
-    normalize_embedding : bool
-        False takes the batch normalisation off the embedding: class means then leave their vertices and the hypotheses
-        of Theorem 1 fail on small data (see :class:`~learning.backbones.Backbone`).
-    """
-
-    seed: int = 0
-    data: str = "digits"
-    folder: str | None = None
-    backbone: str = "small-cnn"
-    polytope: str = "simplex"
-    preallocated: int | None = None
-    normalize_embedding: bool = True
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("data", DATASETS), ("backbone", BACKBONES), ("polytope", POLYTOPES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
-        for attribute in fields(self):
-            value = getattr(self, attribute.name)
-            if attribute.type == "int" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-                raise ValueError(f"{attribute.name} must be an integer >= 0, got {value!r}.")
-
-    def load(self) -> Split:
-        """Training images, and the held-out ones that every model of the sequence is tested on."""
-        return load_data(self.data, self.folder, self.seed)
-
-    def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
-        """What each model sees, of training images with these labels.
-
-        Raises
-        ------
-        ValueError
-            If the protocol does not fit the data.
-        """
-        raise NotImplementedError
-
-    def spec(self, images: Images, fixed_classifier: bool, adapter: bool = False) -> ModelSpec:
-        """Return the description of a model for these images.
-
-        Raises
-        ------
-        ValueError
-            If there are more classes than preallocated vertices.
-        """
-        num_classes = self.preallocated or images.num_classes
-        if num_classes < images.num_classes:
-            raise ValueError(
-                f"preallocated must be >= {images.num_classes}, the classes of {self.data}, got {num_classes}."
-            )
-        return ModelSpec(
-            num_classes,
-            self.backbone,
-            self.polytope if fixed_classifier else "learned",
-            POLYTOPES[self.polytope](num_classes, None).dim,
-            images.images.shape[1],
-            self.normalize_embedding,
-            adapter,
-        )
-
-    def order(self, size: int, salt: int) -> Int[Tensor, " size"]:
-        """Return a random order of ``size`` things; another ``salt`` gives another."""
-        return torch.randperm(size, generator=torch.Generator().manual_seed(7919 * self.seed + salt))
 
 
 @dataclass(frozen=True)
@@ -153,18 +38,42 @@ class ExtendedData(Scenario):
         K ≥ 2: the classes 0 … K−1 alone.
     epochs : int
         Of every training in :func:`train_extended_data`.
-    fixed_classifier : bool
-        False: in :func:`train_extended_data` every model has a learned classifier, and the verification has to fail.
     device : str
         "auto" or a torch device, for :func:`train_extended_data`.
+    from_scratch : bool
+        The new model starts from new weights, not from the old model.
+    new_backbone : str
+        Architecture of the new model, "" for the same; another one starts from scratch.
+    new_dim : int
+        Feature dimension of the new model, 0 for the same; in another one it starts from scratch and gets a linear
+        head to the old dimension, through which all its features go.
+    wrong_labels : float
+        Share, in [0, 1), of the training images whose label is replaced by another class, drawn from ``seed``.
+    imbalance : float
+        ≥ 1: of the training images of class c the share imbalance^(−c/(K−1)) is left, after ``new_images`` are chosen.
     """
 
     old_images: int = 600
     new_images: int = 1200
     epochs: int = 25
     num_classes: int = 10
-    fixed_classifier: bool = True
     device: str = "auto"
+    from_scratch: bool = False
+    new_backbone: str = ""
+    new_dim: int = 0
+    wrong_labels: float = 0.0
+    imbalance: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.new_backbone and self.new_backbone not in BACKBONES:
+            raise ValueError(f"new_backbone must be one of {', '.join(BACKBONES)}, got {self.new_backbone!r}.")
+        if (self.new_backbone or self.new_dim) and not self.from_scratch:
+            raise ValueError("from_scratch must be True for a new model of another architecture or dimension.")
+        if not 0.0 <= self.wrong_labels < 1.0:
+            raise ValueError(f"wrong_labels must be in [0, 1), got {self.wrong_labels!r}.")
+        if not 1.0 <= self.imbalance < float("inf"):
+            raise ValueError(f"imbalance must be a finite number >= 1, got {self.imbalance!r}.")
 
     def load(self) -> Split:
         """The first ``new_images`` images and the rest; of other data than the digits, the data's own test set."""
@@ -174,17 +83,46 @@ class ExtendedData(Scenario):
             digits = load_digits(self.seed)
             digits = digits.subset(digits.labels < self.num_classes)
             self._check_images(len(digits))
-            return Split(digits.subset(slice(self.new_images)), digits.subset(slice(self.new_images, None)))
+            test = digits.subset(slice(self.new_images, None)).subset(slice(self.held_out or None))
+            return Split(self._spoilt(digits.subset(slice(self.new_images))), test)
         train, test = super().load()
         train = train.subset(self.order(len(train), 0))
         train, test = (part.subset(part.labels < self.num_classes) for part in (train, test))
         self._check_images(len(train) + 1)
-        return Split(train.subset(slice(self.new_images)), test)
+        return Split(self._spoilt(train.subset(slice(self.new_images))), test)
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
         """The old model, and the new one that starts from it."""
+        if self.old_images > len(labels):
+            raise ValueError(f"old_images must be <= {len(labels)}, the images that are left, got {self.old_images}.")
         rows = torch.arange(len(labels))
-        return [Step(rows[: self.old_images], self.backbone, "scratch"), Step(rows, self.backbone)]
+        return [
+            Step(rows[: self.old_images], self.backbone, "scratch"),
+            Step(
+                rows,
+                self.new_backbone or self.backbone,
+                "scratch" if self.from_scratch else "previous",
+                dim=self.new_dim,
+            ),
+        ]
+
+    def _spoilt(self, images: Images) -> Images:
+        """Fewer images of the later classes, and some wrong labels, where that is asked for."""
+        if self.imbalance > 1.0:
+            position = torch.zeros_like(images.labels)
+            for label in range(self.num_classes):
+                rows = images.labels == label
+                position[rows] = torch.arange(int(rows.sum()))
+            sizes = images.labels.bincount(minlength=self.num_classes)
+            shares = self.imbalance ** (-torch.arange(self.num_classes) / (self.num_classes - 1))
+            images = images.subset(position < (sizes * shares)[images.labels])
+        if self.wrong_labels:
+            wrong = self.order(len(images), 1)[: round(self.wrong_labels * len(images))]
+            labels = images.labels.clone()
+            shift = 1 + self.order(len(images), 2)[: len(wrong)] % (self.num_classes - 1)
+            labels[wrong] = (labels[wrong] + shift) % self.num_classes
+            images = Images(images.images, labels)
+        return images
 
     def _check_images(self, bound: int) -> None:
         if not 0 < self.old_images <= self.new_images < bound:
@@ -202,16 +140,32 @@ class ExtendedClasses(Scenario):
     ----------
     old_classes : int
         Of the classes in an order drawn from ``seed``.
+    old_images, new_images : int
+        How many images there are: the new model is trained on ``new_images``, the old one on those of its classes among
+        the first ``old_images`` of them; 0 for all.
     """
 
     old_classes: int = 5
+    old_images: int = 0
+    new_images: int = 0
+
+    def load(self) -> Split:
+        """The training images, ``new_images`` of them in an order drawn from ``seed``, and the held-out ones."""
+        train, test = super().load()
+        if self.new_images > len(train):
+            raise ValueError(f"new_images must be <= {len(train)}, those of {self.data}, got {self.new_images}.")
+        if self.new_images:
+            train = train.subset(self.order(len(train), 0)[: self.new_images])
+        return Split(train, test)
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
         """The old model on images of the old classes, and the new one, from it, on all."""
         classes = classes_of(labels)[self.order(len(classes_of(labels)), 1)]
         if not 0 < self.old_classes < len(classes):
             raise ValueError(f"old_classes must be in [1, {len(classes) - 1}], got {self.old_classes}.")
-        old = torch.isin(labels, classes[: self.old_classes]).nonzero()[:, 0]
+        if self.old_images > len(labels):
+            raise ValueError(f"old_images must be <= {len(labels)}, the images of the update, got {self.old_images}.")
+        old = torch.isin(labels[: self.old_images or None], classes[: self.old_classes]).nonzero()[:, 0]
         return [Step(old, self.backbone, "scratch"), Step(torch.arange(len(labels)), self.backbone)]
 
 
@@ -261,7 +215,7 @@ def train_extended_data(
         return None if progress is None else lambda *epoch: progress(name, *epoch[:3])
 
     old_model = fit(
-        scenario.spec(data, scenario.fixed_classifier).build(scenario.seed),
+        scenario.spec(data).build(scenario.seed),
         old_data,
         scratch,
         cross_entropy,
@@ -275,16 +229,11 @@ def train_extended_data(
             return update(old_model, data, gentle, HOCLoss(), stage(name))
         # another seed than the old model's: the two share the data, the vertices and nothing else
         other = replace(scratch, seed=scenario.seed + 1000)
-        fixed = scenario.fixed_classifier and name != LEARNED_CLASSIFIER
-        return fit(scenario.spec(data, fixed).build(other.seed), data, other, cross_entropy, progress=stage(name))
+        model = scenario.spec(data, name != LEARNED_CLASSIFIER).build(other.seed)
+        return fit(model, data, other, cross_entropy, progress=stage(name))
 
     return TrainedModels(
         labels=held_out.labels.numpy(),
         old=extract_features(old_model, held_out),
         new={name: extract_features(train(name), held_out) for name in methods},
     )
-
-
-def classes_of(labels: Int[Tensor, " n"]) -> Int[Tensor, " k"]:
-    """Return the classes that occur, in order."""
-    return labels.unique()

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from paper_figures.make import FIGURES, make
+import typer
 
-for path in make(sys.argv[1:] or FIGURES, Path("output")):
-    print(path)
+from paper_figures.command import figures
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(figures)
+
+try:
+    app(prog_name="python -m paper_figures")
+except (ValueError, OSError) as error:
+    print(f"paper_figures: {error}", file=sys.stderr)
+    sys.exit(2)

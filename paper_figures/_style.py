@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from verification.features import write_atomically
 
 COLUMN_WIDTH = 3.5  # inches, one column of a two-column page
 
@@ -37,10 +40,14 @@ RC: Any = {
 }
 
 
-def save(figure: Figure, directory: Path, name: str) -> list[Path]:
-    """Write ``name``.pdf and ``name``.png (300 dots an inch), without a date in them; return their paths."""
+def save(figure: Figure, directory: Path, name: str, dpi: int = 300) -> list[Path]:
+    """Write ``name``.pdf and ``name``.png, without a date in them, each whole or not at all; return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    paths = [directory / f"{name}.{suffix}" for suffix in ("pdf", "png")]
-    figure.savefig(paths[0], metadata={"CreationDate": None})
-    figure.savefig(paths[1], dpi=300)
+    options: dict[str, Any] = {"pdf": {"metadata": {"CreationDate": None}}, "png": {"dpi": dpi}}
+    paths = []
+    for suffix, how in options.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, **how)
+        paths.append(directory / f"{name}.{suffix}")
+        write_atomically(paths[-1], lambda file, buffer=buffer: file.write(buffer.getvalue()))
     return paths

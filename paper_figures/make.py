@@ -1,38 +1,143 @@
-"""Compute figures and write PDF, PNG and the data behind each."""
+"""Compute figures and write PDF, PNG and the data behind each; and the gallery, a page that shows them all."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from paper_figures import _style
+from paper_figures import _cache, _style
+from verification.features import write_atomically
 
 FIGURES = (
-    "learned_caps",
+    "fig01_caps",
+    "fig02_conditions",
+    "fig03_higher_order",
+    "fig04_compatibility_matrices",
+    "fig05_scheme",
+    "fig06_average_accuracy",
+    "fig10_ablation",
     "fig11_angle_density",
+    "fig12_expected_distances",
+    "where_the_theorem_holds",
+    "pairs_against_expectation",
     "proof_in_one_picture",
     "sign_of_the_gap",
     "tolerable_drift",
+    "learned_caps",
 )
+# figures of the paper that one of ours shows together with another
+SHORT_NAMES = {"fig07": "fig04_compatibility_matrices", "fig09": "fig06_average_accuracy"}
+SHORT_NAMES |= {name.partition("_")[0]: name for name in FIGURES if name.startswith("fig")}
+# called with the name of the figure that is being made, figures done and figures in all
+Progress = Callable[[str, int, int], None]
 
 
-def make(names: Sequence[str], output: Path) -> Iterator[Path]:
-    """Compute and draw the named figures; yield the paths of NAME.pdf, NAME.png and NAME.json as they are written.
+@dataclass(frozen=True)
+class Made:
+    """One figure, written.
+
+    Attributes
+    ----------
+    name : str
+    paths : tuple of Path
+        NAME.pdf, NAME.png and NAME.json.
+    data : dict
+    seconds : float
+        Wall time of its computation when it was done, the trainings among it.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    data: dict[str, Any]
+    seconds: float
+
+
+def resolve(names: Sequence[str]) -> list[str]:
+    """Full names of figures named in full or in short (fig3, fig03), each once, in the given order; all if none is.
+
+    Raises
+    ------
+    ValueError
+        For a figure that does not exist.
+    """
+    found = []
+    for name in names or FIGURES:
+        number = name.lower().removeprefix("fig")
+        full = SHORT_NAMES.get(f"fig{number.zfill(2)}", name) if number.isdecimal() else name
+        if full not in FIGURES:
+            raise ValueError(
+                f"a figure must be one of {', '.join(FIGURES)}, or fig and the number in the paper, got {name!r}."
+            )
+        found.append(full)
+    return list(dict.fromkeys(found))
+
+
+def load(name: str) -> ModuleType:
+    """The module of a figure: ``compute``, ``draw``, ``findings`` and the caption in its docstring."""
+    return importlib.import_module(f"paper_figures.{name}")
+
+
+def make(
+    names: Sequence[str],
+    output: Path,
+    quick: bool = False,
+    cache: bool = True,
+    dpi: int = 300,
+    progress: Progress | None = None,
+) -> Iterator[Made]:
+    """Compute and draw the named figures; yield each as its files are written, which appear whole or not at all.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As :func:`resolve` takes them.
+    output : Path
+        Folder to write to; made if missing.
+    quick : bool
+        The small version of what is trained or simulated: minutes for all figures.
+    cache : bool
+        Whether results are kept in the user's cache folder and taken from there.
+    dpi : int
+        Of the PNG.
+    progress : callable, optional
 
     Raises
     ------
     ValueError
         Before work starts, for a figure that does not exist.
     """
-    unknown = [name for name in names if name not in FIGURES]
-    if unknown:
-        raise ValueError(f"a figure must be one of {', '.join(FIGURES)}, got {unknown[0]!r}.")
-    for name in names:
-        module = importlib.import_module(f"paper_figures.{name}")
-        data = module.compute()
-        yield from _style.save(module.draw(data), output, name)
-        path = output / f"{name}.json"
-        path.write_text(json.dumps(data, indent=1) + "\n")
-        yield path
+    full = resolve(names)
+    output.mkdir(parents=True, exist_ok=True)
+    _cache.store = _cache.Store(_cache.user_folder() if cache else None)
+    for number, name in enumerate(full):
+        if progress is not None:
+            progress(name, number, len(full))
+        data, seconds = _compute(load(name), quick)
+        paths = _style.save(load(name).draw(data), output, name, dpi)
+        text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+        paths.append(output / f"{name}.json")
+        write_atomically(paths[-1], lambda file, text=text: file.write(text.encode()))
+        yield Made(name, tuple(paths), data, seconds)
+
+
+def _compute(module: ModuleType, quick: bool) -> tuple[dict[str, Any], float]:
+    """The data of a figure, kept or new, and the seconds it took."""
+    arguments = {"quick": quick} if "quick" in inspect.signature(module.compute).parameters else {}
+    parameters: dict[str, Any] = dict(arguments)
+    if not quick and _cache.ROOT / "paper_figures" / "_runs.py" in _cache.sources(module.__name__):
+        from paper_figures._runs import full_data
+
+        parameters["data"] = full_data()
+    # through JSON, so that kept data and new data are the same
+    return _cache.store.get(
+        module.__name__.rpartition(".")[2],
+        (module.__name__,),
+        parameters,
+        lambda: json.loads(json.dumps(module.compute(**arguments))),
+    )

@@ -1,68 +1,50 @@
-"""The README does what it says: its code runs, prints what stands there, and its commands and links exist."""
+"""What README and pages name exists: commands, targets of make, modules, files. Their code: test_documents."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import stationary
+from tests.documents import PAGES, ROOT
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
-
-
-def text_after(marker: str) -> str:
-    return re.search(r"```text\n(.*?)```", README[README.index(marker) :], flags=re.DOTALL).group(1).strip()
+COMMANDS = {command.name or command.callback.__name__ for command in stationary.app.registered_commands}
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 
 
-def tidy(printed: str) -> str:
-    return "\n".join(line.rstrip() for line in printed.splitlines()).strip()
+def unknown(text: str, folder: Path) -> list[str]:
+    """What a page names and is not there."""
+    commands = set(re.findall(r"(?:`|^\$ )stationary ([a-z]+)", text, flags=re.MULTILINE))
+    targets = set(re.findall(r"(?:`|^\$ )make ([a-z]+)", text, flags=re.MULTILINE))
+    modules = set(re.findall(r"python -m ((?:theory|learning|verification|paper_figures|tests)[\w.]*)", text))
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
+    return [
+        *sorted(f"stationary {name}" for name in commands - COMMANDS),
+        *sorted(f"make {name}" for name in targets - TARGETS),
+        *sorted(f"python -m {name}" for name in modules if not _is_module(name)),
+        *sorted(link for link in links if link and not (folder / link).exists()),
+    ]
 
 
-def test_the_audit_example_prints_what_the_readme_says(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(PYTHON[0], "README.md", "exec"), {})
-    assert tidy(printed.getvalue()) == text_after(PYTHON[0])
-    done = subprocess.run(
-        [sys.executable, "-m", "stationary", "audit", "new.npz", "old.npz"],
-        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert tidy(done.stdout) == text_after("on these two files prints")
+def _is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
 
-@pytest.mark.parametrize("code", PYTHON[1:])
-def test_every_other_example_runs(code):
-    exec(compile(code, "README.md", "exec"), {})
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_exists(page):
+    assert unknown(page.read_text(), page.parent) == []
 
 
-def test_commands_exist():
-    named = set(re.findall(r"`?stationary ([a-z]+)", README))
-    known = {command.name or command.callback.__name__ for command in stationary.app.registered_commands}
-    assert named <= known
-    assert len(named) > 2
-    targets = set(re.findall(r"make ([a-z]+)", "\n".join(re.findall(r"`make [a-z]+|\$ make [a-z]+", README))))
-    assert targets
-    assert targets <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    for module in re.findall(r"python -m ([\w.]+)", README):
-        assert (ROOT / (module.replace(".", "/") + ".py")).exists()
+def test_what_is_not_there_is_found(tmp_path):
+    text = "`stationary verify` `stationary fly`\n$ make tea\n`python -m theory.tea`, [a](a.md#b), [c](https://c.d/e)\n"
+    assert unknown(text, tmp_path) == ["stationary fly", "make tea", "python -m theory.tea", "a.md"]
 
 
-def test_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)]+)\)", README)
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
+def test_the_readme_begins_with_the_two_commands_and_stays_short():
+    text = (ROOT / "README.md").read_text()
+    assert re.findall(r"^\$ (.*?)  +#", text, flags=re.MULTILINE) == ["make verify", "make test"]
+    assert text.index("$ make verify") < text.index("stationary audit")
+    assert len(text.splitlines()) < 140

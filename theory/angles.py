@@ -167,7 +167,7 @@ def angle_pdf(theta: ArrayLike, dim: ArrayLike) -> float | FloatArray:
 
 
 def angle_logcdf(theta: ArrayLike, dim: ArrayLike) -> float | FloatArray:
-    r"""Logarithm of :math:`F(θ) = P(Θ ≤ θ)`: ½ I_{\sin^2θ}((d−1)/2, ½) for θ ≤ π/2 and 1 − F(π−θ) beyond.
+    r"""Logarithm of :math:`F(θ) = P(Θ ≤ θ)`: ½ I_{sin²θ}((d−1)/2, ½) for θ ≤ π/2 and 1 − F(π−θ) beyond.
 
     The integral of (sin t/sin θ)^{d−2} over [0, θ] is taken by Gauss–Legendre where it is not negligible. The
     absolute error is below 5e−14 plus four units of rounding of (d−1) log sin θ.

@@ -28,6 +28,8 @@ FloatArray = NDArray[np.float64]
 
 _ANGLES = np.linspace(0.0, math.pi, 2003)[1:-1]
 _DEGREES = (32, 64, 128, 256)
+# of a Chebyshev coefficient, relative to the largest: 0.5 to 2.5e-14 for √(1 − c³), by the processor's matrix product
+_ROUNDING = 3e-14
 _DIMS = (3, 4, 6, 9, 16, 32)
 _RADII = np.linspace(0.1, 0.5 * math.pi, 31)
 _TERMS = 96  # of the series that screens candidates; quadrature has the last word
@@ -178,7 +180,7 @@ def _angular_derivatives(metric: Metric) -> tuple[FloatArray, FloatArray] | None
         series = 2.0 / (degree + 1) * (chebyshev.chebvander(nodes, degree).T @ values)
         series[0] *= 0.5
         size = float(np.max(np.abs(series)))
-        if np.max(np.abs(series[-degree // 4 :])) < 1e-14 * size:
+        if np.max(np.abs(series[-degree // 4 :])) < _ROUNDING * size:
             break
     else:
         return None
@@ -189,7 +191,7 @@ def _angular_derivatives(metric: Metric) -> tuple[FloatArray, FloatArray] | None
         scale = (2.0 / math.pi) ** j
         derivatives[j - 1] = scale * chebyshev.chebval(x, chebyshev.chebder(series, j))
         growth = np.minimum(k ** (2.0 * j) / factorial, 2.0 * (k / np.sqrt(1.0 - x**2)) ** j)
-        errors[j - 1] = 8e-15 * size * scale * growth.sum(axis=0)
+        errors[j - 1] = _ROUNDING * size * scale * growth.sum(axis=0)
     return derivatives, errors
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification._sums import class_sums, stream
+from verification._rows import stream
+from verification._sums import class_sums
 from verification.audit import check_paired
 from verification.features import FeatureSet
 

@@ -1,16 +1,15 @@
-"""Evaluate a sequence of models: compatibility matrix, AC, AA, an audit of each pair; and a table over methods.
+"""Evaluate a sequence of models: compatibility matrix, AC, AA, an audit of each pair.
 
 Definition 1 in expectation and the matrix criterion (paper, Eq. 6) are different claims: each pair of models gets both
-answers, and the table counts where they part.
+answers. :mod:`verification.suites` makes tables of such sequences.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import os
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +26,7 @@ from verification.retrieval import outcomes
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from learning.scenarios import Scenario
-    from learning.training import Recipe
+CLASSES = ("all", "trained", "open")
 
 
 @dataclass(frozen=True)
@@ -111,214 +109,38 @@ def evaluate(
     return Evaluation(matrix, tuple(pairs))
 
 
-def load_run(directory: str | os.PathLike[str]) -> list[FeatureSet]:
+def load_run(directory: str | os.PathLike[str], classes: str = "all") -> list[FeatureSet]:
     """Features that a run wrote to its folder, one set a model, oldest first.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds no features, or a file cannot be used.
-    """
-    paths = sorted(Path(directory).glob("task-*.features.npz"))
-    if not paths:
-        raise ValueError(f"{directory}: holds no task-*.features.npz; is it the folder of a run?")
-    return [FeatureSet.load(path) for path in paths]
-
-
-@dataclass(frozen=True)
-class Preset:
-    """What one table compares.
-
-    Attributes
-    ----------
-    scenario : callable, seed → Scenario
-    recipe : Recipe
-    methods : tuple of str
-    """
-
-    scenario: Callable[[int], Scenario]
-    recipe: Recipe
-    methods: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One method under one seed.
-
-    Attributes
-    ----------
-    seed : int
-    average_compatibility, average_accuracy : float
-        AC and AA.
-    interval : tuple of float
-        Of AC.
-    same_class, different_class : float
-        Gaps of Theorem 1, mean over the pairs of models; positive is compatible.
-    drift : float
-        Mean over consecutive models, radians.
-    seconds : float
-        Wall time of the trainings.
-    definition_only, matrix_only : int
-        Pairs that are decided in opposite ways: compatible by Definition 1 and not by Eq. 6, and the reverse.
-    """
-
-    seed: int
-    average_compatibility: float
-    interval: tuple[float, float]
-    average_accuracy: float
-    same_class: float
-    different_class: float
-    drift: float
-    seconds: float
-    definition_only: int
-    matrix_only: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method over all seeds."""
-
-    method: str
-    results: tuple[Result, ...]
-
-    def mean(self, name: str) -> float:
-        """Mean of a quantity over seeds."""
-        return statistics.fmean(getattr(result, name) for result in self.results)
-
-    def spread(self, name: str) -> float:
-        """Standard deviation of a quantity over seeds; 0 for one seed."""
-        values = [getattr(result, name) for result in self.results]
-        return statistics.stdev(values) if len(values) > 1 else 0.0
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Mean over seeds of both ends of the interval of AC."""
-        lower, upper = zip(*(result.interval for result in self.results), strict=True)
-        return statistics.fmean(lower), statistics.fmean(upper)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        names = (
-            "average_compatibility",
-            "average_accuracy",
-            "same_class",
-            "different_class",
-            "drift",
-            "seconds",
-        )
-        summary = {name: {"mean": self.mean(name), "spread": self.spread(name)} for name in names}
-        return json_safe(
-            {"method": self.method, "ac_interval": self.interval, **summary, "seeds": [asdict(r) for r in self.results]}
-        )
-
-
-def presets() -> dict[str, Preset]:
-    """The tables by name: "quick" (under a minute), "digits" (minutes), "fashion" (under an hour); on two cores."""
-    from dataclasses import replace
-
-    from learning.lifelong import CL2R
-    from learning.methods import METHODS
-    from learning.training import PRESETS, Recipe
-
-    small = PRESETS["small"]
-
-    def epochs(count: int) -> Recipe:
-        return Recipe(*(replace(config, epochs=count) for config in small))
-
-    return {
-        "quick": Preset(
-            lambda seed: CL2R(seed=seed, tasks=3, first_classes=4),
-            epochs(5),
-            ("er", "simplex", "bct-er", "hoc", "first-moment", "hoc+first-moment"),
-        ),
-        "digits": Preset(lambda seed: CL2R(seed=seed, tasks=3, first_classes=4), small, tuple(METHODS)),
-        "fashion": Preset(
-            lambda seed: CL2R(seed=seed, data="fashion-mnist", tasks=3, first_classes=4, images_per_class=500),
-            epochs(6),
-            tuple(METHODS),
-        ),
-    }
-
-
-def suite(
-    preset: str = "quick",
-    seeds: int = 3,
-    methods: Sequence[str] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> list[Row]:
-    """Train and evaluate methods × seeds.
 
     Parameters
     ----------
-    preset : {"quick", "digits", "fashion"}
-    seeds : int
-        ≥ 1: the seeds 0 … seeds − 1.
-    methods : sequence of str, optional
-        Of :data:`learning.methods.METHODS`; the preset's if not given.
-    progress : callable, optional
-        Called with what is being run, runs done and runs in all.
+    directory : path
+    classes : {"all", "trained", "open"}
+        Of the held-out samples: all, those of classes that some model was trained on, or those of classes that none was
+        (open set).
 
     Raises
     ------
     ValueError
-        Before training starts, for an unknown name or number.
+        If the folder holds no features, a file cannot be used, or no sample is of such a class.
     """
-    known = presets()
-    if preset not in known:
-        raise ValueError(f"preset must be one of {', '.join(known)}, got {preset!r}.")
-    if not isinstance(seeds, int) or seeds < 1:
-        raise ValueError(f"seeds must be an integer >= 1, got {seeds!r}.")
-    from learning.methods import make_method
-    from learning.runs import run_scenario
-
-    chosen = known[preset]
-    names = chosen.methods if methods is None else tuple(methods)
-    for name in names:
-        make_method(name)
-    rows = []
-    for number, name in enumerate(names):
-        results = []
-        for seed in range(seeds):
-            if progress is not None:
-                progress(f"{name}, seed {seed}", number * seeds + seed, len(names) * seeds)
-            run = run_scenario(chosen.scenario(seed), name, chosen.recipe)
-            sets = [FeatureSet(features[run.trained], run.labels[run.trained]) for features in run.features]
-            results.append(_result(seed, evaluate(sets), run.seconds))
-        rows.append(Row(name, tuple(results)))
-    return rows
-
-
-def render(rows: Sequence[Row]) -> RenderableType:
-    """The table of :func:`suite` for a terminal of 80 columns."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method")
-    for header in ("AC", "AA", "gap 1a", "gap 1b", "drift", "s"):
-        table.add_column(header, justify="right")
-    for row in rows:
-        low, high = row.interval
-        ac, spread = row.mean("average_compatibility"), row.spread("average_compatibility")
-        gaps = [f"{row.mean(name):+.3f}\n±{row.spread(name):.3f}" for name in ("same_class", "different_class")]
-        table.add_row(
-            row.method,
-            f"{ac:.2f} ±{spread:.2f}\n[{low:.2f}, {high:.2f}]",
-            f"{row.mean('average_accuracy'):.3f}\n±{row.spread('average_accuracy'):.3f}",
-            *gaps,
-            f"{math.degrees(row.mean('drift')):.0f}°\n±{math.degrees(row.spread('drift')):.0f}°",
-            f"{row.mean('seconds'):.1f}",
-        )
-    count = [sum(getattr(r, name) for row in rows for r in row.results) for name in ("definition_only", "matrix_only")]
-    legend = (
-        "Means over seeds, ± their standard deviation. AC: share of model pairs that pass Eq. 6, below it the interval "
-        "that the queries allow; AA: mean accuracy; gaps of Definition 1, mean over pairs, positive = compatible; "
-        "drift: angle between a class's mean directions under consecutive models. Decided pairs on which the two "
-        f"notions differ: {count[0]} pass Definition 1 alone, {count[1]} pass Eq. 6 alone."
-    )
-    return Group(table, Text(legend, style="dim"))
+    if classes not in CLASSES:
+        raise ValueError(f"classes must be one of {', '.join(CLASSES)}, got {classes!r}.")
+    paths = sorted(Path(directory).glob("task-*.features.npz"))
+    if not paths:
+        raise ValueError(f"{directory}: holds no task-*.features.npz; is it the folder of a run?")
+    sets = [FeatureSet.load(path) for path in paths]
+    if classes == "all":
+        return sets
+    path = Path(directory) / "trained.json"
+    try:
+        trained = np.array(json.loads(path.read_text(encoding="utf-8")), dtype=np.int64)
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: is not the list of trained classes of a finished run ({error}).") from None
+    rows = np.isin(sets[0].labels, trained, invert=classes == "open")
+    if not rows.any():
+        raise ValueError(f"{directory}: no held-out sample is of classes that are {classes}.")
+    return [FeatureSet(each.features[rows], each.labels[rows]) for each in sets]
 
 
 def render_evaluation(evaluation: Evaluation) -> RenderableType:
@@ -336,7 +158,8 @@ def render_evaluation(evaluation: Evaluation) -> RenderableType:
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in ("new", "old", "M[t,k]", "M[k,k]", "Eq. 6", "gap 1a", "gap 1b", "Definition 1"):
-        table.add_column(header, justify="left" if header in ("Eq. 6", "Definition 1") else "right")
+        # Text: in a plain string the brackets would be markup
+        table.add_column(Text(header), justify="left" if header in ("Eq. 6", "Definition 1") else "right")
     for pair in evaluation.pairs:
         table.add_row(
             str(pair.new),
@@ -349,23 +172,6 @@ def render_evaluation(evaluation: Evaluation) -> RenderableType:
             pair.audit.verdict,
         )
     return Group(Text(head), table)
-
-
-def _result(seed: int, evaluation: Evaluation, seconds: float) -> Result:
-    pairs, matrix = evaluation.pairs, evaluation.matrix
-    verdicts = [(pair.audit.verdict, pair.matrix_verdict) for pair in pairs]
-    return Result(
-        seed,
-        matrix.average_compatibility,
-        matrix.average_compatibility_interval,
-        matrix.average_accuracies[-1],
-        statistics.fmean(pair.audit.same_class.gap for pair in pairs),
-        statistics.fmean(pair.audit.different_class.gap for pair in pairs),
-        statistics.fmean(pair.drift for pair in pairs if pair.new == pair.old + 1),
-        seconds,
-        verdicts.count(("compatible", "incompatible")),
-        verdicts.count(("incompatible", "compatible")),
-    )
 
 
 def _drift(new: FeatureSet, old: FeatureSet) -> float:

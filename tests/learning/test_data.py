@@ -172,3 +172,23 @@ def naive_crop(image, down, right, flip):
     padded[:, 4:-4, 4:-4] = image
     crop = padded[:, down : down + height, right : right + width]
     return crop.flip(2) if flip else crop
+
+
+def test_digit_pairs_are_two_digits_side_by_side_of_one_side_of_the_split():
+    train, test = load_data("digit-pairs")
+    assert (len(train), len(test), train.num_classes) == (12_000, 4_000, 100)
+    assert test.images.shape[1:] == (1, 8, 16)
+    digits = load_data("digits")
+    for part, source in zip((train, test), digits, strict=True):
+        known = {image.numpy().tobytes(): int(label) for image, label in zip(source.images, source.labels, strict=True)}
+        for image, label in zip(part.images[:50], part.labels[:50], strict=True):
+            halves = [known[half.contiguous().numpy().tobytes()] for half in (image[..., :8], image[..., 8:])]
+            assert int(label) == 10 * halves[0] + halves[1]
+
+
+def test_half_the_resolution_is_the_mean_of_four_pixels(fashion):
+    folder, *_ = fashion
+    whole, half = (load_data(name, folder).train.images for name in ("fashion-mnist", "fashion-mnist-14"))
+    assert half.shape == (TRAIN, 1, 14, 14)
+    mean = whole.reshape(TRAIN, 1, 14, 2, 14, 2).mean(dim=(3, 5))
+    torch.testing.assert_close(half, mean, atol=1e-6, rtol=0)  # float32 sums of four

@@ -48,6 +48,15 @@ def test_old_means_and_radii_are_those_of_the_loop(update):
     assert update.present.tolist() == [True] * 4 + [False] * 2
 
 
+def test_means_may_be_of_the_first_few_images_of_each_class(update):
+    features = unit(embed(update.old_model, update.data).double())
+    for c in range(4):
+        mean = features[update.data.labels == c][:3].mean(dim=0)
+        torch.testing.assert_close(update.means_of(3)[c].double(), mean, atol=ROUNDING, rtol=0)
+    assert torch.equal(update.means_of(1000), update.old_means)
+    assert not update.means_of(3)[4:].any()
+
+
 def expected(name, update, logits, targets, new, old):
     ce = cross_entropy(logits, targets, new)
     means, known, present = update.old_means, update.known, update.present
@@ -115,9 +124,17 @@ def test_settings_are_passed_on_and_unknown_ones_refused():
         make_method(name, **{p.name: p.default for p in parameters})
     with pytest.raises(ValueError, match=r"method must be one of er, simplex, .*, got 'magic'"):
         make_method("magic")
-    with pytest.raises(ValueError, match=r"settings of method 'hoc': .* 'temperature'"):
+    with pytest.raises(
+        ValueError, match="a setting of method 'hoc' must be one of ce_weight, scale, same_class, got 'temp"
+    ):
         make_method("hoc", temperature=3)
     with pytest.raises(ValueError, match=r"ce_weight must be in \[0, 1\], got 2"):
         make_method("hoc", ce_weight=2)
+    with pytest.raises(ValueError, match="ce_weight must be a number, got 'much'"):
+        make_method("hoc", ce_weight="much")
+    with pytest.raises(ValueError, match="a setting of method 'er' must be left out, there is none, got 'scale'"):
+        make_method("er", scale=3)
+    with pytest.raises(ValueError, match=r"samples must be an integer >= 0, got 2\.5"):
+        make_method("first-moment", samples=2.5)
     with pytest.raises(ValueError, match="weight must be > 0, got 0"):
         make_method("first-moment", weight=0)

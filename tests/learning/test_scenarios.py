@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from learning import CL2R, IAMCL2R, PROTOCOLS, ExtendedClasses, ExtendedData, TrainingConfig, load_digits, run_scenario
+from learning import (
+    CL2R,
+    IAMCL2R,
+    PROTOCOLS,
+    ExtendedClasses,
+    ExtendedData,
+    ModelSpec,
+    TrainingConfig,
+    load_digits,
+    load_model,
+    run_scenario,
+)
 from learning.datasets import DEBIAN_FASHION_MNIST
 from learning.training import Recipe
 
@@ -102,6 +113,14 @@ def test_extended_classes_and_extended_data():
         (lambda: CL2R(preallocated=8), "preallocated must be >= 10, the classes of digits, got 8"),
         (lambda: CL2R(evaluate_on="mnist"), "data must be one of digits"),
         (lambda: ExtendedClasses(old_classes=10), r"old_classes must be in \[1, 9\], got 10"),
+        (lambda: ExtendedClasses(new_images=1201), "new_images must be <= 1200, those of digits, got 1201"),
+        (lambda: ExtendedClasses(old_images=1201), "old_images must be <= 1200, the images of the update, got 1201"),
+        (lambda: ExtendedData(new_dim=16), "from_scratch must be True for a new model of another architecture"),
+        (lambda: ExtendedData(new_dim=8, from_scratch=True), "dim must be >= num_classes - 1 = 9"),
+        (lambda: ExtendedData(new_backbone="vgg"), "new_backbone must be one of small-cnn, .*, got 'vgg'"),
+        (lambda: ExtendedData(wrong_labels=1.0), r"wrong_labels must be in \[0, 1\), got 1.0"),
+        (lambda: ExtendedData(imbalance=0.5), "imbalance must be a finite number >= 1, got 0.5"),
+        (lambda: ExtendedData(imbalance=10.0), r"old_images must be <= \d+, the images that are left, got 600"),
         (lambda: ExtendedData(num_classes=1), r"num_classes must be in \[2, 10\], there are ten digits, got 1"),
         (lambda: IAMCL2R(replace_at=(9,)), "replace_at must name tasks from 0 to 4 in order"),
         (lambda: IAMCL2R(replace_at=(2, 1)), "replace_at must name tasks from 0 to 4 in order"),
@@ -129,6 +148,71 @@ def test_extended_data_of_other_data_keeps_its_test_set():
     assert (len(train), len(test), train.num_classes) == (2000, 7000, 7)
     with pytest.raises(ValueError, match=r"evaluate_on must have images of shape \(1, 8, 8\) like digits"):
         CL2R(evaluate_on="fashion-mnist").load()
+
+
+def test_wrong_labels_are_as_many_as_asked_for_and_never_right():
+    clean, test = ExtendedData().load()
+    noisy, same = ExtendedData(wrong_labels=0.2).load()
+    assert torch.equal(clean.images, noisy.images)
+    assert int((clean.labels != noisy.labels).sum()) == 240
+    assert torch.equal(test.labels, same.labels)
+    assert noisy.num_classes == 10
+
+
+def test_unequal_classes_thin_out_geometrically():
+    counts = ExtendedData(old_images=100).load().train.labels.bincount()
+    thinned = ExtendedData(old_images=100, imbalance=10.0).load().train.labels.bincount()
+    # at most one image more than the share, as the first image below it is kept
+    expected = counts * 10.0 ** (-torch.arange(10) / 9)
+    assert bool(((thinned >= expected) & (thinned < expected + 1)).all())
+
+
+def test_unrelated_models_are_held_to_the_old_one_and_share_nothing_else():
+    unrelated = ExtendedData(from_scratch=True, fixed_classifier=False)
+    old, new = unrelated.steps(DIGITS)
+    assert (old.start, new.start) == ("scratch", "scratch")
+    run, related = (run_scenario(s, "hoc", BRIEF) for s in (unrelated, replace(unrelated, from_scratch=False)))
+    assert run.vertices is None
+    assert np.array_equal(run.features[0], related.features[0])
+    assert not np.array_equal(run.features[1], related.features[1])
+
+
+@pytest.mark.parametrize("method", ["hoc", "first-moment", "hot-refresh", "bct"])
+def test_a_new_model_of_another_dimension_and_architecture_reaches_the_old_space_through_a_head(method, tmp_path):
+    scenario = ExtendedData(from_scratch=True, new_dim=16, new_backbone="lenet++", new_images=600, held_out=100)
+    run = run_scenario(scenario, method, BRIEF, directory=tmp_path)
+    assert [features.shape for features in run.features] == [(100, 9), (100, 9)]
+    model = load_model(tmp_path / "task-01.safetensors")
+    assert model.adapter.weight.shape == (9, 16)
+    assert model.directions.shape[1] == 16
+    # the loss reaches the backbone through the head, and the head is not what it began as
+    fresh = ModelSpec(10, "lenet++", "simplex", 16, head=9).build(1).adapter.weight
+    assert not torch.equal(model.adapter.weight, fresh)
+
+
+def test_models_from_scratch_are_trained_once_for_several_runs():
+    shared: dict = {}
+    scenario = ExtendedData(old_images=200, new_images=300)
+    one = run_scenario(scenario, "hoc", BRIEF, first_models=shared)
+    other = run_scenario(scenario, "first-moment", BRIEF, first_models=shared)
+    assert len(shared) == 1
+    assert one.seconds[0] > 0
+    assert other.seconds[0] == 0
+    assert np.array_equal(one.features[0], other.features[0])
+    alone = run_scenario(scenario, "first-moment", BRIEF)
+    assert np.array_equal(alone.features[1], other.features[1])
+    # other images, another model
+    run_scenario(replace(scenario, old_images=250), "hoc", BRIEF, first_models=shared)
+    assert len(shared) == 2
+
+
+def test_extended_classes_may_take_fewer_images():
+    scenario = ExtendedClasses(old_images=400, new_images=800, held_out=50)
+    train, test = scenario.load()
+    old, new = scenario.steps(train.labels)
+    assert (len(train), len(test), len(new.images)) == (800, 50, 800)
+    assert max(old.images) < 400
+    assert len(classes(train.labels, old.images)) == 5
 
 
 def test_bad_runs_are_refused_before_training(tmp_path):

@@ -8,9 +8,22 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from paper_figures import proof_in_one_picture, sign_of_the_gap, tolerable_drift
+from paper_figures import (
+    _runs,
+    pairs_against_expectation,
+    proof_in_one_picture,
+    sign_of_the_gap,
+    tolerable_drift,
+    where_the_theorem_holds,
+)
 from theory.caps import UniformCap
 from theory.compatibility import theorem1_gaps
+from theory.monte_carlo import estimate_pair_fractions
+from verification.features import FeatureSet
+from verification.theorem import check_theorem
+from verification.upgrades import Upgrade
+
+from ..verification.samples import cap_features
 
 
 def check(module, data):
@@ -64,13 +77,122 @@ def test_sign_of_the_gap():
     np.testing.assert_allclose(9 * different / same, 1.0, rtol=1e-12)
 
 
-def test_tolerable_drift(monkeypatch):
-    trained = [{"name": "a model", "old_length": 0.92, "drift": 4.0, "bears": 13.0}]
-    monkeypatch.setattr(tolerable_drift, "_trained", lambda: trained)  # which trains for a minute
-    data = tolerable_drift.compute()
+def upgrade(new, old, name, seed=0, stationary=True):
+    """What the figures know of a trained model, of features drawn from caps."""
+    return _runs._numbers(Upgrade(name, seed, new, old, check_theorem(new, old), "holds" if stationary else "fails"))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """An update that narrows the caps, one that widens them, and one that turns them."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(600) % 10
+    old, narrower, wider, same = (cap_features(labels, 9, radius, rng) for radius in (0.6, 0.4, 0.8, 0.4))
+    # a rotation by 40 degrees in one plane moves some class means past what the update bears
+    turn = np.eye(9)
+    turn[:2, :2] = [[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]]
+    return [
+        upgrade(narrower, old, "fine-tuned CE"),
+        upgrade(wider, old, "fine-tuned HOC", stationary=False),
+        upgrade(FeatureSet(same.unit @ turn, labels), old, "retrained, learned classifier", stationary=False),
+    ]
+
+
+@pytest.fixture
+def no_training(monkeypatch, trained):
+    asked = []
+    monkeypatch.setattr(_runs, "upgrades", lambda seeds: asked.append(seeds) or trained)
+    return asked
+
+
+def test_numbers_of_a_trained_model(trained):
+    narrower = trained[0]
+    m_new, m_old = (float(UniformCap(9, radius).mean_resultant_length()) for radius in (0.4, 0.6))
+    # sixty samples a class: the standard error of a length is below 0.01, its bias below 0.003
+    np.testing.assert_allclose(narrower["new_length"], m_new, atol=0.02)
+    np.testing.assert_allclose(narrower["old_length"], m_old, atol=0.03)
+    assert np.all(np.degrees(narrower["drift"]) < 10)
+    assert narrower["gap"][0] == pytest.approx(np.mean(narrower["class_gap"]), abs=1e-12)
+    for side in (0, 1):
+        assert narrower["lower"][side] < narrower["gap"][side] < narrower["upper"][side]
+        assert 0 < narrower["fraction"][side] < 1
+
+
+def test_where_the_theorem_holds(no_training, trained):
+    data = where_the_theorem_holds.compute()
+    assert no_training == [(0, 1)]
+    assert json.loads(json.dumps(data)) == data
+    figure = check(where_the_theorem_holds, data)
+    ratio, drift, gap = (np.array(data[name]) for name in ("ratio", "drift", "same_class"))
+    m_k = float(UniformCap(9, 0.6).mean_resultant_length())
+    m_t = np.asarray(UniformCap(9, 0.6 * ratio).mean_resultant_length())
+    expected = 2 * m_k * (m_t * np.cos(np.radians(drift))[:, None] - m_k)  # T2
+    np.testing.assert_allclose(gap, expected, atol=1e-13)
+    assert np.all(gap[0, ratio < 1] > 0)
+    assert np.all(gap[:, ratio > 1.001] < 0)
+    # T7: the zeros of both gaps, and none left where the caps do not narrow
+    narrower = np.array(data["narrower"])
+    for i, (dim, count) in enumerate(zip(data["dims"], data["classes"], strict=True)):
+        for side in ("same_class", "different_class"):
+            borne = np.radians(data[f"zero_{side}"][i])
+            assert borne[-1] == pytest.approx(0.0, abs=1e-6)
+            new, old = UniformCap(dim, 0.6 * narrower[5]), UniformCap(dim, 0.6)
+            assert getattr(theorem1_gaps(new, old, count, drift=borne[5]), side) == pytest.approx(0.0, abs=1e-10)
+            assert getattr(theorem1_gaps(new, old, count, drift=1.03 * borne[5]), side) < 0
+    points = where_the_theorem_holds.points(trained)
+    assert len(points) == 30
+    by_name = {name: [p for p in points if p["name"] == name] for name in {p["name"] for p in points}}
+    assert all(p["gap"] > 0 for p in by_name["fine-tuned CE"])
+    assert all(p["gap"] < 0 for p in by_name["fine-tuned HOC"])
+    turned = [p["gap"] > 0 for p in by_name["retrained, learned classifier"]]
+    assert any(turned)
+    assert not all(turned)
+    # the map and the audit, which looks at pairs, say the same
+    agree = [where_the_theorem_holds.below(p) == (p["gap"] > 0) for p in points]
+    assert np.mean(agree) > 0.9
+    assert f"the audited sign of {sum(agree)} of 30 classes" in where_the_theorem_holds.findings(data)
+    assert "(degrees)" in figure.axes[0].get_ylabel()
+
+
+def test_pairs_against_expectation(no_training, monkeypatch, trained):
+    monkeypatch.setattr(pairs_against_expectation, "TRIPLES", 20_000)
+    data = pairs_against_expectation.compute(quick=True)
+    assert no_training == [(0,)]
+    assert json.loads(json.dumps(data)) == data
+    check(pairs_against_expectation, data)
+    at_one = data["ratio"].index(1.0)
+    for i, dim in enumerate(data["dims"]):
+        for side in pairs_against_expectation.SIDES:
+            gap, fraction, error = (np.array(data[side][key][i]) for key in ("gap", "fraction", "error"))
+            assert np.all(np.diff(gap) < 0)
+            assert gap[at_one] == pytest.approx(0.0, abs=1e-13)
+            # u_i and v_i have one law there, independent of v_j: a fair coin
+            assert abs(fraction[at_one] - 0.5) < 4 * error[at_one]
+            if side == "same_class":
+                assert fraction[0] > 0.6 > 0.45 > fraction[-1]
+            else:
+                assert np.all(np.abs(fraction - 0.5) < 0.1)
+        again = estimate_pair_fractions(UniformCap(dim, 0.3), UniformCap(dim, 0.6), dim + 1, 20_000, rng=99)
+        difference = again.same_class.mean - data["same_class"]["fraction"][i][0]
+        assert abs(difference) < 5 * np.hypot(again.same_class.standard_error, data["same_class"]["error"][i][0]) + 1e-9
+    assert "satisfy 1a for" in pairs_against_expectation.findings(data)
+
+
+def test_tolerable_drift(no_training, trained):
+    data = tolerable_drift.compute(quick=True)
+    assert no_training == [(0,)]
     figure = tolerable_drift.draw(json.loads(json.dumps(data)))
     assert [axes.get_xlabel() for axes in figure.axes] == ["old mean resultant length $m_k$"] * 2
     assert "degrees" in figure.axes[0].get_ylabel()
+    narrower, wider, turned = tolerable_drift.placed(trained)
+    lengths = [float(UniformCap(9, radius).mean_resultant_length()) for radius in (0.6, 0.4)]
+    expected = np.degrees(np.arccos(lengths[0] / lengths[1]))
+    assert narrower["drift"] < narrower["bears"] == pytest.approx(expected, abs=2)  # 60 samples a class
+    assert wider["bears"] == 0.0
+    # turned by 40 degrees in one plane of nine dimensions: the median class mean by less
+    assert narrower["drift"] < turned["drift"] < 40
+    assert len(figure.axes[0].lines) == 3 * 4 + 3 * 3
+    assert "The 1 stationary models drift by" in tolerable_drift.findings(data)
     for i, dim in enumerate(data["dims"]):
         m_k = np.array(data["mean_length"][i])
         assert np.all(np.diff(m_k) < 0)

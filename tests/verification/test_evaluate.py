@@ -1,4 +1,4 @@
-"""Evaluation of a sequence of models, and the table over methods."""
+"""Evaluation of a sequence of models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tests.verification.samples import cap_features
 from verification import FeatureSet, audit, average_accuracy, average_compatibility, compatibility_matrix
-from verification.evaluate import Result, Row, evaluate, load_run, presets, render, render_evaluation, suite
+from verification.evaluate import evaluate, load_run, render_evaluation
 
 
 def sequence(radii, turn: float = 0.0) -> list[FeatureSet]:
@@ -63,33 +63,23 @@ def test_a_run_is_read_in_order_and_an_empty_folder_refused(tmp_path):
         load_run(tmp_path / "none")
 
 
-def result(seed: int, ac: float) -> Result:
-    return Result(seed, ac, (ac - 0.25, ac + 0.25), 0.8, -0.1, 0.02, 0.5, 3.0, 1, 2)
-
-
-def test_a_row_gives_mean_and_spread_over_seeds():
-    row = Row("hoc", (result(0, 0.25), result(1, 0.75)))
-    assert row.mean("average_compatibility") == 0.5
-    assert row.spread("average_compatibility") == pytest.approx(math.sqrt(0.125), rel=1e-12)
-    assert row.interval == (0.25, 0.75)
-    assert Row("hoc", (result(0, 0.25),)).spread("average_accuracy") == 0.0
-    plain = json.loads(json.dumps(row.to_dict(), allow_nan=False))
-    assert plain["average_compatibility"] == {"mean": 0.5, "spread": row.spread("average_compatibility")}
-    assert [seed["seed"] for seed in plain["seeds"]] == [0, 1]
-
-
-def test_the_table_fits_80_columns():
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    rows = [Row(name, (result(0, 0.25), result(1, 0.75))) for name in presets()["digits"].methods]
-    with console.file:
-        console.print(render(rows))
-    text = console.export_text()
-    assert max(map(len, text.splitlines())) <= 80
-    assert "…" not in text
-    for row in rows:
-        assert row.method in text
-    assert "0.50 ±0.35" in text
-    assert "28 pass Definition 1 alone, 56 pass Eq. 6 alone" in text
+def test_trained_and_open_classes_are_told_apart(tmp_path):
+    sets = sequence((1.0, 0.8))
+    for task, each in enumerate(sets):
+        each.save(tmp_path / f"task-{task:02d}.features.npz")
+    with pytest.raises(ValueError, match=r"trained\.json: is not the list of trained classes of a finished run"):
+        load_run(tmp_path, "open")
+    (tmp_path / "trained.json").write_text("[0, 3]")
+    for classes, expected in (("all", {0, 1, 2, 3, 4}), ("trained", {0, 3}), ("open", {1, 2, 4})):
+        found = load_run(tmp_path, classes)
+        assert all(set(each.labels.tolist()) == expected for each in found)
+        rows = np.isin(sets[1].labels, list(expected))
+        assert np.array_equal(found[1].features, sets[1].features[rows])
+    (tmp_path / "trained.json").write_text("[0, 1, 2, 3, 4]")
+    with pytest.raises(ValueError, match="no held-out sample is of classes that are open"):
+        load_run(tmp_path, "open")
+    with pytest.raises(ValueError, match="classes must be one of all, trained, open, got 'some'"):
+        load_run(tmp_path, "some")
 
 
 def test_an_evaluation_fits_80_columns():
@@ -102,29 +92,4 @@ def test_an_evaluation_fits_80_columns():
     assert f"AC {evaluation.matrix.average_compatibility:.3f}" in text
     assert f"{evaluation.matrix.matrix[2, 0]:.4f}" in text
     assert text.count(" compatible") >= 3
-
-
-def test_the_suite_trains_methods_and_seeds_and_repeats():
-    steps = []
-    rows = suite("quick", seeds=2, methods=["er", "hoc"], progress=lambda *step: steps.append(step))
-    assert [row.method for row in rows] == ["er", "hoc"]
-    assert steps == [("er, seed 0", 0, 4), ("er, seed 1", 1, 4), ("hoc, seed 0", 2, 4), ("hoc, seed 1", 3, 4)]
-    er, hoc = rows
-    # nothing ties the features of ER together, HOC does: far apart under every seed tried
-    assert hoc.mean("drift") < 0.75 * er.mean("drift")
-    assert hoc.mean("average_accuracy") > er.mean("average_accuracy")
-    again = suite("quick", seeds=1, methods=["hoc"])[0].results[0]
-    assert (again.average_accuracy, again.same_class) == (hoc.results[0].average_accuracy, hoc.results[0].same_class)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"preset": "imagenet"}, "preset must be one of quick, digits, fashion, got 'imagenet'"),
-        ({"seeds": 0}, "seeds must be an integer >= 1, got 0"),
-        ({"methods": ["er", "magic"]}, "method must be one of er, .*, got 'magic'"),
-    ],
-)
-def test_bad_suites_are_refused_before_training(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        suite(**arguments, progress=lambda *step: pytest.fail("training began"))
+    assert "M[t,k]" in text

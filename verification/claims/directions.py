@@ -9,7 +9,7 @@ from scipy import stats
 
 from theory import angles, compatibility, distances, monte_carlo
 from theory.caps import UniformCap
-from verification._sums import stream
+from verification._rows import stream
 from verification.claims.ledger import Claim, Finding, Number
 from verification.claims.material import Material
 from verification.claims.theorem import step_by_step

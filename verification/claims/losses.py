@@ -10,7 +10,7 @@ from scipy import stats
 from theory import duality
 from theory.simplex import simplex_vertices
 from verification import dependence
-from verification._sums import stream
+from verification._rows import stream
 from verification.audit import audit
 from verification.claims.ledger import Claim, Finding, Number
 from verification.claims.material import CE, HOC, Material, Update

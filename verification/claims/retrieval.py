@@ -10,7 +10,7 @@ import numpy as np
 from theory.caps import UniformCap
 from theory.simplex import simplex_vertices
 from verification import matrices
-from verification._sums import stream
+from verification._rows import stream
 from verification.audit import audit
 from verification.claims.ledger import Claim, Finding, Number, Verdict
 from verification.claims.material import Material

@@ -1,0 +1,165 @@
+"""Documents that run: the code blocks of a Markdown page, in order, and whether they print what stands beneath them.
+
+A page's blocks share one empty folder, and its Python blocks one namespace. ``python`` is executed; of ``console``
+every line that begins with ``$ stationary`` or ``$ python -m`` is, by a shell. A ``text`` block that follows is what
+was printed. A picture that a page shows and its code saves under the same name has to be the same picture.
+
+Comments on the line before a block are for this module alone: ``<!-- slow -->``: run when slow tests are;
+``<!-- not run: REASON -->``: what it needs is not here, say a server; ``<!-- numbers within 0.02 -->`` before a
+``text`` block: numbers may differ by so much, as those of a training do from one processor to another.
+
+``python -m tests.documents PAGE …`` writes into each page what its code prints, and its pictures beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_BLOCK = re.compile(
+    r"(?:^<!-- (?P<note>.*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
+)
+_RUN = re.compile(r"^\$ ((?:stationary|python -m) .*)$", re.MULTILINE)
+_NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+_PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+\.png)\)")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A block of output that is not what was printed.
+
+    Attributes
+    ----------
+    where : str
+        Page and line.
+    stated, printed : str
+    start, end : int
+        Of the block's content in the page.
+    """
+
+    where: str
+    stated: str
+    printed: str
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"{self.where} states\n{self.stated}\nbut this was printed:\n{self.printed}"
+
+
+def has_code(page: Path) -> bool:
+    """Whether a page has blocks to run."""
+    return any(map(_runs, _BLOCK.finditer(page.read_text())))
+
+
+def has_slow_code(page: Path) -> bool:
+    """Whether some of them take long."""
+    return any(_runs(block) and block["note"] == "slow" for block in _BLOCK.finditer(page.read_text()))
+
+
+def run(page: Path, folder: Path, slow: bool = False) -> Iterator[Difference]:
+    """Run a page's code in ``folder`` and yield what it prints other than the page says.
+
+    Raises
+    ------
+    AssertionError
+        If a block fails, naming its line.
+    """
+    text = page.read_text()
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    printed: str | None = None
+    with contextlib.chdir(folder):
+        for block in _BLOCK.finditer(text):
+            where = f"{page.name}:{text.count(chr(10), 0, block.start('code'))}"
+            note = block["note"] or ""
+            if block["language"] == "text" and printed is not None:
+                stated, tolerance = _tidy(block["code"]), re.match(r"numbers within ([\d.]+)", note)
+                if not same(printed, stated, float(tolerance[1]) if tolerance else 0.0):
+                    yield Difference(where, stated, printed, block.start("code"), block.end("code"))
+            printed = None
+            if _runs(block) and (slow or note != "slow"):
+                printed = _tidy(_execute(block, where, namespace))
+
+
+def pictures(page: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Pictures of a page that its code has drawn: where the page has it, and the new one."""
+    for shown in _PICTURE.findall(page.read_text()):
+        drawn = folder / Path(shown).name
+        if drawn.exists():
+            yield page.parent / shown, drawn
+
+
+def same(printed: str, stated: str, tolerance: float) -> bool:
+    """Whether two outputs agree; numbers up to ``tolerance``, and then spaces do not count."""
+    if not tolerance:
+        return printed == stated
+    one, other = [_NUMBER.sub("#", part).split() for part in (printed, stated)]
+    values = [[float(found.replace("−", "-")) for found in _NUMBER.findall(part)] for part in (printed, stated)]
+    return one == other and all(math.isclose(a, b, rel_tol=0, abs_tol=tolerance) for a, b in zip(*values, strict=True))
+
+
+def _runs(block: re.Match[str]) -> bool:
+    if (block["note"] or "").startswith("not run: "):
+        return False
+    return block["language"] == "python" or (block["language"] == "console" and bool(_RUN.search(block["code"])))
+
+
+def _execute(block: re.Match[str], where: str, namespace: dict[str, object]) -> str:
+    if block["language"] == "python":
+        output = io.StringIO()
+        # as many empty lines before the code as the page has, so that a traceback names the page's line
+        code = "\n" * (int(where.rpartition(":")[2])) + block["code"]
+        with contextlib.redirect_stdout(output):
+            try:
+                exec(compile(code, where.rpartition(":")[0], "exec"), namespace)
+            except Exception:
+                raise AssertionError(f"{where} fails:\n{traceback.format_exc()}") from None
+        return output.getvalue()
+    environment = {
+        **os.environ,
+        "COLUMNS": "80",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(ROOT),
+    }
+    output = ""
+    for command in _RUN.findall(block["code"]):
+        done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{where}: {command}: status {done.returncode}\n{done.stdout}{done.stderr}"
+        output += done.stdout
+    return output
+
+
+def _tidy(printed: str) -> str:
+    return "\n".join(line.rstrip() for line in printed.splitlines()).strip("\n")
+
+
+def rewrite(page: Path, slow: bool = True) -> None:
+    """Put what the code prints into the page, and its pictures beside the page."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = page.read_text()
+        for difference in reversed(list(run(page, folder, slow))):
+            text = text[: difference.start] + difference.printed + "\n" + text[difference.end :]
+            print(difference.where)
+        page.write_text(text)
+        for kept, drawn in pictures(page, folder):
+            shutil.copyfile(drawn, kept)
+            print(kept.name)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        rewrite(Path(argument).resolve())
