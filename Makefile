@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: verify test slow figures figures-quick bench docs pages lint clean
+.PHONY: verify test slow figures figures-quick claims bench docs pages lint clean
 
 verify: $(STAMP)  ## train models on digits, check Theorem 1 on them, then the same as a test suite
 	$(BIN)/stationary verify
@@ -17,6 +17,9 @@ slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, 
 
 figures: $(STAMP)  ## the figures in full, into output/: twenty minutes on one core
 	$(BIN)/python -m paper_figures
+
+claims: $(STAMP)  ## the claims of the paper, each checked, with its verdict
+	$(BIN)/stationary claims --quick
 
 figures-quick: $(STAMP)  ## small versions of all figures, into output/
 	$(BIN)/python -m paper_figures --quick --no-cache

@@ -49,8 +49,9 @@ def contrastive_loss(
 
     - ``exclude``: mean over i of
       :math:`−µ u_i·v_i + \log\big(e^{µ u_i·v_i} + \sum_{y_j ≠ y_i} e^{µ u_i·v_j}\big)`. The anchor is the new
-      feature, the positive is its own old feature, the negatives are the old features of other classes. An InfoNCE
-      in the strict sense: log(B) − loss bounds the mutual information of u and v from below.
+      feature, the positive is its own old feature, the negatives are the old features of other classes.
+      log(B) − loss is no bound on the mutual information of u and v, as InfoNCE's is: the negatives are not drawn
+      from the law of v (features that are their class's vertex have at most log K, whatever B is).
     - ``zero``: mean over i of :math:`−µ u_i·v_i + \log\big(n_i + \sum_{y_j ≠ y_i} e^{µ v_i·u_j}\big)`, the loss of the
       authors' released code: the anchor is the old feature, similarities within a class are set to zero and so count
       :math:`e^0 = 1` each, :math:`n_i` of them (the positive among them), and the positive is not in the denominator.

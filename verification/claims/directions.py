@@ -69,7 +69,7 @@ def smallest_angles(size: int, dim: int, sets: int, seed: int) -> tuple[monte_ca
 
 def _neighbour(material: Material) -> Finding:
     evidence, off = [], []
-    sets = 20 if material.quick else 100
+    sets = 20 if material.quick else 50
     quantile = float(stats.t.isf(0.0005, sets - 1))
     for n, dim in CASES:
         claimed = float(angles.expected_separation_angle(n, dim))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ class Material:
     @property
     def samples(self) -> int:
         """Of each Monte Carlo estimate."""
-        return 2**20 if self.quick else 2**23
+        return 2**20 if self.quick else 2**22
 
     @cached_property
     def updates(self) -> tuple[Update, ...]:
@@ -120,7 +120,7 @@ class Material:
     def _updates(self, kind: str, methods: tuple[str, ...], **settings: Any) -> tuple[Update, ...]:
         found = []
         for seed in self.seeds:
-            arrays = self._kept(f"{kind}-seed{seed}", lambda seed=seed: _extended(seed, methods, settings))
+            arrays = self._kept(f"{kind}-seed{seed}", partial(_extended, seed, methods, settings))
             old = FeatureSet(arrays["old"], arrays["labels"])
             new = {name: FeatureSet(arrays[name], arrays["labels"]) for name in methods}
             vertices = simplex_vertices(old.dim + 1)[: len(old.classes)]  # the scenario fits dimension to vertices
@@ -133,15 +133,13 @@ class Material:
         if key not in self._sequences:
             found = []
             for seed in self.seeds[:1] if protocol == ARCHITECTURES else self.seeds:
-                arrays = self._kept(
-                    f"{protocol}-{method}-seed{seed}", lambda seed=seed: _lifelong(protocol, method, seed)
-                )
+                arrays = self._kept(f"{protocol}-{method}-seed{seed}", partial(_lifelong, protocol, method, seed))
                 models = tuple(FeatureSet(features, arrays["labels"]) for features in arrays["features"])
                 found.append(Sequence(method, seed, models, evaluate(models)))
             self._sequences[key] = tuple(found)
         return self._sequences[key]
 
-    def _kept(self, name: str, train: Callable[[], dict[str, ndarray]]) -> dict[str, ndarray]:
+    def _kept(self, name: str, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What ``train`` returns, from the folder where it is there, with the seconds that the training took."""
         path = None if self.folder is None else self.folder / f"{name}.npz"
         if path is not None and path.is_file():
