@@ -15,41 +15,10 @@ from paper_figures import (
     fig06_average_accuracy,
     fig10_ablation,
 )
-from theory.caps import UniformCap
-from theory.simplex import simplex_vertices
-from verification.features import FeatureSet
 from verification.matrices import released_matrices
 from verification.retrieval import average_accuracies, average_compatibility, compatibility_matrix
 
-CLASSES, DIM = 5, 4
-LABELS = np.arange(200) % CLASSES
-
-
-def model(radius, seed, turn=None):
-    """Features about the vertices, or about vertices that were turned away."""
-    rng = np.random.default_rng(seed)
-    features = np.empty((len(LABELS), DIM))
-    for c, vertex in enumerate(simplex_vertices(CLASSES)):
-        axis = vertex if turn is None else turn @ vertex
-        features[c == LABELS] = UniformCap(DIM, radius).sample(int(np.sum(c == LABELS)), axis=axis, rng=rng)
-    return FeatureSet(features, LABELS)
-
-
-def turn(seed):
-    return np.linalg.qr(np.random.default_rng(seed).standard_normal((DIM, DIM)))[0]
-
-
-def drawn_in(features, share):
-    """Every feature moved towards the vertex of its class."""
-    return FeatureSet(features.unit + share * simplex_vertices(CLASSES)[LABELS], LABELS)
-
-
-# each model better than the one before, and in the same places; the same quality in other places each time
-BETTER = [drawn_in(model(1.6, 0), share) for share in (0.0, 0.3, 0.6, 0.9, 1.2)]
-UNRELATED = [model(0.9, seed, turn(seed)) for seed in range(5)]
-# the old one again and again: no difference to be found
-EQUAL = [model(1.2, 7)] * 5
-SETS = {"cvs": UNRELATED, "bct-er": UNRELATED, "simplex-fd": EQUAL, "hoc": BETTER}
+from .known import BETTER, EQUAL, LABELS, SETS, faithful, forgetful
 
 
 @pytest.fixture
@@ -187,15 +156,8 @@ def torch_cat(steps):
 
 
 def test_higher_order():
-    rng = np.random.default_rng(0)
-    first = model(0.8, 3)
-    # a model that remembers its predecessor's features, and one that draws the same caps anew
-    faithful = [first]
-    for _ in range(3):
-        faithful.append(FeatureSet(faithful[-1].unit + 0.1 * rng.standard_normal(first.unit.shape), LABELS))
-    forgetful = [model(0.8, seed) for seed in (3, 4, 5, 6)]
     data = {"data": "caps", "models": 4, "held_out": 200}
-    data |= {"hoc": fig03_higher_order.measured(faithful), "simplex": fig03_higher_order.measured(forgetful)}
+    data |= {"hoc": fig03_higher_order.measured(faithful()), "simplex": fig03_higher_order.measured(forgetful())}
     assert json.loads(json.dumps(data)) == data
     hoc, simplex = data["hoc"], data["simplex"]
     # alike at first order, apart beyond it: what the figure is about
