@@ -112,8 +112,8 @@ def test_average_accuracy(no_training):
 def test_ablation(no_training):
     data = fig10_ablation.compute(quick=True)
     assert json.loads(json.dumps(data)) == data
-    assert [how.update.learning_rate for _, _, how in no_training[:5]] == list(fig10_ablation.RATES)
-    assert [scenario.memory_per_class for scenario, _, _ in no_training[5:]] == list(fig10_ablation.MEMORY)
+    assert [how.update.learning_rate for _, _, how in no_training[:4]] == list(fig10_ablation.RATES)
+    assert [scenario.memory_per_class for scenario, _, _ in no_training[4:]] == list(fig10_ablation.MEMORY)
     matrix = compatibility_matrix(BETTER, BETTER)
     assert data["rate"][0]["aa"] == pytest.approx(average_accuracies(matrix)[-1])
     off = np.tril_indices(5, -1)
@@ -121,7 +121,7 @@ def test_ablation(no_training):
     # nothing is compatible: no mean, and it is drawn all the same
     assert fig10_ablation.compatible_accuracy(compatibility_matrix(EQUAL, EQUAL)) is None
     data["rate"][0]["compatible_accuracy"] = None
-    assert len(fig10_ablation.draw(data).axes[0].lines[2].get_xdata()) == 4
+    assert len(fig10_ablation.draw(data).axes[0].lines[2].get_xdata()) == 3
     passed = np.array([[0.5, np.nan, np.nan], [0.6, 0.7, np.nan], [0.4, 0.9, 0.9]])
     assert fig10_ablation.compatible_accuracy(passed) == pytest.approx(0.75)
 
