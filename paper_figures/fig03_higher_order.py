@@ -42,10 +42,10 @@ def compute(quick: bool = False) -> dict[str, Any]:
     from paper_figures._runs import full_data, recipe, sequence
 
     data = "digits" if quick else full_data()
-    scenario = GrowingData(seed=SEED, data=data, backbone="lenet++", models=4, first_images=400, step_images=150)
+    scenario = GrowingData(seed=SEED, data=data, backbone="lenet++", models=3, first_images=400, step_images=200)
     found: dict[str, Any] = {"data": data, "models": scenario.models}
     for method in METHODS:
-        sets = sequence(scenario, method, recipe(6 if data == "digits" else 3))
+        sets = sequence(scenario, method, recipe(6 if data == "digits" else 4))
         found[method] = measured(sets)
         found["held_out"] = len(sets[0])
     return found
@@ -92,7 +92,7 @@ def draw(data: dict[str, Any]) -> Figure:
         cka.set(title="(c) linear CKA", xlabel="update", ylabel="within classes", ylim=(min(0.0, *cka.get_ylim()), 1))
         information.set(title="(d) InfoNCE bound", xlabel="update", ylabel="information (nats)")
         information.set_ylim(bottom=min(0.0, information.get_ylim()[0]))
-        first.legend(loc="lower right")
+        first.legend(loc="best")
         cka.set_xticks(np.arange(data["models"]))
         return figure
 

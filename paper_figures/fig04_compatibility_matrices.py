@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -110,14 +111,16 @@ def _draw_matrix(axes: Any, found: dict[str, Any], boxed: list[int]) -> None:
     size = len(matrix)
     small = size <= PRINTED
     violated, undecided = ({tuple(entry) for entry in found[name]} for name in ("violated", "undecided"))
+    cells, colours = [], []
     for t, row in enumerate(matrix):
         for k, value in enumerate(row):
             colour = VIOLATED if (t, k) in violated else "0.9" if t == k else "white"
-            axes.add_patch(
-                Rectangle((k - 0.5, t - 0.5), 1, 1, facecolor=colour, edgecolor="0.45", linewidth=0.4 if small else 0.1)
-            )
+            cells.append(Rectangle((k - 0.5, t - 0.5), 1, 1))
+            colours.append(colour)
             if small:
                 axes.text(k, t, f"{100 * value:.0f}", ha="center", va="center", fontsize=7)
+    width = 0.4 if small else 0.1
+    axes.add_collection(PatchCollection(cells, facecolors=colours, edgecolors="0.45", linewidths=width))
     if undecided:
         t, k = zip(*undecided, strict=True)
         size_of_ring = 9 if small else 1

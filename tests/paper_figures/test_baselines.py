@@ -6,7 +6,7 @@ import pytest
 
 from paper_figures import make
 
-from .fixed import load
+from .fixed import fixed
 
 # root mean square difference of the grey levels, of 255: an antialiased line or glyph that is placed a fraction of a
 # pixel otherwise by another FreeType gives 1 to 2 on these images, a curve or label that is gone 4 and more
@@ -16,7 +16,7 @@ TOLERANCE = 2.5
 @pytest.mark.parametrize("name", make.FIGURES)
 @pytest.mark.mpl_image_compare(tolerance=TOLERANCE, style="default", backend="agg", savefig_kwargs={"dpi": 60})
 def test_baseline(name):
-    return make.load(name).draw(load(name))
+    return make.load(name).draw(fixed(name))
 
 
 @pytest.mark.parametrize("name", make.FIGURES)
@@ -24,7 +24,7 @@ def test_text_is_legible(name):
     """Seven points and more, on the page of a paper."""
     from matplotlib.text import Text
 
-    figure = make.load(name).draw(load(name))
+    figure = make.load(name).draw(fixed(name))
     figure.savefig("/dev/null", format="png", dpi=30)  # lays it out
     width, _ = figure.get_size_inches()
     assert width in (3.5, 7.0)

@@ -19,11 +19,8 @@ from paper_figures import (
 from theory.caps import UniformCap
 from theory.compatibility import theorem1_gaps
 from theory.monte_carlo import estimate_pair_fractions
-from verification.features import FeatureSet
-from verification.theorem import check_theorem
-from verification.upgrades import Upgrade
 
-from ..verification.samples import cap_features
+from . import known
 
 
 def check(module, data):
@@ -77,25 +74,9 @@ def test_sign_of_the_gap():
     np.testing.assert_allclose(9 * different / same, 1.0, rtol=1e-12)
 
 
-def upgrade(new, old, name, seed=0, stationary=True):
-    """What the figures know of a trained model, of features drawn from caps."""
-    return _runs._numbers(Upgrade(name, seed, new, old, check_theorem(new, old), "holds" if stationary else "fails"))
-
-
 @pytest.fixture(scope="module")
 def trained():
-    """An update that narrows the caps, one that widens them, and one that turns them."""
-    rng = np.random.default_rng(3)
-    labels = np.arange(600) % 10
-    old, narrower, wider, same = (cap_features(labels, 9, radius, rng) for radius in (0.6, 0.4, 0.8, 0.4))
-    # a rotation by 40 degrees in one plane moves some class means past what the update bears
-    turn = np.eye(9)
-    turn[:2, :2] = [[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]]
-    return [
-        upgrade(narrower, old, "fine-tuned CE"),
-        upgrade(wider, old, "fine-tuned HOC", stationary=False),
-        upgrade(FeatureSet(same.unit @ turn, labels), old, "retrained, learned classifier", stationary=False),
-    ]
+    return known.trained()
 
 
 @pytest.fixture
