@@ -20,7 +20,7 @@ from verification.suites import Result, Row, read_rows
 
 DOCS = Path(__file__).parent
 PAGES = ("methods.md", "first-moment-loss.md")
-_BLOCK = re.compile(r"(<!-- (table|paired|counts|settings)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (table|paired|counts|settings|costs)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def load(suite: str) -> list[Row]:
@@ -78,9 +78,30 @@ def _tuned() -> list[tuple[str, float, float]]:
     return found
 
 
+def costs() -> str:
+    """What `stationary bench-training --json docs/data/costs.json` found."""
+    found = json.loads((DOCS / "data" / "costs.json").read_text(encoding="utf-8"))
+    cells = [
+        [row["name"], f"{1e3 * row['seconds']:.1f}", f"{row['ratio']:.3f}", f"{row['kept']:,} B"]
+        for row in found["steps"]
+    ]
+    loop = found["loop"]
+    line = (
+        f"{loop['backbone']}, 32 × 32 pixels: {loop['images_per_second']:.1f} images/s in the training loop, "
+        f"{loop['bare']:.1f} in a bare one, ratio {loop['ratio']:.3f}.\n"
+    )
+    return _markdown(["a step with", "ms", "ratio", "kept of the old model"], cells) + "\n" + line
+
+
 def rewritten(text: str) -> str:
     """The page with every block made again."""
-    makers: dict[str, Callable[..., str]] = {"table": table, "paired": paired, "counts": counts, "settings": settings}
+    makers: dict[str, Callable[..., str]] = {
+        "table": table,
+        "paired": paired,
+        "counts": counts,
+        "settings": settings,
+        "costs": costs,
+    }
     return _BLOCK.sub(lambda m: m[1] + makers[m[2]](*m[3].split()) + m[4], text)
 
 

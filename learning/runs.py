@@ -248,7 +248,7 @@ class _Origin:
 
 def _spec(scenario: Scenario, method: Method, data: Images, step: Step, update: bool) -> ModelSpec:
     spec = scenario.spec(data, method.fixed_classifier, method.adapter and update)
-    head = spec.dim if step.dim not in (0, spec.dim) else 0
+    head = spec.dim if spec.dim is not None and step.dim not in (0, spec.dim) else 0
     return replace(spec, backbone=step.backbone, dim=step.dim or spec.dim, head=head)
 
 

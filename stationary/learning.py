@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stationary._app import Device, JsonPath, Unusable, app, check_output, progress_bar, user_input
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @app.command()
@@ -37,7 +40,7 @@ def train(
         for name, value, known in (("--protocol", protocol, PROTOCOLS), ("--preset", preset, PRESETS)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
-        changes = {"data": data, "folder": folder and str(folder), "backbone": backbone}
+        changes: dict[str, Any] = {"data": data, "folder": folder and str(folder), "backbone": backbone}
         scenario = replace(PROTOCOLS[protocol], seed=seed, **{k: v for k, v in changes.items() if v is not None})
         recipe = Recipe(*(replace(c, epochs=epochs or c.epochs, device=device) for c in PRESETS[preset]))
         task = bar.add_task("", total=None, note="")
@@ -106,7 +109,7 @@ def bench_training(json: JsonPath = None) -> None:
             write_json(json, {"steps": [asdict(row) for row in costs], "loop": asdict(speed) | {"ratio": speed.ratio}})
 
 
-def _compare(name: str, seeds: int, directory: Path | None):  # type: ignore[no-untyped-def]  # rich is imported late
+def _compare(name: str, seeds: int, directory: Path | None) -> tuple[RenderableType, dict[str, Any]]:
     from verification._tables import render
     from verification.cases import SUITES
     from verification.suites import run_suite

@@ -58,7 +58,7 @@ def _table(case: str, rows: Sequence[Row]) -> RenderableType:
 
     seeds = len(rows[0].results)
     title = f"{case}, {seeds} seed{'s' if seeds > 1 else ''}"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0), title=title, title_justify="left")
     table.add_column("method")
     for header in ("AC", "AA", "gap 1a", "gap 1b", "drift", "s", "Def. 1", "Eq. 6"):
         table.add_column(header, justify="right", no_wrap=True)
@@ -72,7 +72,7 @@ def _table(case: str, rows: Sequence[Row]) -> RenderableType:
             f"{row.mean('average_accuracy'):.3f}\n±{row.spread('average_accuracy'):.3f}",
             *gaps,
             f"{math.degrees(row.mean('drift')):.0f}°\n±{math.degrees(row.spread('drift')):.0f}°",
-            f"{row.mean('seconds'):.1f}",
+            f"{row.mean('seconds'):.0f}",
             tally([pair.definition for pair in row.pairs]),
             tally([pair.matrix_criterion for pair in row.pairs]),
         )

@@ -59,9 +59,9 @@ def check_updates(run: ScenarioRun) -> list[UpdateCheck]:
             if len(classes) < 2:
                 continue
             rows = np.isin(run.labels, classes)
-            sets = (FeatureSet(run.features[task][rows], run.labels[rows]) for task in (new, new - 1))
+            later, before = (FeatureSet(run.features[task][rows], run.labels[rows]) for task in (new, new - 1))
             vertices = run.vertices[classes].astype(np.float64)
             # rows of float32 are unit to seven digits, and fifteen are asked for
             vertices /= np.linalg.norm(vertices, axis=1, keepdims=True)
-            checks.append(UpdateCheck(new, new - 1, which, tuple(classes), check_theorem(*sets, vertices)))
+            checks.append(UpdateCheck(new, new - 1, which, tuple(classes), check_theorem(later, before, vertices)))
     return checks

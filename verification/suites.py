@@ -278,8 +278,10 @@ def _judged(seed: int, evaluation: Evaluation, seconds: float) -> Result:
     matrix = evaluation.matrix
     pairs = []
     for pair in evaluation.pairs:
-        sides = [(s.gap, s.lower, s.upper) for s in (pair.audit.same_class, pair.audit.different_class)]
-        pairs.append(PairOutcome(pair.new, pair.old, *sides, pair.audit.verdict, pair.matrix_verdict, pair.drift))
+        same, different = ((s.gap, s.lower, s.upper) for s in (pair.audit.same_class, pair.audit.different_class))
+        pairs.append(
+            PairOutcome(pair.new, pair.old, same, different, pair.audit.verdict, pair.matrix_verdict, pair.drift)
+        )
     return Result(
         seed,
         tuple(tuple(row[: t + 1]) for t, row in enumerate(matrix.matrix.tolist())),

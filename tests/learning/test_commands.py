@@ -1,0 +1,88 @@
+"""`stationary train` and `stationary evaluate`: what they take, and what they refuse before training starts."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from stationary._app import main
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the program in this process: (status, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["stationary", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        return exit_.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_train_then_evaluate_trained_and_open_classes(call, tmp_path):
+    run = tmp_path / "run"
+    options = ("--protocol", "iam-cl2r", "--set", "ce_weight=0.3", "--epochs", "1", "--device", "cpu", "--seed", "3")
+    status, out, err = call("train", run, *options)
+    assert (status, err) == (0, "")
+    assert out.startswith("IAMCL2R(seed=3, data='digits'")
+    assert "3 models by hoc" in out
+    description = json.loads((run / "run.json").read_text())
+    assert description["settings"] == {"ce_weight": 0.3}
+    assert description["first"]["epochs"] == description["update"]["epochs"] == 1
+    assert json.loads((run / "trained.json").read_text()) == sorted(set(range(10)) - set(_elsewhere()))
+    counts = []
+    for classes in ("all", "trained", "open"):
+        status, out, err = call("evaluate", run, "--classes", classes, "--json", tmp_path / "report.json")
+        assert (status, err) == (0, "")
+        counts.append(json.loads((tmp_path / "report.json").read_text())["matrix"]["num_queries"])
+    assert counts[0] == 597 == counts[1] + counts[2]
+    # the same run again trains nothing, another one is refused
+    assert "3 models by hoc in 0 s" in call("train", run, *options)[1]
+    status, _, err = call("train", run, *options[:-1], "4")
+    assert status == 2
+    assert "holds another run: its seed is 3, here it is 4" in err
+
+
+def _elsewhere():
+    from learning import IAMCL2R
+
+    scenario = IAMCL2R(seed=3, tasks=3, elsewhere_classes=4)
+    labels = scenario.load().train.labels
+    return labels[scenario.steps(labels)[2].elsewhere].unique().tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "RUN", "--method", "magic"], "method must be one of er, simplex"),
+        (["train", "RUN", "--protocol", "magic"], "--protocol must be one of extended-data, extended-classes, cl2r"),
+        (["train", "RUN", "--preset", "magic"], "--preset must be one of small, paper, got 'magic'"),
+        (["train", "RUN", "--data", "mnist"], "data must be one of digits, digit-pairs, fashion-mnist"),
+        (["train", "RUN", "--data", "folder"], "folder must be given for data of your own"),
+        (["train", "RUN", "--folder", "nowhere"], "nowhere: must be a folder with the files of 'digits'"),
+        (["train", "RUN", "--backbone", "vgg"], "backbone must be one of small-cnn, lenet++"),
+        (["train", "RUN", "--device", "abacus"], "device must be 'auto' or a device of this machine, got 'abacus'"),
+        (["train", "RUN", "--set", "scale"], "--set must be NAME=VALUE, got 'scale'"),
+        (["train", "RUN", "--set", "temperature=2"], "a setting of method 'hoc' must be one of ce_weight, scale"),
+        (["train", "RUN", "--set", "scale=large"], "scale must be a number, got 'large'"),
+        (["train", "RUN", "--epochs", "0"], "Invalid value for '--epochs'"),
+        (["train", "FILE"], "must be a folder, got a file"),
+        (["evaluate"], "give the folder of a run, or --suite"),
+        (["evaluate", "RUN"], "holds no task-*.features.npz; is it the folder of a run?"),
+        (["evaluate", "RUN", "--classes", "few"], "classes must be one of all, trained, open, got 'few'"),
+        (["evaluate", "--suite", "magic"], "--suite must be one of quick, digits"),
+        (["evaluate", "--suite", "quick", "--json", "nowhere/x.json"], "nowhere/x.json: its folder does not exist"),
+    ],
+)
+def test_bad_arguments_are_one_sentence_and_nothing_is_written(call, tmp_path, arguments, message):
+    (tmp_path / "file").touch()
+    named = {"RUN": tmp_path / "run", "FILE": tmp_path / "file"}
+    status, out, err = call(*(named.get(word, word) for word in arguments))
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
