@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import os
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from verification._markup import KINDS, METRICS, bounds, definitions, number
+from verification._markup import KINDS, METRICS, bounds, definitions, number, page
 from verification._sections import caps, classes, drift, gaps, retrieval
 from verification.audit import AuditReport
 from verification.features import FeatureSet, write_atomically
@@ -117,7 +116,6 @@ def render(
 ) -> str:
     """Return the page of :func:`to_html`."""
     data = report.to_dict()
-    style = resources.files("verification").joinpath("data", "report.css").read_text(encoding="utf-8")
     sections = [
         _verdict(data, matrix),
         gaps(data),
@@ -128,13 +126,7 @@ def render(
         _not_checked(polar, hypotheses, matrix),
         _basis(data),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escape(title)}</h1></header>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
-    )
+    return page(title, "".join(sections))
 
 
 def _verdict(data: dict[str, Any], matrix: MatrixReport | None) -> str:

@@ -14,7 +14,7 @@ from verification.audit import AuditReport, SideReport
 from verification.theorem import TheoremCheck
 from verification.upgrades import Upgrade
 
-_COLOURS = {
+COLOURS = {
     "compatible": "green",
     "holds": "green",
     "incompatible": "red",
@@ -31,7 +31,7 @@ _ANSWERS = {
 
 
 def _coloured(word: str) -> Text:
-    return Text(word, style=_COLOURS.get(word, ""))
+    return Text(word, style=COLOURS.get(word, ""))
 
 
 def _gap(side: SideReport) -> str:
@@ -52,7 +52,7 @@ def audit_table(report: AuditReport) -> RenderableType:
         f"every {_COUNTED[report.weights]} counts once, both intervals at once {report.confidence:.4g}, "
         f"margin {report.margin:g}."
     )
-    verdict = Text(f"{report.verdict.upper()}  ", style=f"bold {_COLOURS[report.verdict]}").append(
+    verdict = Text(f"{report.verdict.upper()}  ", style=f"bold {COLOURS[report.verdict]}").append(
         _ANSWERS[report.verdict], style="default"
     )
     definition = (

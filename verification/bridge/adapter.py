@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-HIDDEN = 256
+HIDDEN = 64
 BATCH = 256
 # passes over the data, and the rows that all of them together are not to exceed
-EPOCHS, MOST_ROWS = 40, 400_000
+EPOCHS, MOST_ROWS = 30, 200_000
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 1e-2
 

@@ -10,6 +10,7 @@ is the audit's, of all samples, and stays what it was.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -119,6 +120,11 @@ class BridgeReport:
         if self.verdict == "incompatible":
             return f"{first}; no map makes it compatible (the least bad is {_NAMES[self.kind]})"
         return f"{first}; undecided through {_NAMES[self.kind]}"
+
+    def save_map(self, path: str | os.PathLike[str]) -> None:
+        """Write the map beside how it came about."""
+        about = {"verdict": self.verdict, "num_fit": self.num_fit, "confidence": self.confidence, "margin": self.margin}
+        self.map.save(path, about)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, without the map's arrays."""
@@ -245,7 +251,9 @@ def _kinds(maps: Sequence[str] | None, d_in: int, d_out: int) -> list[str]:
     possible = fitting.available(d_in, d_out)
     kinds = [kind for kind in possible if maps is None or kind in maps or kind == "identity"]
     if not kinds:
-        raise ValueError(f"maps between dimensions {d_in} and {d_out} are {', '.join(possible)}, got {', '.join(maps or ())}.")
+        raise ValueError(
+            f"maps between dimensions {d_in} and {d_out} are {', '.join(possible)}, got {', '.join(maps or ())}."
+        )
     return kinds
 
 

@@ -21,9 +21,7 @@ from verification.bridge.splits import Part
 from verification.inequalities import estimate
 
 
-def judge_map(
-    feature_map: FeatureMap, part: Part, confidence: float, margin: float, seed: int
-) -> Sides:
+def judge_map(feature_map: FeatureMap, part: Part, confidence: float, margin: float, seed: int) -> Sides:
     """Both inequalities for new queries and the old gallery, one of them mapped, against the old model itself."""
     queries, items = mapped(feature_map, part)
     return judge(queries, items, part.old, part.codes, confidence, margin, part.stored, seed)
@@ -75,10 +73,10 @@ def judge(
 
     Notes
     -----
-    A perfect map is exact to rounding only. Storing a row moves it by at most ``stored`` times its length, so each of the
-    four unit rows in t shifts it by at most twice that. Roundings of different samples are independent: a mean over n
-    samples that is below three standard errors of theirs, 3 · 8 · stored/√n, is zero; so is 8 · d · 2⁻⁵³, which float64
-    arithmetic adds.
+    A perfect map is exact to rounding only. Storing a row moves it by at most ``stored`` times its length, so each of
+    the four unit rows in t shifts it by at most twice that. Roundings of different samples are independent: a mean over
+    n samples that is below three standard errors of theirs, 3 · 8 · stored/√n, is zero; so is 8 · d · 2⁻⁵³, which
+    float64 arithmetic adds.
     """
     _, codes = np.unique(codes, return_inverse=True)
     order = np.argsort(codes, kind="stable")

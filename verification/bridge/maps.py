@@ -83,12 +83,14 @@ class FeatureMap:
         """
         if features.dim != self.dims[0]:
             raise ValueError(
-                f"the map takes {self._takes()} of dimension {self.dims[0]}, the features have {features.dim}."
+                f"the map takes {self.takes} of dimension {self.dims[0]}, the features have {features.dim}."
             )
         own = self.astype(np.result_type(features.dtype, np.float32))
         return (own(block) for block in features.normalized_blocks(rows))
 
-    def _takes(self) -> str:
+    @property
+    def takes(self) -> str:
+        """What rows it takes, in words."""
         return "new queries" if self.direction == "queries" else "old gallery items"
 
     def save(self, path: str | os.PathLike[str], about: dict[str, Any] | None = None) -> None:

@@ -91,7 +91,7 @@ def split(new: FeatureSet, old: FeatureSet, seed: int, hold_out: bool = True) ->
     rng = stream(seed, "bridge: splits")
     rows = choose_rows(codes, sizes, 3 * PART // max(new.dim, old.dim), rng)
     part = _deal(codes[rows], rng)
-    read_new, read_old = (_take(features, rows) for features in (new, old))
+    read_new, read_old = (take(features, rows) for features in (new, old))
     stored = max(float(np.finfo(features.dtype).eps) / 2.0 for features in (new, old))
     fit, choice, audit = (
         Part(read_new[part == p], read_old[part == p], codes[rows[part == p]], stored) for p in range(3)
@@ -114,7 +114,7 @@ def _deal(codes: Int[ndarray, " n"], rng: np.random.Generator) -> Int[ndarray, "
     return part
 
 
-def _take(features: FeatureSet, rows: Int[ndarray, " m"]) -> Float[ndarray, "m dim"]:
+def take(features: FeatureSet, rows: Int[ndarray, " m"]) -> Float[ndarray, "m dim"]:
     """Some rows (sorted) as unit vectors, float64, read in one pass."""
     taken = np.empty((len(rows), features.dim))
     start = low = 0
