@@ -105,7 +105,9 @@ def audit(
     metric: Annotated[Metric, typer.Option(help="Distance in which the gallery is searched.")] = Metric.sqeuclidean,
     weights: Annotated[Weights, typer.Option(help="What counts once: every pair, or every class.")] = Weights.pairs,
     confidence: Annotated[float, typer.Option(help="Of both intervals together, in (0, 1).")] = 0.95,
-    margin: Annotated[float, typer.Option(help="Acceptable loss of gap, in units of the distance.")] = 0.0,
+    margin: Annotated[
+        str, typer.Option(help="Acceptable loss of gap: in units of the distance, or 5% of the old model's contrast.")
+    ] = "0",
     json: JsonPath = None,
     html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page that explains itself.")] = None,
 ) -> None:
@@ -139,6 +141,14 @@ def audit(
 
 @app.command()
 def calibrate(
+    what: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Count wrong verdicts of this kind of decision, or of all; repeat for several. Without it, the "
+            "intervals of the gaps are examined.",
+        ),
+    ] = None,
     runs: Annotated[int, typer.Option(min=10, help="Simulated audits a design.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
     json: JsonPath = None,
@@ -149,20 +159,31 @@ def calibrate(
     A few minutes on one core with 200 runs.
     """
     check_output(json)
+    from paper_figures import _style
+    from verification import calibration, decisions
     from verification.audit import write_json
-    from verification.calibration import compute, table
 
-    with progress_bar() as bar:
+    kinds = list(dict.fromkeys(what or ()))
+    if "all" in kinds:
+        kinds = list(decisions.KINDS)
+    with user_input(), progress_bar() as bar:
         task = bar.add_task("designs", note="")
-        data = compute(runs, seed=seed, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    print(table(data))
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        data = (
+            decisions.compute(kinds, runs, seed, show) if kinds else calibration.compute(runs, seed=seed, progress=show)
+        )
+    print(decisions.table(data) if kinds else calibration.table(data))
     if json is not None:
         with user_input():
             write_json(json, data)
     if output is not None:
-        from paper_figures import _style
-        from paper_figures.calibration import draw
+        import importlib
 
+        name = "decisions" if kinds else "calibration"
+        figure = importlib.import_module(f"paper_figures.{name}").draw(data)
         with user_input():
-            for path in _style.save(draw(data), output, "calibration"):
+            for path in _style.save(figure, output, name):
                 print(path)

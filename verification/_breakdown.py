@@ -97,12 +97,13 @@ def judge_many(
     margin: float,
     level: float,
     among: int,
+    margin_error: float = 0.0,
 ) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"], list[Verdict]]:
     """Simultaneous lower and upper bounds and verdicts of some of ``among`` gaps; level is the chance of any error."""
     quantile = stats.t.isf(level / (2.0 * among), freedom)
     half = np.where(errors > 0.0, quantile * errors, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = np.where(errors > 0.0, np.abs(gaps + margin) / errors, np.inf)
+        statistic = np.where(errors > 0.0, np.abs(gaps + margin) / (errors + margin_error), np.inf)
     decided = _holm(2.0 * stats.t.sf(statistic, freedom), level, among)
     verdicts: list[Verdict] = [
         "inconclusive" if not sure else "compatible" if gap >= -margin else "incompatible"
@@ -121,14 +122,20 @@ def _holm(p_values: Float[ndarray, " n"], level: float, among: int) -> Bool[ndar
 
 
 def read_classes(
-    estimates: ClassEstimates, source: Statistics, labels: ndarray, scale: float, margin: float, level: float
+    estimates: ClassEstimates,
+    source: Statistics,
+    labels: ndarray,
+    scale: float,
+    margin: float,
+    level: float,
+    margin_error: float = 0.0,
 ) -> tuple[ClassGap, ...]:
     """Every class that has pairs of its own."""
     sizes, items = source.rows.sizes, (source.gallery or source.rows).sizes
     some = np.flatnonzero((sizes > 1) if source.gallery is None else (sizes > 0) & (items > 0))
     gaps = scale * estimates.gap[some]
     errors, freedom = scale * estimates.standard_error[some], estimates.degrees_of_freedom[some]
-    lower, upper, verdicts = judge_many(gaps, errors, freedom, margin, level, len(some))
+    lower, upper, verdicts = judge_many(gaps, errors, freedom, margin, level, len(some), margin_error)
     return tuple(
         ClassGap(labels[c].item(), int(sizes[c]), float(gap), float(low), float(high), verdict)
         for c, gap, low, high, verdict in zip(some, gaps, lower, upper, verdicts, strict=True)
@@ -136,7 +143,13 @@ def read_classes(
 
 
 def read_class_pairs(
-    metric: str, source: Statistics, labels: ndarray, scale: float, margin: float, level: float
+    metric: str,
+    source: Statistics,
+    labels: ndarray,
+    scale: float,
+    margin: float,
+    level: float,
+    margin_error: float = 0.0,
 ) -> tuple[ClassPairs | None, ClassPairGap | None]:
     """All ordered class pairs counted, and the worst; None where K²·d is too much work."""
     queries = np.flatnonzero(source.sizes)
@@ -150,7 +163,7 @@ def read_class_pairs(
     means = {y: -source.pair_means(slice(y, y + 1))[0] for y in {y for y, _ in pairs}}
     gaps = scale * np.array([means[y][z] for y, z in pairs])
     errors = np.array([_pair_error(metric, source, y, z) for y, z in pairs])
-    lower, upper, verdicts = judge_many(gaps, scale * errors[:, 0], errors[:, 1], margin, level, total)
+    lower, upper, verdicts = judge_many(gaps, scale * errors[:, 0], errors[:, 1], margin, level, total, margin_error)
     at = pairs.index(worst)
     worst_gap = ClassPairGap(
         labels[worst[0]].item(), labels[worst[1]].item(), float(gaps[at]), float(lower[at]), float(upper[at]),

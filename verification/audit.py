@@ -18,9 +18,10 @@ from verification._sums import Map
 from verification._weights import WEIGHTINGS
 from verification.features import FeatureSet, write_atomically
 from verification.inequalities import SideEstimate, Statistics, estimate, statistics
+from verification.margin import old_contrast, parse_margin
 
 # of schema/audit-report.schema.json, which describes what to_dict returns
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METRICS = ("sqeuclidean", "cosine", "euclidean", "angular")
 # the cosine distance 1 − c is half of the squared Euclidean, for which the gaps are computed
 SCALES = {"sqeuclidean": 1.0, "cosine": 0.5}
@@ -84,7 +85,13 @@ class AuditReport:
     same_class, different_class : SideReport
         Inequality 1a and inequality 1b, in the weighting that was asked for.
     metric : str
-    confidence, margin : float
+    confidence : float
+    margin : float
+        The loss of gap that is accepted, in units of the distance.
+    margin_error : float
+        Standard error of the margin; 0 where it was given in units of the distance.
+    contrast : float
+        Mean distance between different classes less that within a class, both by the old model, in this weighting.
     weights : {"pairs", "classes"}
         What counts once.
     num_samples, num_gallery, num_classes, dim : int
@@ -112,6 +119,8 @@ class AuditReport:
     metric: str
     confidence: float
     margin: float
+    margin_error: float
+    contrast: float
     weights: str
     num_samples: int
     num_gallery: int | None
@@ -125,9 +134,14 @@ class AuditReport:
     off_centre_defect: float | None
     intervals: str = INTERVALS
 
+    @property
+    def margin_share(self) -> float | None:
+        """The margin as a share of the old model's contrast; None where that is not positive."""
+        return self.margin / self.contrast if self.contrast > 0.0 else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity."""
-        return json_safe({"schema_version": SCHEMA_VERSION, **asdict(self)})
+        return json_safe({"schema_version": SCHEMA_VERSION, **asdict(self), "margin_share": self.margin_share})
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_dict` as JSON; the file appears whole or not at all."""
@@ -163,7 +177,7 @@ def audit(
     metric: str = "sqeuclidean",
     confidence: float = 0.95,
     gallery: FeatureSet | None = None,
-    margin: float = 0.0,
+    margin: float | str = 0.0,
     weights: str = "pairs",
     seed: int = 0,
     run: Map = map,
@@ -176,7 +190,8 @@ def audit(
     side has level 1 − (1 − confidence)/2, so that both intervals cover at once with probability ≥ ``confidence``.
 
     A side is compatible when its lower bound is ≥ −margin, incompatible when its upper bound is < −margin, else
-    inconclusive. Identical features give [0, 0] exactly.
+    inconclusive; of a margin with an error, its standard error is added to the gap's for this. Identical features give
+    [0, 0] exactly.
 
     Parameters
     ----------
@@ -190,8 +205,10 @@ def audit(
     gallery : FeatureSet, optional
         Old-model features of other samples: then pairs are (sample, gallery item), and the gallery must not hold the
         samples themselves. Without it, the samples are paired with each other.
-    margin : float
-        ≥ 0, the loss of gap that is acceptable, in units of the distance.
+    margin : float or str
+        ≥ 0, the loss of gap that is acceptable: a number in units of the distance, or a string with a per cent sign,
+        "5%", a share of the old model's contrast (:mod:`verification.margin`), whose sampling error the verdict covers.
+        With a margin "compatible" is a statement of non-inferiority: no side loses more than that.
     weights : {"pairs", "classes"}
         What counts once: every pair of samples, or every class (1a) and every ordered pair of classes (1b).
     seed : int
@@ -213,7 +230,8 @@ def audit(
     Definition 1, Eq. 1a and 1b of the paper; Hoeffding, *A class of statistics with asymptotically normal
     distribution*, 1948, for the two parts of the variance.
     """
-    check_arguments(metric, confidence, margin, weights, seed)
+    _check_arguments(metric, confidence, weights, seed)
+    amount, is_share = parse_margin(margin)
     if gallery is None:
         check_paired(new, old)
     else:
@@ -224,9 +242,14 @@ def audit(
     source = statistics((new, old), codes, len(labels), items, measured, seed, run)
     sides, classes = estimate(source)
     level = (1.0 - confidence) / 2.0
-    by_weighting = {name: judge_sides(both, scale, level, margin) for name, both in sides.items()}
-    by_class = read_classes(classes, source, labels, scale, margin, level)
-    class_pairs, worst_pair = read_class_pairs(measured, source, labels, scale, margin, level)
+    contrast = old_contrast(source, measured, weights, seed)
+    error = 0.0
+    if is_share:  # a model that tells nothing apart leaves nothing to lose
+        error = amount * scale * contrast.standard_error
+        amount = amount * scale * max(contrast.value, 0.0)
+    by_weighting = {name: judge_sides(both, scale, level, amount, error) for name, both in sides.items()}
+    by_class = read_classes(classes, source, labels, scale, amount, level, error)
+    class_pairs, worst_pair = read_class_pairs(measured, source, labels, scale, amount, level, error)
     # of the classes that can tell, if any can
     worst_class = min(by_class, key=lambda c: (math.isinf(c.upper), c.gap))
     chosen = by_weighting[weights]
@@ -236,7 +259,9 @@ def audit(
         chosen.different_class,
         metric,
         confidence,
-        margin,
+        amount,
+        error,
+        scale * contrast.value,
         weights,
         len(old),
         None if gallery is None else len(gallery),
@@ -251,14 +276,11 @@ def audit(
     )
 
 
-def check_arguments(metric: str, confidence: float, margin: float, weights: str, seed: int) -> None:
-    """Raise ValueError for an argument of an audit that is out of range."""
+def _check_arguments(metric: str, confidence: float, weights: str, seed: int) -> None:
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}.")
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
-    if not (margin >= 0.0 and math.isfinite(margin)):
-        raise ValueError(f"margin must be a finite number >= 0, got {margin!r}.")
     if weights not in WEIGHTINGS:
         raise ValueError(f"weights must be one of {', '.join(WEIGHTINGS)}, got {weights!r}.")
     if not (isinstance(seed, int | np.integer) and seed >= 0):
@@ -341,9 +363,11 @@ def _left_out(alone: np.ndarray, what: str) -> Iterator[str]:
         yield f"{few} {what} and so no same-class pair ({named}): left out of that side, kept in the other."
 
 
-def judge_sides(sides: tuple[SideEstimate, SideEstimate], scale: float, level: float, margin: float) -> Sides:
+def judge_sides(
+    sides: tuple[SideEstimate, SideEstimate], scale: float, level: float, margin: float, margin_error: float = 0.0
+) -> Sides:
     """Intervals and verdicts; ``level`` is each side's chance of not covering, ``scale`` the unit of the estimates."""
-    same, different = (_judge(side, scale, level, margin) for side in sides)
+    same, different = (_judge(side, scale, level, margin, margin_error) for side in sides)
     verdicts = {same.verdict, different.verdict}
     verdict: Verdict = (
         "incompatible" if "incompatible" in verdicts else "compatible" if verdicts == {"compatible"} else "inconclusive"
@@ -351,13 +375,19 @@ def judge_sides(sides: tuple[SideEstimate, SideEstimate], scale: float, level: f
     return Sides(verdict, same, different)
 
 
-def _judge(side: SideEstimate, scale: float, level: float, margin: float) -> SideReport:
+def _judge(side: SideEstimate, scale: float, level: float, margin: float, margin_error: float) -> SideReport:
     gap = scale * side.gap
-    half = scale * side.standard_error
+    half, extra = scale * side.standard_error, 0.0
     if half > 0.0:  # no spread at all, as for identical features: the interval is the point
-        half *= float(stats.t.isf(level / 2.0, side.degrees_of_freedom))
+        quantile = float(stats.t.isf(level / 2.0, side.degrees_of_freedom))
+        half, extra = quantile * half, quantile * margin_error
     lower, upper = gap - half, gap + half
-    verdict: Verdict = "compatible" if lower >= -margin else "incompatible" if upper < -margin else "inconclusive"
+    # a margin is not negative: what has lost nothing is compatible with any
+    verdict: Verdict = "inconclusive"
+    if lower >= min(extra - margin, 0.0):
+        verdict = "compatible"
+    elif upper < -margin - extra:
+        verdict = "incompatible"
     return SideReport(gap, lower, upper, side.pair_fraction, side.pair_fraction_error, side.num_pairs, verdict)
 
 

@@ -78,6 +78,9 @@ class SideEstimate:
         Of the gap; infinity where the data cannot tell.
     degrees_of_freedom : float
         Of Student's t for its interval.
+    second_order : float
+        The part of the squared error that only pairs show; it falls with the square of the number of samples, the rest
+        with the number.
     num_pairs : int
         Ordered pairs of the side in the data.
     pair_fraction : float
@@ -89,6 +92,7 @@ class SideEstimate:
     gap: float
     standard_error: float
     degrees_of_freedom: float
+    second_order: float
     num_pairs: int
     pair_fraction: float
     pair_fraction_error: float
@@ -165,8 +169,9 @@ def estimate(source: Statistics) -> tuple[dict[str, tuple[SideEstimate, SideEsti
         weights = Weights.of(weighting, sizes, gallery_sizes)
         gap = float(weights.same @ same_class.means)
         same = SideEstimate(gap, *same_class.error(weights.same), within, *same_fraction)
-        error, freedom = _different_error(source, weights)
-        different = SideEstimate(-source.between(weights), error, freedom, between, *different_fraction)
+        different = SideEstimate(
+            -source.between(weights), *_different_error(source, weights), between, *different_fraction
+        )
         sides[weighting] = same, different
     return sides, same_class.by_class()
 
@@ -255,8 +260,8 @@ def _satterthwaite(parts: ndarray, freedom: ndarray) -> float:
     return float(np.sum(parts)) ** 2 / spread if spread > 0 else np.inf
 
 
-def _different_error(source: Statistics, weights: Weights) -> tuple[float, float]:
-    """Standard error of the different-class gap and its degrees of freedom."""
+def _different_error(source: Statistics, weights: Weights) -> tuple[float, float, float]:
+    """Standard error of the different-class gap, its degrees of freedom and the second-order part of its square."""
     queries = weights.query * (weights.gallery.sum() - weights.gallery)
     if source.gallery is None:
         roles = [(source.rows, source.sizes, 2.0 * queries)]
@@ -269,7 +274,7 @@ def _different_error(source: Statistics, weights: Weights) -> tuple[float, float
     ]
     used = [(part.rows.counts > 1) & (part.design > 0.0) for part in parts]
     if not all(np.any(some) for some in used):
-        return np.inf, 1.0
+        return np.inf, 1.0, 0.0
     first = 0.0
     for part, some in zip(parts, used, strict=True):
         # a class of one sample has no spread of its own: it borrows a sample's of the others, a pair weighing the same
@@ -277,7 +282,7 @@ def _different_error(source: Statistics, weights: Weights) -> tuple[float, float
         first += float(np.where(some, part.variances, part.design * pooled).sum())
     second = source.between_spread(weights)
     # the first sum counts the second-order part twice, once from each end of a pair
-    return float(np.sqrt(max(first - second, second))), _degrees_of_freedom(parts, used)
+    return float(np.sqrt(max(first - second, second))), _degrees_of_freedom(parts, used), second
 
 
 @dataclass(frozen=True)
@@ -318,8 +323,8 @@ class _SameClass:
             first = parts[0].variances + parts[1].variances - 2.0 * second
         return cls(means, np.where(enough, first, np.nan), np.where(enough, second, np.nan), parts)
 
-    def error(self, weights: Float[ndarray, " k"]) -> tuple[float, float]:
-        """Standard error of the weighted mean over classes and its degrees of freedom."""
+    def error(self, weights: Float[ndarray, " k"]) -> tuple[float, float, float]:
+        """Standard error of the weighted mean over classes, its degrees of freedom, its second-order part squared."""
         large = np.isfinite(self.first) & (weights > 0.0)
         small = ~large & (weights > 0.0)
         squared = weights[large] ** 2
@@ -333,7 +338,7 @@ class _SameClass:
             if 0.0 < total < np.inf:
                 freedom = total**2 / (variance**2 / freedom + other**2 / other_freedom)
             variance = total
-        return float(np.sqrt(variance)), freedom
+        return float(np.sqrt(variance)), freedom, max(second, 0.0)
 
     def _small_classes(self, weights: ndarray, small: ndarray, large: ndarray, variance: float) -> tuple[float, float]:
         """Variance of what classes contribute that are too small to tell their own.

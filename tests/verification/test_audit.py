@@ -110,7 +110,7 @@ def test_json_is_the_report(tmp_path):
     read = json.loads((tmp_path / "report.json").read_text())
     assert read == report.to_dict()
     assert read["same_class"]["verdict"] == "compatible"
-    assert set(read) == {field.name for field in dataclasses.fields(report)} | {"schema_version"}
+    assert set(read) == {field.name for field in dataclasses.fields(report)} | {"schema_version", "margin_share"}
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 

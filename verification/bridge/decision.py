@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from verification._breakdown import Verdict
-from verification.audit import AuditReport, SideReport, Sides, audit, check_arguments, check_paired, json_safe
+from verification.audit import AuditReport, SideReport, Sides, audit, check_paired, json_safe
 from verification.bridge import fitting
 from verification.bridge.cost import Cost, cost
 from verification.bridge.judge import judge_map
@@ -187,7 +187,6 @@ def bridge(
     ValueError
         If the sets do not belong together, an argument is out of range, or samples are too few for three parts.
     """
-    check_arguments("sqeuclidean", confidence, margin, "pairs", seed)
     if direction not in DIRECTIONS:
         raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}.")
     tell = progress or (lambda stage: None)
