@@ -205,7 +205,10 @@ def test_a_corrupted_archive(call, tmp_path):
         (["audit"], "Missing argument"),
         (["audit", "a.npz", "b.npz", "--metric", "hamming"], "'hamming' is not one of"),
         (["audit", "NEW", "OLD", "--confidence", "1.5"], "confidence must be in (0, 1), got 1.5"),
-        (["audit", "NEW", "OLD", "--margin", "-1"], "margin must be a finite number >= 0, perhaps with a per cent sign"),
+        (
+            ["audit", "NEW", "OLD", "--margin", "-1"],
+            "margin must be a finite number >= 0, or a percentage such as '5%', got '-1'",
+        ),
         (["audit", "NEW", "OLD", "--json", "nowhere/report.json"], "nowhere/report.json: its folder does not exist"),
         (["audit", "NEW", "OLD", "--json", "."], "must be a file to write, got a folder"),
         (["verify", "--seed", "-1"], "--seed must be an integer >= 0, got -1"),

@@ -44,9 +44,7 @@ def parse_margin(margin: float | str, name: str = "margin") -> tuple[float, bool
     except (TypeError, ValueError):
         amount = math.nan
     if not (amount >= 0.0 and math.isfinite(amount)):
-        raise ValueError(
-            f"{name} must be a finite number >= 0, or one with a per cent sign such as '5%', got {margin!r}."
-        )
+        raise ValueError(f"{name} must be a finite number >= 0, or a percentage such as '5%', got {margin!r}.")
     return amount, share
 
 

@@ -318,7 +318,7 @@ def test_broken_reports_are_not(validator):
     for key in whole:
         assert not validator.is_valid({name: value for name, value in whole.items() if name != key}), key
     broken = [
-        {"schema_version": 2},
+        {"schema_version": 1},
         {"verdict": "maybe"},
         {"confidence": 1.0},
         {"margin": -0.1},
