@@ -42,10 +42,13 @@ def bridge(
     maps: Annotated[
         str | None,
         typer.Option(
-            help="Maps that compete, with commas: identity, translation, orthogonal, lambda-orthogonal, ridge, adapter. [default: all]"
+            help="Maps that compete, with commas: identity, translation, orthogonal, lambda-orthogonal, ridge, "
+            "adapter. [default: all]"
         ),
     ] = None,
-    margin: Annotated[float, typer.Option(help="Acceptable loss of gap, in squared distance.")] = 0.0,
+    margin: Annotated[
+        str, typer.Option(help="Acceptable loss of gap: in squared distance, or 5% of the old model's contrast.")
+    ] = "0",
     confidence: Annotated[float, typer.Option(help="Of the verdict, in (0, 1).")] = 0.95,
     closed_set: Annotated[
         bool,
@@ -100,7 +103,7 @@ def _judge(
     direction: Direction,
     maps: str | None,
     confidence: float,
-    margin: float,
+    margin: str,
     closed_set: bool,
     seed: int,
     save: Path | None,

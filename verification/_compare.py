@@ -146,7 +146,7 @@ def contrasts(
 
 
 def _contrast(rows: Float[ndarray, "n dim"], codes: Int[ndarray, " n"]) -> float:
-    """Mean squared distance of pairs of different classes less that of pairs of one class; 0 where one side has none."""
+    """Mean squared distance between different classes less that within a class; 0 where one has no pairs."""
     _, codes = np.unique(codes, return_inverse=True)
     sizes = np.bincount(codes)
     sums = class_sums(rows, codes, len(sizes))

@@ -35,6 +35,8 @@ class LinearPairs:
         Of the sample of pairs.
     rounding : float
         A pair satisfies an inequality that it violates by no more than this.
+    num_pairs : int
+        Pairs in that sample, for each purpose.
     """
 
     rows: Rows
@@ -43,6 +45,7 @@ class LinearPairs:
     gallery_sums: ClassSums | None
     seed: int
     rounding: float = 0.0
+    num_pairs: int = SAMPLED_PAIRS
     # means are of all the data
     uses_part = False
 
@@ -132,7 +135,7 @@ class LinearPairs:
             chances = np.where(np.diff(first) > 1, factor, 0.0)
             if not np.any(chances):
                 return np.inf
-            classes = rng.choice(len(chances), size=SAMPLED_PAIRS, p=chances / chances.sum())
+            classes = rng.choice(len(chances), size=self.num_pairs, p=chances / chances.sum())
             drawn.append((classes, first[classes] + rng.integers(np.diff(first)[classes])))
         (y, i), (z, j) = drawn
         i, j = i[y != z], j[y != z]
@@ -152,7 +155,7 @@ class LinearPairs:
         within = float(shares @ hits), float(np.sqrt(np.sum(shares**2 * hits * (1.0 - hits) / num)))
 
         y, z = (
-            rng.choice(len(sizes), size=SAMPLED_PAIRS, p=sizes / sizes.sum())
+            rng.choice(len(sizes), size=self.num_pairs, p=sizes / sizes.sum())
             for sizes in (self.sizes, self.gallery_sizes)
         )
         y, z = y[y != z], z[y != z]
@@ -169,7 +172,7 @@ class LinearPairs:
         """The same number of pairs of every class: classes, queries, items."""
         num, other = self.rows.counts, (self.gallery or self.rows).counts
         usable = np.flatnonzero((num > 1) if self.gallery is None else (num > 0) & (other > 0))
-        each = max(SAMPLED_PAIRS // len(usable), min(64, 4 * SAMPLED_PAIRS // len(usable)), 2)
+        each = max(self.num_pairs // len(usable), min(64, 4 * self.num_pairs // len(usable)), 2)
         classes = np.repeat(usable, each)
         first = rng.integers(num[classes])
         if self.gallery is not None:

@@ -1,4 +1,4 @@
-"""Features written block by block, so that what is written need not fit in memory; a file appears whole or not at all."""
+"""Features written block by block, so that they need not fit in memory; a file appears whole or not at all."""
 
 from __future__ import annotations
 

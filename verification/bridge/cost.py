@@ -14,7 +14,7 @@ from scipy import stats
 
 from verification._sums import stream
 from verification.audit import Sides
-from verification.bridge.judge import cost_of_map, mapped
+from verification.bridge.judge import Rule, cost_of_map, mapped
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
 from verification.features import FeatureSet
@@ -65,7 +65,7 @@ def cost(feature_map: FeatureMap, part: Part, confidence: float, seed: int) -> C
     lost = float(differences.mean())
     half = float(stats.t.isf((1.0 - confidence) / 2.0, n - 1) * differences.std(ddof=1) / np.sqrt(n))
     return Cost(
-        cost_of_map(feature_map, part, confidence, seed),
+        cost_of_map(feature_map, part, Rule(confidence, 0.0, 0.0, seed)),
         *(float(each.mean()) for each in hits),
         lost,
         lost - half,

@@ -21,13 +21,15 @@ from verification._breakdown import Verdict
 from verification.audit import AuditReport, SideReport, Sides, audit, check_paired, json_safe
 from verification.bridge import fitting
 from verification.bridge.cost import Cost, cost
-from verification.bridge.judge import judge_map
+from verification.bridge.judge import Rule, judge_map
 from verification.bridge.maps import DIRECTIONS, Direction, FeatureMap
 from verification.bridge.splits import Part, Splits, split
 from verification.features import FeatureSet
 
 # of what to_dict returns
 SCHEMA_VERSION = 1
+# to all classes, and without those held out
+Fitted = tuple[FeatureMap, FeatureMap | None]
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,12 @@ class Candidate:
     held_out: Sides | None
 
     @property
-    def compatible(self) -> bool:
-        """Whether every audit of it says so."""
-        return all(sides.verdict == "compatible" for sides in self.audits)
+    def verdict(self) -> Verdict:
+        """Compatible when every audit of it says so, incompatible when one does."""
+        verdicts = {sides.verdict for sides in self.audits}
+        if "incompatible" in verdicts:
+            return "incompatible"
+        return "compatible" if verdicts == {"compatible"} else "inconclusive"
 
     @property
     def weakest(self) -> SideReport:
@@ -150,7 +155,7 @@ def bridge(
     direction: Direction = "queries",
     maps: Sequence[str] | None = None,
     confidence: float = 0.95,
-    margin: float = 0.0,
+    margin: float | str = 0.0,
     closed_set: bool = False,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -168,8 +173,9 @@ def bridge(
         Kinds that compete, of :data:`verification.bridge.fitting.KINDS`; all by default. The identity always does.
     confidence : float
         In (0, 1): a decisive verdict is wrong with probability at most 1 − ``confidence``.
-    margin : float
-        ≥ 0, the acceptable loss of gap in squared distance.
+    margin : float or str
+        ≥ 0, the acceptable loss of gap in squared distance, or a string such as "5%", a share of the old model's
+        contrast, as :func:`verification.audit.audit` takes it.
     closed_set : bool
         The gallery will never hold other classes than these: do not ask how the map does for classes it was not
         fitted to.
@@ -192,30 +198,23 @@ def bridge(
     tell = progress or (lambda stage: None)
     kinds = _kinds(maps, *((new.dim, old.dim) if direction == "queries" else (old.dim, new.dim)))
     check_paired(new, old, same_dim=False)
-    as_is = None
-    if new.dim == old.dim:
-        tell("auditing as it is")
-        as_is = audit(new, old, confidence=confidence, margin=margin, seed=seed)
-        if as_is.verdict == "compatible":
-            return _no_map_needed(as_is, direction)
+    tell("auditing as it is")
+    # of two dimensions the old model alone can be audited, which checks the arguments and knows its contrast
+    known = audit(new if new.dim == old.dim else old, old, confidence=confidence, margin=margin, seed=seed)
+    as_is = known if new.dim == old.dim else None
+    if as_is is not None and as_is.verdict == "compatible":
+        return _no_map_needed(as_is, direction)
     tell("reading three parts")
     splits = split(new, old, seed, hold_out=not closed_set)
     # two audits of the chosen map share the confidence
     shared = 1.0 - (1.0 - confidence) / (2.0 if len(splits.held_out) else 1.0)
-    candidates, fitted = [], {}
-    for kind in kinds:
-        tell(f"fitting {kind}")
-        fitted[kind] = _fit_twice(kind, splits, direction, seed)
-        candidates.append(Candidate(kind, *_audits(fitted[kind], splits.choice, splits, shared, margin, seed)))
+    rule = Rule(shared, known.margin, known.margin_error, seed)
+    candidates, fitted = compete(kinds, splits, direction, rule, tell)
     kind = choose(candidates).kind
     tell(f"auditing {kind}")
-    found = Candidate(kind, *_audits(fitted[kind], splits.audit, splits, shared, margin, seed))
-    verdicts = {sides.verdict for sides in found.audits}
-    verdict: Verdict = (
-        "incompatible" if "incompatible" in verdicts else "compatible" if verdicts == {"compatible"} else "inconclusive"
-    )
+    found = Candidate(kind, *audits(fitted[kind], splits.audit, splits, rule))
     return BridgeReport(
-        verdict,
+        found.verdict,
         as_is,
         kind,
         direction,
@@ -228,14 +227,37 @@ def bridge(
         fitted[kind][0],
         *(len(part.codes) for part in (splits.fit, splits.choice, splits.audit)),
         confidence,
-        margin,
+        known.margin,
     )
+
+
+def compete(
+    kinds: Sequence[str],
+    splits: Splits,
+    direction: Direction,
+    rule: Rule,
+    tell: Callable[[str], None] = lambda stage: None,
+) -> tuple[list[Candidate], dict[str, Fitted]]:
+    """Fit every kind on the first part, to all classes and without those held out, and judge it on the second."""
+    candidates, fitted = [], {}
+    for kind in kinds:
+        tell(f"fitting {kind}")
+        fitted[kind] = _fit_twice(kind, splits, direction, rule.seed)
+        candidates.append(Candidate(kind, *audits(fitted[kind], splits.choice, splits, rule)))
+    return candidates, fitted
+
+
+def audits(fitted: Fitted, part: Part, splits: Splits, rule: Rule) -> tuple[Sides, Sides | None]:
+    """Judge a map on a part, and the map that was fitted without some classes on these."""
+    whole, partial = fitted
+    unseen = None if partial is None else judge_map(partial, part.of(splits.held_out), rule)
+    return judge_map(whole, part, rule), unseen
 
 
 def choose(candidates: Sequence[Candidate]) -> Candidate:
     """The most rigid one that is compatible; else that loses no more than the least, to about a standard error."""
     for candidate in candidates:
-        if candidate.compatible:
+        if candidate.verdict == "compatible":
             return candidate
     best = max((candidate.weakest for candidate in candidates), key=lambda side: side.lower)
     # a quarter of an interval's width; of one without bounds it is not a number, and then the first will do
@@ -256,7 +278,7 @@ def _kinds(maps: Sequence[str] | None, d_in: int, d_out: int) -> list[str]:
     return kinds
 
 
-def _fit_twice(kind: str, splits: Splits, direction: Direction, seed: int) -> tuple[FeatureMap, FeatureMap | None]:
+def _fit_twice(kind: str, splits: Splits, direction: Direction, seed: int) -> Fitted:
     """To all classes, and without those held out."""
 
     def fit(part: Part) -> FeatureMap:
@@ -264,14 +286,6 @@ def _fit_twice(kind: str, splits: Splits, direction: Direction, seed: int) -> tu
         return fitting.fit(kind, source, target, direction, seed)
 
     return fit(splits.fit), fit(splits.fit.without(splits.held_out)) if len(splits.held_out) else None
-
-
-def _audits(
-    maps: tuple[FeatureMap, FeatureMap | None], part: Part, splits: Splits, confidence: float, margin: float, seed: int
-) -> tuple[Sides, Sides | None]:
-    whole, partial = maps
-    unseen = None if partial is None else judge_map(partial, part.of(splits.held_out), confidence, margin, seed)
-    return judge_map(whole, part, confidence, margin, seed), unseen
 
 
 def _no_map_needed(as_is: AuditReport, direction: Direction) -> BridgeReport:

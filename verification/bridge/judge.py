@@ -9,28 +9,53 @@ would pass: whatever is searched there is at least as near as ruins are to each 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._linear import LinearPairs
+from verification._linear import SAMPLED_PAIRS, LinearPairs
 from verification._sums import Rows
 from verification.audit import Sides, judge_sides
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
 from verification.inequalities import estimate
 
+# that tell the second-order part of the variance, to some per cent even of a hundred rows
+PAIRS_A_ROW = 16
 
-def judge_map(feature_map: FeatureMap, part: Part, confidence: float, margin: float, seed: int) -> Sides:
+
+@dataclass(frozen=True)
+class Rule:
+    """How gaps are judged.
+
+    Attributes
+    ----------
+    confidence : float
+        Of both intervals at once.
+    margin, margin_error : float
+        The loss of gap that is accepted, and its standard error.
+    seed : int
+        Of the pairs that are looked at for what only pairs show.
+    """
+
+    confidence: float
+    margin: float
+    margin_error: float
+    seed: int
+
+
+def judge_map(feature_map: FeatureMap, part: Part, rule: Rule) -> Sides:
     """Both inequalities for new queries and the old gallery, one of them mapped, against the old model itself."""
     queries, items = mapped(feature_map, part)
-    return judge(queries, items, part.old, part.codes, confidence, margin, part.stored, seed)
+    return judge(queries, items, part.old, part.codes, part.stored, rule)
 
 
-def cost_of_map(feature_map: FeatureMap, part: Part, confidence: float, seed: int) -> Sides:
+def cost_of_map(feature_map: FeatureMap, part: Part, rule: Rule) -> Sides:
     """As :func:`judge_map`, against the new model itself: a negative gap is what reindexing would win."""
     queries, items = mapped(feature_map, part)
-    return judge(queries, items, part.new, part.codes, confidence, 0.0, part.stored, seed)
+    return judge(queries, items, part.new, part.codes, part.stored, rule)
 
 
 def mapped(feature_map: FeatureMap, part: Part) -> tuple[Float[ndarray, "n dim"], Float[ndarray, "n dim"]]:
@@ -51,10 +76,8 @@ def judge(
     items: Float[ndarray, "n dim"],
     standard: Float[ndarray, "n own"],
     codes: Int[ndarray, " n"],
-    confidence: float,
-    margin: float,
     stored: float,
-    seed: int,
+    rule: Rule,
 ) -> Sides:
     """Gaps, intervals and verdicts of queries in items against the standard's distances, samples paired with others.
 
@@ -63,13 +86,10 @@ def judge(
     queries, items, standard : ndarray
         Unit rows of the same samples.
     codes : ndarray of int
-    confidence : float
-        Of both intervals at once.
-    margin : float
-        A side is compatible when its lower bound is ≥ −margin, to rounding (below).
     stored : float
         Unit roundoff of the dtype in which features came.
-    seed : int
+    rule : Rule
+        A side is compatible when its lower bound is ≥ −margin, to rounding (below).
 
     Notes
     -----
@@ -90,7 +110,9 @@ def judge(
             for rows in ((queries + items, np.zeros_like(standard)), (items, standard))
         )
     rows = Rows(models, codes[order], sizes)
+    num_pairs = min(SAMPLED_PAIRS, PAIRS_A_ROW * len(codes))
     arithmetic = 8.0 * models[0].shape[1] * 2.0**-53
-    source = LinearPairs(rows, None, rows.sums, None, seed, 8.0 * stored + arithmetic)
+    source = LinearPairs(rows, None, rows.sums, None, rule.seed, 8.0 * stored + arithmetic, num_pairs)
     zero = 24.0 * stored / np.sqrt(len(codes)) + arithmetic
-    return judge_sides(estimate(source)[0]["pairs"], 1.0, (1.0 - confidence) / 2.0, margin + zero)
+    level = (1.0 - rule.confidence) / 2.0
+    return judge_sides(estimate(source)[0]["pairs"], 1.0, level, rule.margin + zero, rule.margin_error)

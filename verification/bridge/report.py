@@ -90,7 +90,9 @@ def findings(report: BridgeReport) -> Iterable[str]:
         yield "No classes were held out: how the map does for classes it was not fitted to is not known."
     if report.verdict != "compatible" and report.needed_margin is not None:
         yield f"It loses no more than {report.needed_margin:.2g}: --margin {report.needed_margin:.2g} would accept it."
-    seen_only = [c.kind for c in report.candidates if not c.compatible and c.all_classes.verdict == "compatible"]
+    seen_only = [
+        c.kind for c in report.candidates if c.verdict != "compatible" and c.all_classes.verdict == "compatible"
+    ]
     if report.verdict != "compatible" and seen_only:
         yield (
             f"Compatible for the classes it was fitted to alone: {', '.join(seen_only)}. If the gallery will hold no "
