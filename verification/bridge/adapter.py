@@ -32,6 +32,8 @@ def train_adapter(
 ) -> dict[str, ndarray]:
     """Train from an affine map; the arrays A, b, W, c and V.
 
+    On one thread: products this small gain nothing from more, and sums have one order, so one seed gives one map.
+
     Parameters
     ----------
     start : dict
@@ -40,6 +42,17 @@ def train_adapter(
         Unit rows of the same samples.
     rng : numpy.random.Generator
     """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(start, source, target, rng)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(start: dict[str, ndarray], source: ndarray, target: ndarray, rng: np.random.Generator) -> dict[str, ndarray]:
     import torch
     from torch.nn.functional import cosine_similarity
 

@@ -169,7 +169,8 @@ def check_suffix(path: Path) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, ndarray], dict[str, Any]]:
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy does not close what it opened itself when it turns out damaged
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         return arrays, json.loads(str(arrays.pop("metadata")))
     from safetensors import SafetensorError, safe_open
