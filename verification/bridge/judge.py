@@ -23,7 +23,7 @@ from verification.bridge.splits import Part
 from verification.inequalities import estimate
 
 # that tell the second-order part of the variance, to some per cent even of a hundred rows
-PAIRS_A_ROW = 16
+PAIRS_A_ROW = 8
 
 
 @dataclass(frozen=True)

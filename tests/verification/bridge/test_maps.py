@@ -74,7 +74,7 @@ def test_apply_keeps_labels_that_are_words(tmp_path):
     words = np.array(["left", "right"])[FEATURES.labels % 2]
     apply(LINEAR, FeatureSet(ROWS, words), tmp_path / "out.npz")
     np.testing.assert_array_equal(FeatureSet.load(tmp_path / "out.npz").labels, words)
-    with pytest.raises(ValueError, match="labels must be integers in .safetensors"):
+    with pytest.raises(ValueError, match=r"labels must be integers in \.safetensors"):
         apply(LINEAR, FeatureSet(ROWS, words), tmp_path / "out.safetensors")
 
 
