@@ -18,6 +18,7 @@ import numpy as np
 # the modules, each with ``designs() -> Sequence[Design]``
 KINDS = {
     "geometry": "verification.simulated_geometry",
+    "bridge": "verification.simulated_bridge",
 }
 _WRONG = {"boundary": ("compatible", "incompatible"), "beyond": ("compatible",), "inside": ("incompatible",)}
 PROMISED = 0.05

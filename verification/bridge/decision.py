@@ -5,7 +5,8 @@ compatible on the second part is chosen, both for the samples of all classes and
 fitted to; where none is, the one that loses least. The third part, which nothing before has seen, gives the verdict:
 given the first two parts the map is fixed and the third part's samples are independent of it, so the intervals need no
 more correction for the choice than this, and two audits of one map share the confidence. The verdict without a map
-is the audit's, of all samples, and stays what it was.
+is the audit's, of all samples, and stays what it was; it is also the second where the identity is chosen, which nothing
+was fitted for.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class BridgeReport:
         Of the chosen map; ``identity`` where none is needed.
     direction : {"queries", "gallery"}
     all_classes, held_out : Sides or None
-        The chosen map on the audit part, for samples of all classes and of classes that it was not fitted to. None
-        where no map was needed, and ``held_out`` where none were.
+        The chosen map on the audit part, for samples of all classes and of classes that it was not fitted to. None of
+        the identity, and ``held_out`` where no classes were.
     held_out_classes : tuple
         Labels kept from the second fit.
     candidates : tuple of Candidate
@@ -122,6 +123,8 @@ class BridgeReport:
         first = "dimensions differ" if self.as_is is None else self.as_is.verdict
         if self.verdict == "compatible":
             return f"{first}; compatible through {_NAMES[self.kind]}"
+        if self.kind == "identity":
+            return f"{first}; no map does better than none"
         if self.verdict == "incompatible":
             return f"{first}; no map makes it compatible (the least bad is {_NAMES[self.kind]})"
         return f"{first}; undecided through {_NAMES[self.kind]}"
@@ -140,7 +143,6 @@ class BridgeReport:
 
 
 _NAMES = {
-    "identity": "the identity",
     "translation": "a translation",
     "orthogonal": "an orthogonal map",
     "lambda-orthogonal": "a λ-orthogonal map",
@@ -212,13 +214,18 @@ def bridge(
     candidates, fitted = compete(kinds, splits, direction, rule, tell)
     kind = choose(candidates).kind
     tell(f"auditing {kind}")
-    found = Candidate(kind, *audits(fitted[kind], splits.audit, splits, rule))
+    if kind == "identity":
+        assert as_is is not None  # there is no identity between two dimensions
+        found, verdict = Candidate(kind, as_is.by_weighting["pairs"], None), as_is.verdict
+    else:
+        found = Candidate(kind, *audits(fitted[kind], splits.audit, splits, rule))
+        verdict = found.verdict
     return BridgeReport(
-        found.verdict,
+        verdict,
         as_is,
         kind,
         direction,
-        found.all_classes,
+        None if kind == "identity" else found.all_classes,
         found.held_out,
         tuple(old.classes[splits.held_out].tolist()),
         tuple(candidates),

@@ -32,7 +32,7 @@ def _verdict(report: BridgeReport) -> str:
 
 def section(report: BridgeReport) -> str:
     """What the maps do, as one section; empty where none was needed."""
-    if report.all_classes is None:
+    if not report.candidates:
         return ""
     rows = "".join(
         f'<tr><th scope="row">{escape(kind)}{" (chosen)" if chosen else ""}</th><td>{escape(lost)}</td>'

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from verification.audit import SideReport, Sides
+from verification.bridge.cost import Cost
 from verification.bridge.decision import BridgeReport
 from verification.report import COLOURS
 
@@ -25,7 +26,7 @@ def bridge_table(report: BridgeReport) -> RenderableType:
         f"{report.sentence[:1].upper()}{report.sentence[1:]}.", style="default"
     )
     parts: list[RenderableType] = [verdict, "", Text(as_it_is(report))]
-    if report.all_classes is not None:
+    if report.candidates:
         parts += [_maps(report), *(Text(line) for line in findings(report))]
     return Group(*parts)
 
@@ -75,19 +76,14 @@ def candidates(report: BridgeReport) -> Iterable[tuple[str, str, str, str, bool]
 
 def findings(report: BridgeReport) -> Iterable[str]:
     """What the audit part says of the chosen map, in sentences."""
-    assert report.all_classes is not None  # a map was needed
-    assert report.cost is not None
-    yield (
-        f"Chosen on {report.num_choice} samples after a fit to {report.num_fit}: {report.kind}; "
-        f"{_SPACES[report.direction]}. Audited on {report.num_audit} others:"
-    )
-    yield f"all classes: {_sides(report.all_classes)}"
-    if report.held_out is not None:
-        names = [str(label) for label in report.held_out_classes]
-        named = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        yield f"fitted without classes {named} and audited on them: {_sides(report.held_out)}"
+    assert report.cost is not None  # there were candidates
+    chosen = f"Chosen on {report.num_choice} samples after a fit to {report.num_fit}: {report.kind}; "
+    if report.all_classes is None:
+        yield f"{chosen}nothing was fitted, so the verdict is the one without a map."
     else:
-        yield "No classes were held out: how the map does for classes it was not fitted to is not known."
+        yield f"{chosen}{_SPACES[report.direction]}. Audited on {report.num_audit} others:"
+        yield f"all classes: {_sides(report.all_classes)}"
+        yield _held_out(report)
     if report.verdict != "compatible" and report.needed_margin is not None:
         yield f"It loses no more than {report.needed_margin:.2g}: --margin {report.needed_margin:.2g} would accept it."
     seen_only = [
@@ -98,7 +94,10 @@ def findings(report: BridgeReport) -> Iterable[str]:
             f"Compatible for the classes it was fitted to alone: {', '.join(seen_only)}. If the gallery will hold no "
             "others, ask with --closed-set."
         )
-    cost = report.cost
+    yield from _cost(report.cost)
+
+
+def _cost(cost: Cost) -> Iterable[str]:
     yield (
         f"Nearest neighbour right: old → old {cost.old_old:.1%}, new → old through the map {cost.mapped:.1%}, "
         f"new → new {cost.new_new:.1%}. Reindexing would win {100 * cost.lost:+.1f} points "
@@ -106,6 +105,14 @@ def findings(report: BridgeReport) -> Iterable[str]:
     )
     distances = cost.distances
     yield f"Distances beside those of new → new: {gaps(distances.same_class, distances.different_class)}."
+
+
+def _held_out(report: BridgeReport) -> str:
+    if report.held_out is None:
+        return "No classes were held out: how the map does for classes it was not fitted to is not known."
+    names = [str(label) for label in report.held_out_classes]
+    named = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return f"fitted without classes {named} and audited on them: {_sides(report.held_out)}"
 
 
 def _sides(sides: Sides) -> str:
