@@ -6,7 +6,7 @@ import os
 from html import escape
 from pathlib import Path
 
-from verification._markup import KINDS, page, table
+from verification._markup import KINDS, mark, page, table
 from verification.bridge.decision import BridgeReport
 from verification.bridge.report import as_it_is, candidates, findings
 from verification.features import write_atomically
@@ -50,4 +50,4 @@ def section(report: BridgeReport) -> str:
 
 
 def _cell(verdict: str) -> str:
-    return f'<td><b class="{KINDS.get(verdict, "open")}">{escape(verdict)}</b></td>'
+    return f'<td><b class="{KINDS[verdict]}">{mark(verdict)}</b></td>' if verdict in KINDS else f"<td>{verdict}</td>"
