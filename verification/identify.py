@@ -131,11 +131,16 @@ def identify(new: FeatureSet, old: FeatureSet, tolerance: float = TOLERANCE, see
     rows = choose_rows(old.codes, np.bincount(old.codes), ROWS, rng)
     u, v = take(new, rows), take(old, rows)
     codes = old.codes[rows]
+    row_distance, equal_rows = as_they_are(u, v, tolerance)
+    moved, flipped, equal_matched = matched(u, v, tolerance)
     evidence = Evidence(
         len(rows),
         labels_differ(new, old),
-        *as_they_are(u, v, tolerance),
-        *matched(u, v, tolerance),
+        row_distance,
+        equal_rows,
+        moved,
+        flipped,
+        equal_matched,
         *cosines(u, v, codes, tolerance, rng),
         *turned(u, v, codes, rng),
         *contrasts(u, v, new.codes[rows], codes, rng),

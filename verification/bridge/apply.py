@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def apply(
 
     def counted() -> Iterator[Float[ndarray, "rows dim"]]:
         done = 0
-        for block in blocks:
+        for block in _ahead(blocks):
             yield block
             done += len(block)
             if progress is not None:
@@ -54,3 +55,12 @@ def apply(
 
     dtype = np.result_type(features.dtype, np.float32)
     write_features(path, counted(), features.labels, feature_map.dims[1], dtype)
+
+
+def _ahead(blocks: Iterator[Float[ndarray, "rows dim"]]) -> Iterator[Float[ndarray, "rows dim"]]:
+    """The same blocks, the next one read and mapped while the last is written."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, blocks, None)
+        while (block := following.result()) is not None:
+            following = pool.submit(next, blocks, None)
+            yield block

@@ -59,14 +59,18 @@ def cost(feature_map: FeatureMap, part: Part, confidence: float, seed: int) -> C
         rows = np.sort(stream(seed, "bridge: search").permutation(len(part.codes))[:SEARCHED])
         some = part.rows(rows)
     queries, items = mapped(feature_map, some)
-    hits = [_hits(q, g, some.codes) for q, g in ((some.old, some.old), (queries, items), (some.new, some.new))]
-    differences = hits[2] - hits[1]
+    old_old, through, new_new = (
+        _hits(q, g, some.codes) for q, g in ((some.old, some.old), (queries, items), (some.new, some.new))
+    )
+    differences = new_new - through
     n = len(differences)
     lost = float(differences.mean())
     half = float(stats.t.isf((1.0 - confidence) / 2.0, n - 1) * differences.std(ddof=1) / np.sqrt(n))
     return Cost(
         cost_of_map(feature_map, part, Rule(confidence, 0.0, 0.0, seed)),
-        *(float(each.mean()) for each in hits),
+        float(old_old.mean()),
+        float(through.mean()),
+        float(new_new.mean()),
         lost,
         lost - half,
         lost + half,

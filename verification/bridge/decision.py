@@ -232,7 +232,9 @@ def bridge(
         max(0.0, -found.weakest.lower),
         cost(fitted[kind][0], splits.audit, confidence, seed),
         fitted[kind][0],
-        *(len(part.codes) for part in (splits.fit, splits.choice, splits.audit)),
+        len(splits.fit.codes),
+        len(splits.choice.codes),
+        len(splits.audit.codes),
         confidence,
         known.margin,
     )

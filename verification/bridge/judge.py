@@ -105,9 +105,9 @@ def judge(
         models = queries[order], items[order]
     else:
         # t = 2 p·w with p = (q, −r), w = (g, r): what the audit's sums call new − old and old
-        models = tuple(
-            np.concatenate(rows, axis=1)[order]
-            for rows in ((queries + items, np.zeros_like(standard)), (items, standard))
+        models = (
+            np.concatenate((queries + items, np.zeros_like(standard)), axis=1)[order],
+            np.concatenate((items, standard), axis=1)[order],
         )
     rows = Rows(models, codes[order], sizes)
     num_pairs = min(SAMPLED_PAIRS, PAIRS_A_ROW * len(codes))

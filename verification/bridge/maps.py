@@ -112,7 +112,9 @@ class FeatureMap:
         named = {"format": FORMAT, "kind": self.kind, "direction": self.direction, "d_in": d_in, "d_out": d_out}
         text = json.dumps({**named, "version": version("stationary-representations"), **(about or {})})
         if path.suffix == ".npz":
-            write_atomically(path, lambda file: np.savez(file, metadata=np.array(text), **self.arrays()))
+            write_atomically(
+                path, lambda file: np.savez(file, allow_pickle=False, metadata=np.array(text), **self.arrays())
+            )
         else:
             from safetensors.numpy import save
 

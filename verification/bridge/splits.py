@@ -6,6 +6,7 @@ held in memory.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,7 +116,12 @@ def _deal(codes: Int[ndarray, " n"], rng: np.random.Generator) -> Int[ndarray, "
 
 
 def take(features: FeatureSet, rows: Int[ndarray, " m"]) -> Float[ndarray, "m dim"]:
-    """Some rows (sorted) as unit vectors, float64, read in one pass."""
+    """Some rows (sorted) as unit vectors, float64; read where they lie if a file holds them so, else in one pass."""
+    whole = features._shards[0].whole if len(features._shards) == 1 else None
+    if whole is not None:
+        # of an unusable row the pass below tells file and number
+        with suppress(ValueError):
+            return FeatureSet(whole()[rows], features.labels[rows]).unit
     taken = np.empty((len(rows), features.dim))
     start = low = 0
     for block in features.normalized_blocks():
