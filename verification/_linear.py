@@ -35,6 +35,10 @@ class LinearPairs:
         Of (old,) over the gallery, or None.
     seed : int
         Of the sample of pairs.
+    rounding : float
+        A pair satisfies an inequality that it violates by no more than this.
+    num_pairs : int
+        Pairs in that sample, for each purpose.
     """
 
     rows: Rows
@@ -42,6 +46,8 @@ class LinearPairs:
     sums: ClassSums
     gallery_sums: ClassSums | None
     seed: int
+    rounding: float = 0.0
+    num_pairs: int = SAMPLED_PAIRS
     # means are of all the data
     uses_part = False
 
@@ -130,7 +136,7 @@ class LinearPairs:
             chances = np.where(np.diff(first) > 1, factor, 0.0)
             if not np.any(chances):
                 return np.inf
-            classes = rng.choice(len(chances), size=SAMPLED_PAIRS, p=chances / chances.sum())
+            classes = rng.choice(len(chances), size=self.num_pairs, p=chances / chances.sum())
             drawn.append((classes, first[classes] + rng.integers(np.diff(first)[classes])))
         (y, i), (z, j) = drawn
         i, j = i[y != z], j[y != z]
@@ -146,17 +152,17 @@ class LinearPairs:
         classes, i, j = self._same_pairs(rng)
         shares = Weights.of("pairs", self.sizes, None if self.gallery is None else self.gallery_sizes).same
         num = np.maximum(np.bincount(classes, minlength=len(shares)), 1)
-        hits = np.bincount(classes, self._pair(i, j) >= 0, minlength=len(shares)) / num
+        hits = np.bincount(classes, self._pair(i, j) >= -self.rounding, minlength=len(shares)) / num
         within = float(shares @ hits), float(np.sqrt(np.sum(shares**2 * hits * (1.0 - hits) / num)))
 
         y, z = (
-            rng.choice(len(sizes), size=SAMPLED_PAIRS, p=sizes / sizes.sum())
+            rng.choice(len(sizes), size=self.num_pairs, p=sizes / sizes.sum())
             for sizes in (self.sizes, self.gallery_sizes)
         )
         y, z = y[y != z], z[y != z]
         i = self._draw(self.rows, y, rng)
         j = self._draw(self.gallery or self.rows, z, rng)
-        share = float(np.mean(self._pair(i, j) <= 0))
+        share = float(np.mean(self._pair(i, j) <= self.rounding))
         return within, (share, float(np.sqrt(share * (1.0 - share) / len(i))))
 
     @staticmethod
@@ -167,7 +173,7 @@ class LinearPairs:
         """The same number of pairs of every class: classes, queries, items."""
         num, other = self.rows.counts, (self.gallery or self.rows).counts
         usable = np.flatnonzero((num > 1) if self.gallery is None else (num > 0) & (other > 0))
-        each = max(SAMPLED_PAIRS // len(usable), min(64, 4 * SAMPLED_PAIRS // len(usable)), 2)
+        each = max(self.num_pairs // len(usable), min(64, 4 * self.num_pairs // len(usable)), 2)
         classes = np.repeat(usable, each)
         first = rng.integers(num[classes])
         if self.gallery is not None:

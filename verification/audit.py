@@ -183,9 +183,9 @@ def _encode(
     return labels, codes, (gallery, items)
 
 
-def check_paired(new: FeatureSet, old: FeatureSet) -> None:
-    """Raise ValueError unless the sets hold the same samples, enough of them to compare."""
-    _check_same_samples(new, old)
+def check_paired(new: FeatureSet, old: FeatureSet, same_dim: bool = True) -> None:
+    """Raise ValueError unless the sets hold the same samples, enough of them to compare, and of one dimension."""
+    _check_same_samples(new, old, same_dim)
     if len(old.classes) < 2:
         raise ValueError(f"labels must name at least two classes, got one: {old.classes[0].item()!r}.")
     if len(old.classes) == len(old):
@@ -208,10 +208,10 @@ def check_gallery(new: FeatureSet, old: FeatureSet, gallery: FeatureSet) -> None
         raise ValueError(f"samples and gallery must name at least two classes, got one: {shared[0].item()!r}.")
 
 
-def _check_same_samples(new: FeatureSet, old: FeatureSet) -> None:
+def _check_same_samples(new: FeatureSet, old: FeatureSet, same_dim: bool = True) -> None:
     if len(new) != len(old):
         raise ValueError(f"new and old must hold the same samples, got {len(new)} and {len(old)} rows.")
-    if new.dim != old.dim:
+    if same_dim and new.dim != old.dim:
         raise ValueError(f"new and old must have one dimension, got {new.dim} and {old.dim}.")
     if (new.labels.dtype.kind == "U") != (old.labels.dtype.kind == "U"):
         raise ValueError(f"new and old must have labels of one kind, got {new.labels.dtype} and {old.labels.dtype}.")

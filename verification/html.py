@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from verification._claims_beside import retrieval_change, thresholds
 from verification._margin_section import margin
-from verification._markup import KINDS, METRICS, definitions
+from verification._markup import KINDS, METRICS, definitions, page
 from verification._progress import Progress
 from verification._sections import caps, classes, drift, gaps, retrieval
 from verification.audit_report import AuditReport
@@ -120,7 +119,6 @@ def render(
 ) -> str:
     """Return the page of :func:`to_html`."""
     data = report.to_dict() | {"margin_sentence": report.margin_sentence}
-    style = resources.files("verification").joinpath("data", "report.css").read_text(encoding="utf-8")
     sections = [
         _verdict(data, matrix),
         gaps(data),
@@ -134,13 +132,7 @@ def render(
         _not_checked(data, polar, hypotheses, matrix),
         _basis(data),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escape(title)}</h1></header>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
-    )
+    return page(title, "".join(sections))
 
 
 def _verdict(data: dict[str, Any], matrix: MatrixReport | None) -> str:

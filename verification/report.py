@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # not needed to show an audit, which starts faster without
     from verification.theorem import TheoremCheck
     from verification.upgrades import Upgrade
 
-_COLOURS = {
+COLOURS = {
     "compatible": "green",
     "holds": "green",
     "incompatible": "red",
@@ -36,7 +36,7 @@ _ANSWERS = {
 
 
 def _coloured(word: str) -> Text:
-    return Text(word, style=_COLOURS.get(word, ""))
+    return Text(word, style=COLOURS.get(word, ""))
 
 
 def _gap(side: SideReport) -> str:
@@ -56,7 +56,7 @@ def audit_table(report: AuditReport) -> RenderableType:
         f"{report.num_samples} samples{gallery}, {report.num_classes} classes, dim {report.dim}; {report.metric}, "
         f"every {_COUNTED[report.weights]} counts once, both intervals at once {report.confidence:.4g}."
     )
-    verdict = Text(f"{report.verdict.upper()}  ", style=f"bold {_COLOURS[report.verdict]}").append(
+    verdict = Text(f"{report.verdict.upper()}  ", style=f"bold {COLOURS[report.verdict]}").append(
         _ANSWERS[report.verdict], style="default"
     )
     definition = (

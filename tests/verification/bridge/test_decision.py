@@ -1,0 +1,205 @@
+"""Both verdicts on upgrades whose answer is known; the parts are disjoint, and what cannot be used is told."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.verification.samples import upgrade
+from theory.simplex import simplex_vertices
+from verification.audit import audit
+from verification.bridge import bridge
+from verification.bridge.decision import choose
+from verification.bridge.splits import split
+from verification.features import FeatureSet
+from verification.known_upgrades import CASES
+
+LINEAR = ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge")
+
+
+def drawn(case: str, num_samples: int = 2400, seed: int = 0) -> tuple[FeatureSet, FeatureSet]:
+    return CASES[case].draw(num_samples, np.random.default_rng(seed))
+
+
+def noisy(features: FeatureSet, noise: float, seed: int = 1) -> FeatureSet:
+    rng = np.random.default_rng(seed)
+    return FeatureSet(features.features + noise * rng.standard_normal(features.features.shape), features.labels)
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence", "verdict"),
+    [
+        ("rotated", "incompatible; compatible through an orthogonal map", "compatible"),
+        ("tighter", "compatible as it is; no map is needed", "compatible"),
+        ("same law", "inconclusive; no map does better than none", "inconclusive"),
+        ("wider", "incompatible; no map does better than none", "incompatible"),
+    ],
+)
+def test_the_four_cases(case, sentence, verdict):
+    new, old = drawn(case)
+    report = bridge(new, old, maps=LINEAR)
+    assert (report.sentence, report.verdict) == (sentence, verdict)
+    # the first verdict is the audit's and stays what it was
+    assert report.as_is == audit(new, old)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_the_four_cases_over_200_seeds(case):
+    reports = [bridge(*drawn(case, 5000, seed), maps=LINEAR, seed=seed) for seed in range(200)]
+    if case == "rotated":
+        wanted = "incompatible; compatible through an orthogonal map"
+        assert sum(report.sentence == wanted for report in reports) >= 190
+    elif case == "tighter":
+        assert sum(report.as_is.verdict == "compatible" for report in reports) >= 190
+    elif case == "wider":
+        assert sum(report.as_is.verdict == report.verdict == "compatible" for report in reports) == 0
+        assert sum("compatible" in (report.as_is.verdict, report.verdict) for report in reports) <= 10
+    else:
+        # 5 % + 2 standard errors of 200 runs
+        assert sum(report.as_is.verdict != "inconclusive" for report in reports) <= 200 * (0.05 + 2 * 0.0154)
+
+
+@pytest.mark.parametrize("direction", ["queries", "gallery"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_rotation_is_exact_however_it_is_stored(direction, dtype):
+    sets = (FeatureSet(features.features.astype(dtype), features.labels) for features in drawn("rotated", 1500))
+    report = bridge(*sets, direction, maps=["orthogonal"])
+    assert report.sentence == "incompatible; compatible through an orthogonal map"
+
+
+def test_a_noisy_rotation_loses_at_margin_0_and_a_margin_accepts_it():
+    new, old = drawn("rotated")
+    new = noisy(new, 0.05)
+    report = bridge(new, old, maps=["orthogonal"])
+    assert report.verdict == "incompatible"
+    # spread from 0.25 to √(0.25² + 0.05²): the loss if the rotation were known, and the interval's width more
+    assert 0.007 < report.needed_margin < 0.02
+    assert bridge(new, old, maps=["orthogonal"], margin=1.1 * report.needed_margin).verdict == "compatible"
+    # the contrast of the old model is 0.44
+    assert bridge(new, old, maps=["orthogonal"], margin="5%").verdict == "compatible"
+
+
+@pytest.mark.parametrize("direction", ["queries", "gallery"])
+@pytest.mark.parametrize("wider", ["new", "old"])
+def test_dimensions_may_differ_and_then_there_is_no_first_verdict(direction, wider):
+    _, narrow = drawn("same law", 900)
+    turned = np.pad(narrow.features, ((0, 0), (0, 16))) @ stats.ortho_group.rvs(80, random_state=0)
+    wide = FeatureSet(turned, narrow.labels)
+    new, old = (wide, narrow) if wider == "new" else (narrow, wide)
+    report = bridge(new, old, direction, maps=["orthogonal", "ridge"])
+    assert report.as_is is None
+    assert report.sentence == "dimensions differ; compatible through an orthogonal map"
+    assert report.map.dims == ((new.dim, old.dim) if direction == "queries" else (old.dim, new.dim))
+
+
+def test_a_regression_to_the_class_means_does_not_pass_for_classes_it_has_not_seen():
+    """It is compatible for the classes it was fitted to, even of a worse model; so it is asked about others."""
+    new, old = drawn("wider")
+    open_set, closed_set = (bridge(new, old, maps=["ridge"], closed_set=closed) for closed in (False, True))
+    ridge = next(candidate for candidate in open_set.candidates if candidate.kind == "ridge")
+    assert (ridge.all_classes.verdict, ridge.held_out.verdict) == ("compatible", "incompatible")
+    assert open_set.verdict == "incompatible"
+    assert closed_set.sentence == "incompatible; compatible through a ridge affine map"
+    assert closed_set.held_out is None
+
+
+def test_a_translation_is_undone_by_a_translation():
+    rng = np.random.default_rng(0)
+    _, old = upgrade(0.5, 0.5, num_samples=3000)
+    new = FeatureSet(old.features + 0.3 * np.eye(8)[0] + 1e-3 * rng.standard_normal((3000, 8)), old.labels)
+    report = bridge(new, old, maps=LINEAR, margin=0.05)
+    assert report.as_is.verdict == "incompatible"
+    assert report.kind == "translation"
+    assert report.verdict == "compatible"
+
+
+def test_what_the_map_costs_against_new_to_new():
+    """New is better than old, but turned: through a map it serves as well as the old gallery lets it."""
+    _, old = drawn("same law", 1500)
+    nearer = 0.5 * (old.features + simplex_vertices(10, 64)[old.labels])
+    new = FeatureSet(nearer @ stats.ortho_group.rvs(64, random_state=0), old.labels)
+    report = bridge(new, old, maps=["orthogonal"], closed_set=True)
+    assert report.verdict == "compatible"
+    cost = report.cost
+    assert cost.old_old < cost.mapped <= cost.new_new
+    assert cost.lower <= cost.lost <= cost.upper
+    assert cost.lost == pytest.approx(cost.new_new - cost.mapped)
+    assert cost.distances.same_class.verdict == "incompatible"
+
+
+def test_three_parts_are_disjoint_stratified_and_seeded():
+    labels = np.repeat([0, 1, 2], [30, 7, 2])
+    features = FeatureSet(np.random.default_rng(0).standard_normal((39, 4)), labels)
+    splits = split(features, features, 5)
+    parts = [splits.fit, splits.choice, splits.audit]
+    assert [np.bincount(part.codes, minlength=3).tolist() for part in parts] == [[10, 3, 2], [10, 2, 0], [10, 2, 0]]
+    every = np.concatenate([part.old for part in parts])
+    assert len(np.unique(every, axis=0)) == 39
+    again, other = split(features, features, 5), split(features, features, 6)
+    np.testing.assert_array_equal(again.audit.old, splits.audit.old)
+    assert not np.array_equal(other.audit.old, splits.audit.old)
+    # two classes with enough samples: none can be held out
+    assert len(splits.held_out) == 0
+
+
+def test_held_out_classes_are_not_in_the_second_fit():
+    new, old = drawn("same law", 300)
+    splits = split(new, old, 0)
+    assert len(splits.held_out) == 3
+    assert not np.isin(splits.fit.without(splits.held_out).codes, splits.held_out).any()
+    assert np.isin(splits.audit.of(splits.held_out).codes, splits.held_out).all()
+
+
+def test_the_most_rigid_compatible_map_is_chosen_and_else_the_least_loss():
+    exact = bridge(*drawn("rotated", 600), maps=LINEAR)
+    assert next(c.kind for c in exact.candidates if c.verdict == "compatible") == "orthogonal" == exact.kind
+    lossy = bridge(*drawn("wider"), maps=("orthogonal", "ridge"))
+    assert choose(lossy.candidates).kind == lossy.kind == "identity"
+    assert max(lossy.candidates, key=lambda c: c.weakest.lower).kind == "identity"
+
+
+def test_the_report_is_plain_values():
+    report = bridge(*drawn("rotated", 300), maps=["orthogonal"])
+    read = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert read["sentence"] == "incompatible; compatible through an orthogonal map"
+    assert read["as_is"]["verdict"] == "incompatible"
+    assert len(read["held_out_classes"]) == 3
+    assert {candidate["kind"] for candidate in read["candidates"]} == {"identity", "orthogonal"}
+
+
+def paired(labels_new, labels_old=None, rows=None) -> tuple[FeatureSet, FeatureSet]:
+    rng = np.random.default_rng(0)
+    labels_old = labels_new if labels_old is None else labels_old
+    return tuple(FeatureSet(rng.standard_normal((len(y), 4)), np.array(y)) for y in (labels_new, labels_old))
+
+
+@pytest.mark.parametrize(
+    ("sets", "options", "message"),
+    [
+        (paired([0, 0, 0, 1, 1, 1]), {}, "three splits need at least two classes with 6 samples each, got 0"),
+        (paired([0] * 9 + [1] * 5), {}, "got 1 with as many; the largest classes have 9, 5 samples"),
+        (paired([0] * 8), {}, "labels must name at least two classes"),
+        (paired([0, 1] * 8, [1, 0] * 8), {}, "equal labels row by row"),
+        (paired([0, 1] * 8, [0, 1] * 7), {}, "same samples, got 16 and 14 rows"),
+        (paired([0, 1] * 8), {"direction": "both"}, "direction must be one of queries, gallery, got 'both'"),
+        (paired([0, 1] * 8), {"maps": ["cubic"]}, "maps must be of identity, .*, got 'cubic'"),
+        (paired([0, 1] * 8), {"margin": -1.0}, "margin must be"),
+        (paired([0, 1] * 8), {"confidence": 1.0}, "confidence must be in"),
+        (paired([0, 1] * 8), {"seed": -1}, "seed must be an integer >= 0"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(sets, options, message):
+    with pytest.raises(ValueError, match=message):
+        bridge(*sets, **options)
+
+
+def test_maps_that_need_equal_dimensions():
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    sets = (FeatureSet(rng.standard_normal((40, dim)), labels) for dim in (4, 5))
+    with pytest.raises(ValueError, match=r"maps between dimensions 4 and 5 are orthogonal, .*, got translation"):
+        bridge(*sets, maps=["translation"])

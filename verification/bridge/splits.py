@@ -1,0 +1,132 @@
+"""Three disjoint parts of the samples, to fit maps, choose one and audit it; and classes that are kept from the fit.
+
+Parts are drawn by sample within each class. A file of any size gives a seeded part of its rows, which are all that is
+held in memory.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from verification._rows import choose_rows, stream
+from verification.features import FeatureSet
+
+# numbers of one model's rows in each part
+PART = 2**23
+# of a class, for one in each part to be paired with another
+FEWEST = 6
+# of the classes
+HELD_OUT = 1.0 / 3.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Unit rows of the same samples by both models.
+
+    Attributes
+    ----------
+    new, old : ndarray, shape (n, d_new) and (n, d_old), float64
+    codes : ndarray of int, shape (n,)
+        Classes 0 … K−1 of the whole data.
+    stored : float
+        Unit roundoff of the dtype in which the rows came.
+    """
+
+    new: Float[ndarray, "n d_new"]
+    old: Float[ndarray, "n d_old"]
+    codes: Int[ndarray, " n"]
+    stored: float
+
+    def of(self, classes: Int[ndarray, " some"]) -> Part:
+        """The samples of some classes."""
+        return self.rows(np.flatnonzero(np.isin(self.codes, classes)))
+
+    def without(self, classes: Int[ndarray, " some"]) -> Part:
+        """The samples of the other classes."""
+        return self.rows(np.flatnonzero(~np.isin(self.codes, classes)))
+
+    def rows(self, rows: Int[ndarray, " m"]) -> Part:
+        """Some samples."""
+        return Part(self.new[rows], self.old[rows], self.codes[rows], self.stored)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Parts to fit, choose and audit, and the classes that a second fit does without (none: too few classes)."""
+
+    fit: Part
+    choice: Part
+    audit: Part
+    held_out: Int[ndarray, " some"]
+
+
+def split(new: FeatureSet, old: FeatureSet, seed: int, hold_out: bool = True) -> Splits:
+    """Draw the three parts and the held-out classes.
+
+    Parameters
+    ----------
+    new, old : FeatureSet
+        The same samples, row by row, with equal labels.
+    seed : int
+    hold_out : bool
+        Whether to keep classes from a second fit, where there are classes enough.
+
+    Raises
+    ------
+    ValueError
+        Unless two classes have samples enough to be paired in each part.
+    """
+    codes = old.codes
+    sizes = np.bincount(codes)
+    enough = np.flatnonzero(sizes >= FEWEST)
+    if len(enough) < 2:
+        raise ValueError(
+            f"three splits need at least two classes with {FEWEST} samples each, got {len(enough)} with as many; the "
+            f"largest classes have {', '.join(str(size) for size in np.sort(sizes)[::-1][:3])} samples."
+        )
+    rng = stream(seed, "bridge: splits")
+    rows = choose_rows(codes, sizes, 3 * PART // max(new.dim, old.dim), rng)
+    part = _deal(codes[rows], rng)
+    read_new, read_old = (take(features, rows) for features in (new, old))
+    stored = max(float(np.finfo(features.dtype).eps) / 2.0 for features in (new, old))
+    fit, choice, audit = (
+        Part(read_new[part == p], read_old[part == p], codes[rows[part == p]], stored) for p in range(3)
+    )
+    held_out = np.sort(rng.permutation(enough)[: max(2, round(HELD_OUT * len(enough)))])
+    # a fit to fewer than two classes would be held against the map
+    if not hold_out or len(enough) - len(held_out) < 2:
+        held_out = enough[:0]
+    return Splits(fit, choice, audit, held_out)
+
+
+def _deal(codes: Int[ndarray, " n"], rng: np.random.Generator) -> Int[ndarray, " n"]:
+    """0, 1 or 2 for each row: within a class as often, what does not divide by three to 0."""
+    order = np.argsort(codes + rng.random(len(codes)))
+    sizes = np.bincount(codes)
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    third = np.repeat(sizes // 3, sizes)
+    part = np.empty(len(codes), dtype=np.intp)
+    part[order] = np.where(rank < third, 1, np.where(rank < 2 * third, 2, 0))
+    return part
+
+
+def take(features: FeatureSet, rows: Int[ndarray, " m"]) -> Float[ndarray, "m dim"]:
+    """Some rows (sorted) as unit vectors, float64; read where they lie if a file holds them so, else in one pass."""
+    whole = features._shards[0].whole if len(features._shards) == 1 else None
+    if whole is not None:
+        # of an unusable row the pass below tells file and number
+        with suppress(ValueError):
+            return FeatureSet(whole()[rows], features.labels[rows]).unit
+    taken = np.empty((len(rows), features.dim))
+    start = low = 0
+    for block in features.normalized_blocks():
+        high = int(np.searchsorted(rows, start + len(block)))
+        taken[low:high] = block[rows[low:high] - start]
+        start, low = start + len(block), high
+    # of float32 rows the length is off by their rounding
+    return taken / np.linalg.norm(taken, axis=1, keepdims=True)
