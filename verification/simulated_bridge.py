@@ -1,9 +1,9 @@
 """Simulated upgrades for the verdict through a map: noise about a simplex, turned; gaps through any map are known.
 
 A map is fitted and chosen on a part of the samples, so its true gaps are another number in every run. Class means of
-the old model are exact (:mod:`verification.known_upgrades`); those of the mapped rows come from many fresh samples, row by row
-less the old, which leaves an error that is small beside the audit's own. The margin is then put at that loss, short of
-it or beyond it, and the audit of the third part decides.
+the old model are exact (:mod:`verification.known_upgrades`); those of the mapped rows come from many fresh samples, row
+by row less the old, which leaves an error that is small beside the audit's own. The margin is then put at that loss,
+short of it or beyond it, and the audit of the third part decides.
 """
 
 from __future__ import annotations
