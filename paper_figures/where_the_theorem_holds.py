@@ -122,7 +122,7 @@ def _draw_zeros(axes: Any, data: dict[str, Any]) -> None:
 
 
 def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
-    ratio = np.linspace(1.0, 1.27, 200)
+    ratio = np.linspace(1.0, 1.5, 400)
     axes.plot(ratio, np.degrees(np.arccos(1.0 / ratio)), color="black", label=r"$\cos\omega = m_k/m_t$")
     names = list(dict.fromkeys(model["name"] for model in trained))
     for i, name in enumerate(names):
@@ -141,7 +141,7 @@ def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
                 )
         axes.plot([], [], linestyle="none", marker=_style.MARKERS[i], color=_style.COLORS[1 + i], label=short(name))
     axes.set(
-        yscale="symlog", xlim=(0.98, 1.27), ylim=(0, 200), xlabel=r"$m_t/m_k$", ylabel="drift of the mean (degrees)"
+        yscale="symlog", xlim=(0.97, 1.5), ylim=(0, 200), xlabel=r"$m_t/m_k$", ylabel="drift of the mean (degrees)"
     )
     axes.set_yscale("symlog", linthresh=5.0, linscale=0.5)
     axes.set_yticks([0, 5, 10, 30, 90, 180], ["0", "5", "10", "30", "90", "180"])
