@@ -82,7 +82,7 @@ def draw(data: dict[str, Any]) -> Figure:
     """Three panels, from what :func:`compute` returns."""
     with matplotlib.rc_context(_style.RC):
         figure = Figure(figsize=(2 * _style.COLUMN_WIDTH, 2.9))
-        surface, zeros, trained = figure.subplots(1, 3, width_ratios=(1.25, 1.0, 1.0))
+        surface, zeros, trained = figure.subplots(1, 3, width_ratios=(1.2, 1.0, 0.8))
         _draw_map(figure, surface, data)
         _draw_zeros(zeros, data)
         _draw_trained(trained, data["trained"])
@@ -122,7 +122,7 @@ def _draw_zeros(axes: Any, data: dict[str, Any]) -> None:
 
 
 def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
-    ratio = np.linspace(1.0, 1.5, 400)
+    ratio = np.linspace(1.0, 1.2, 200)
     axes.plot(ratio, np.degrees(np.arccos(1.0 / ratio)), color="black", label=r"$\cos\omega = m_k/m_t$")
     names = list(dict.fromkeys(model["name"] for model in trained))
     for i, name in enumerate(names):
@@ -141,13 +141,13 @@ def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
                 )
         axes.plot([], [], linestyle="none", marker=_style.MARKERS[i], color=_style.COLORS[1 + i], label=short(name))
     axes.set(
-        yscale="symlog", xlim=(0.97, 1.5), ylim=(0, 200), xlabel=r"$m_t/m_k$", ylabel="drift of the mean (degrees)"
+        yscale="symlog", xlim=(0.98, 1.2), ylim=(0, 200), xlabel=r"$m_t/m_k$", ylabel="drift of the mean (degrees)"
     )
     axes.set_yscale("symlog", linthresh=5.0, linscale=0.5)
     axes.set_yticks([0, 5, 10, 30, 90, 180], ["0", "5", "10", "30", "90", "180"])
     axes.minorticks_off()
     axes.set_title("(c) trained models, 1a")
-    axes.legend(loc="lower right", labelspacing=0.2, handletextpad=0.2, borderaxespad=0.1)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=0.3, handletextpad=0.2, handlelength=1.2)
 
 
 def short(name: str) -> str:
