@@ -93,7 +93,7 @@ def draw(data: dict[str, Any]) -> Figure:
             i = names.index(model["name"])
             # models that share the old one would hide each other
             at = model["old_length"] + 0.02 * (i - (len(names) - 1) / 2)
-            look = {
+            marks = {
                 "marker": _style.MARKERS[i],
                 "color": "0.25",
                 "markerfacecolor": "0.25" if model["stationary"] else "white",

@@ -3,10 +3,10 @@ r"""Where Theorem 1 holds: the gaps over concentration, drift, classes and dimen
 Caption. (a) Gap of 1a in the squared distance for caps in nine dimensions, old radius 0.6: over the new radius (as a
 share of the old one) and the drift of the class mean; positive (blue) is compatible. Solid: zero of 1a; dashed: zero of
 1b for one class pair with the drift straight at the other vertex, K = 10. Without drift both change sign at α_t = α_k
-alone. (b) The zero of 1a for other dimensions, and of 1b for other numbers of classes: the more classes, the less drift
-a single pair bears. (c) The map on which all laws lie: new over old mean resultant length of a class, and the drift of
-its mean; 1a holds below the line cos ω = m_k/m_t. Points are the classes of trained models, filled where the audit,
-which looks at pairs, finds the class's gap positive.
+alone. (b) The zero of 1a for other dimensions, and of 1b with K = d + 1: the more classes, the less drift a single pair
+bears. (c) The map on which all laws lie: new over old mean resultant length of a class, and the drift of its mean; 1a
+holds below the line cos ω = m_k/m_t. Points are the classes of trained models, filled where the audit, which looks at
+pairs, finds the class's gap positive.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _draw_zeros(axes: Any, data: dict[str, Any]) -> None:
     for i, dim in enumerate(data["dims"]):
         for side, style in (("same_class", "-"), ("different_class", "--")):
             axes.plot(data["narrower"], data[f"zero_{side}"][i], color=_style.COLORS[i], linestyle=style)
-        axes.plot([], [], color=_style.COLORS[i], label=f"$d={dim}$, $K={data['classes'][i]}$")
+        axes.plot([], [], color=_style.COLORS[i], label=f"$d={dim}$")
     for style, name in (("-", "1a"), ("--", "1b, one pair")):
         axes.plot([], [], color="0.3", linestyle=style, label=name)
     axes.set(yscale="log", ylim=(2e-6, 80), xlabel=r"$\alpha_t/\alpha_k$", ylabel="drift it bears (degrees)")
