@@ -135,7 +135,7 @@ class Store:
         seconds = time.perf_counter() - began + self._spared - spared
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            arrays = {f"-{name}": item for name, item in value.items() if isinstance(item, np.ndarray)}
+            arrays: dict[str, Any] = {f"-{name}": item for name, item in value.items() if isinstance(item, np.ndarray)}
             plain = {name: item for name, item in value.items() if not isinstance(item, np.ndarray)}
             buffer = io.BytesIO()
             np.savez_compressed(buffer, json=json.dumps({"seconds": seconds, "value": plain}), **arrays)

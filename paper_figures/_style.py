@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from matplotlib.figure import Figure
 
@@ -49,5 +50,9 @@ def save(figure: Figure, directory: Path, name: str, dpi: int = 300) -> list[Pat
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, **how)
         paths.append(directory / f"{name}.{suffix}")
-        write_atomically(paths[-1], lambda file, buffer=buffer: file.write(buffer.getvalue()))
+        write_atomically(paths[-1], partial(_write, buffer.getvalue()))
     return paths
+
+
+def _write(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)

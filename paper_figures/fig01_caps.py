@@ -58,7 +58,7 @@ def lengths(
 ) -> dict[str, float]:
     """The expected distance, exact, and by Monte Carlo with its standard error."""
     estimate = estimate_distance(new, old, axis_cosine, metric, SAMPLES, rng)
-    exact = float(expected_distance(new, old, axis_cosine, metric))
+    exact = np.asarray(expected_distance(new, old, axis_cosine, metric)).item()
     return {"exact": exact, "mean": estimate.mean, "error": estimate.standard_error}
 
 

@@ -115,7 +115,8 @@ def _draw_side(axes: Any, side: dict[str, Any]) -> None:
 
 def findings(data: dict[str, Any]) -> str:
     """What came out, in words with numbers."""
-    parts, every = [], []
+    parts: list[str] = []
+    every: list[float] = []
     for side, name in (("same_class", "1a"), ("different_class", "1b")):
         gaps = {metric: values["gap"] for metric, values in data[side]["expected"].items()}
         every += gaps.values()

@@ -79,9 +79,9 @@ def draw(data: dict[str, Any]) -> Figure:
         for method, name in METHODS.items():
             found, (colour, style, marker) = data[method], LOOKS[method]
             look = {"color": colour, "linestyle": style, "marker": marker}
-            first.plot(np.arange(data["models"]), found["vertex_alignment"], label=name, **look)
+            first.plot(np.arange(data["models"]), found["vertex_alignment"], **look)
             covariance.plot(updates, found["covariance_distance"], **look)
-            cka.plot(updates, found["cka"], **look)
+            cka.plot(updates, found["cka"], label=name, **look)
             for which, width in (("information", 1.3), ("information_within", 0.7)):
                 bound, error = ([row[key] for row in found[which]] for key in ("bound", "standard_error"))
                 information.errorbar(
@@ -92,7 +92,7 @@ def draw(data: dict[str, Any]) -> Figure:
         cka.set(title="(c) linear CKA", xlabel="update", ylabel="within classes", ylim=(min(0.0, *cka.get_ylim()), 1))
         information.set(title="(d) InfoNCE bound", xlabel="update", ylabel="information (nats)")
         information.set_ylim(bottom=min(0.0, information.get_ylim()[0]))
-        first.legend(loc="best")
+        cka.legend(loc="center left")
         cka.set_xticks(np.arange(data["models"]))
         return figure
 

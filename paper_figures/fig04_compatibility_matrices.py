@@ -122,9 +122,11 @@ def _draw_matrix(axes: Any, found: dict[str, Any], boxed: list[int]) -> None:
     width = 0.4 if small else 0.1
     axes.add_collection(PatchCollection(cells, facecolors=colours, edgecolors="0.45", linewidths=width))
     if undecided:
-        t, k = zip(*undecided, strict=True)
+        rows, columns = zip(*undecided, strict=True)
         size_of_ring = 9 if small else 1
-        axes.plot(k, t, "o", color="black", markerfacecolor="none", markersize=size_of_ring, markeredgewidth=0.8)
+        axes.plot(
+            columns, rows, "o", color="black", markerfacecolor="none", markersize=size_of_ring, markeredgewidth=0.8
+        )
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
     step = 1 if small else 10
     ticks = np.arange(0, size, step)

@@ -47,7 +47,7 @@ def compute() -> dict[str, Any]:
             curves: dict[str, list[float]] = {"old_old": [], "new_old": [], "gap": []}
             for dim in DIMS:
                 for name, pair in _laws(dim).items():
-                    curves[name].append(float(expected_distance(*pair, _cosine(side, dim), metric)))
+                    curves[name].append(np.asarray(expected_distance(*pair, _cosine(side, dim), metric)).item())
                 old, new = UniformCap(dim, OLD_RADIUS), UniformCap(dim, NEW_RADIUS)
                 curves["gap"].append(float(getattr(theorem1_gaps(new, old, dim + 1, metric), side)))
             estimates: dict[str, dict[str, list[float]]] = {}

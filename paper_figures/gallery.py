@@ -13,7 +13,7 @@ HEAD = """# Figures
 
 The paper's figures, redrawn from this project's own numbers, and ours. `python -m paper_figures` makes all of them,
 with the data behind each; `--quick` small versions of those that train. Numbers in the text are from the run that
-wrote this page.
+wrote this page. Durations are wall times, trainings that figures share counted in each.
 """
 
 

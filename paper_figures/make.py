@@ -120,10 +120,14 @@ def make(
             progress(name, number, len(full))
         data, seconds = _compute(load(name), quick)
         paths = _style.save(load(name).draw(data), output, name, dpi)
-        text = json.dumps(data, indent=1, allow_nan=False) + "\n"
         paths.append(output / f"{name}.json")
-        write_atomically(paths[-1], lambda file, text=text: file.write(text.encode()))
+        _write_json(paths[-1], data)
         yield Made(name, tuple(paths), data, seconds)
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _compute(module: ModuleType, quick: bool) -> tuple[dict[str, Any], float]:

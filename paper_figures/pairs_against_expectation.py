@@ -3,9 +3,8 @@ r"""Pairs against expectation: Definition 1 is stated for all pairs and shown on
 Caption. Share of pairs that satisfy an inequality by themselves, over its expected gap in the squared distance. Lines:
 caps about the vertices of the simplex in d = K − 1 dimensions, old radius 0.6, the new radius from half to once and a
 quarter of it, by Monte Carlo (10^5 triples a point; the standard error is below 0.002). Points: the trained models of
-`stationary verify`, with the interval of the gap. Even where 1a holds by a wide margin in expectation a third of the
-pairs violate it, and for 1b the share is near one half whatever the gap: the definition for all pairs holds for no
-model here.
+`stationary verify`, with the interval of the gap. Of the trained models a third of the pairs violate 1a and half of
+them 1b, although both hold in expectation: the definition for all pairs holds for none.
 """
 
 from __future__ import annotations

@@ -93,13 +93,13 @@ def draw(data: dict[str, Any]) -> Figure:
             i = names.index(model["name"])
             # models that share the old one would hide each other
             at = model["old_length"] + 0.02 * (i - (len(names) - 1) / 2)
-            look = {
+            marks = {
                 "marker": _style.MARKERS[i],
                 "color": "0.25",
                 "markerfacecolor": "0.25" if model["stationary"] else "white",
             }
             panels[0].plot([at, at], [model["drift"], model["bears"]], color="0.5", linewidth=0.6)
-            panels[0].plot(at, model["drift"], linestyle="none", **look)
+            panels[0].plot(at, model["drift"], linestyle="none", **marks)
             panels[0].plot(at, model["bears"], marker="_", color="0.25", markersize=7)
         # drifts of a learned classifier are near those of random directions
         panels[0].set_yscale("function", functions=(np.sqrt, np.square))

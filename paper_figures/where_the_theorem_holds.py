@@ -3,10 +3,10 @@ r"""Where Theorem 1 holds: the gaps over concentration, drift, classes and dimen
 Caption. (a) Gap of 1a in the squared distance for caps in nine dimensions, old radius 0.6: over the new radius (as a
 share of the old one) and the drift of the class mean; positive (blue) is compatible. Solid: zero of 1a; dashed: zero of
 1b for one class pair with the drift straight at the other vertex, K = 10. Without drift both change sign at α_t = α_k
-alone. (b) The zero of 1a for other dimensions, and of 1b for other numbers of classes: the more classes, the less drift
-a single pair bears. (c) The map on which all laws lie: new over old mean resultant length of a class, and the drift of
-its mean; 1a holds below the line cos ω = m_k/m_t. Points are the classes of trained models, filled where the audit,
-which looks at pairs, finds the class's gap positive.
+alone. (b) The zero of 1a for other dimensions, and of 1b with K = d + 1: the more classes, the less drift a single pair
+bears. (c) The map on which all laws lie: new over old mean resultant length of a class, and the drift of its mean; 1a
+holds below the line cos ω = m_k/m_t. Points are the classes of trained models, filled where the audit, which looks at
+pairs, finds the class's gap positive.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def draw(data: dict[str, Any]) -> Figure:
     """Three panels, from what :func:`compute` returns."""
     with matplotlib.rc_context(_style.RC):
         figure = Figure(figsize=(2 * _style.COLUMN_WIDTH, 2.9))
-        surface, zeros, trained = figure.subplots(1, 3, width_ratios=(1.25, 1.0, 1.0))
+        surface, zeros, trained = figure.subplots(1, 3, width_ratios=(1.2, 1.0, 0.8))
         _draw_map(figure, surface, data)
         _draw_zeros(zeros, data)
         _draw_trained(trained, data["trained"])
@@ -113,7 +113,7 @@ def _draw_zeros(axes: Any, data: dict[str, Any]) -> None:
     for i, dim in enumerate(data["dims"]):
         for side, style in (("same_class", "-"), ("different_class", "--")):
             axes.plot(data["narrower"], data[f"zero_{side}"][i], color=_style.COLORS[i], linestyle=style)
-        axes.plot([], [], color=_style.COLORS[i], label=f"$d={dim}$, $K={data['classes'][i]}$")
+        axes.plot([], [], color=_style.COLORS[i], label=f"$d={dim}$")
     for style, name in (("-", "1a"), ("--", "1b, one pair")):
         axes.plot([], [], color="0.3", linestyle=style, label=name)
     axes.set(yscale="log", ylim=(2e-6, 80), xlabel=r"$\alpha_t/\alpha_k$", ylabel="drift it bears (degrees)")
@@ -122,7 +122,7 @@ def _draw_zeros(axes: Any, data: dict[str, Any]) -> None:
 
 
 def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
-    ratio = np.linspace(1.0, 1.27, 200)
+    ratio = np.linspace(1.0, 1.2, 200)
     axes.plot(ratio, np.degrees(np.arccos(1.0 / ratio)), color="black", label=r"$\cos\omega = m_k/m_t$")
     names = list(dict.fromkeys(model["name"] for model in trained))
     for i, name in enumerate(names):
@@ -141,13 +141,13 @@ def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
                 )
         axes.plot([], [], linestyle="none", marker=_style.MARKERS[i], color=_style.COLORS[1 + i], label=short(name))
     axes.set(
-        yscale="symlog", xlim=(0.98, 1.27), ylim=(0, 200), xlabel=r"$m_t/m_k$", ylabel="drift of the mean (degrees)"
+        yscale="symlog", xlim=(0.98, 1.2), ylim=(0, 200), xlabel=r"$m_t/m_k$", ylabel="drift of the mean (degrees)"
     )
     axes.set_yscale("symlog", linthresh=5.0, linscale=0.5)
     axes.set_yticks([0, 5, 10, 30, 90, 180], ["0", "5", "10", "30", "90", "180"])
     axes.minorticks_off()
     axes.set_title("(c) trained models, 1a")
-    axes.legend(loc="lower right", labelspacing=0.2, handletextpad=0.2, borderaxespad=0.1)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=0.3, handletextpad=0.2, handlelength=1.2)
 
 
 def short(name: str) -> str:
