@@ -29,6 +29,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+# seconds a command may take, in the default run and where it is marked slow: a page cannot hold up the tests unnoticed
+TOO_LONG = (120, 1200)
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<note>.*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
@@ -134,9 +136,18 @@ def _execute(block: re.Match[str], where: str, namespace: dict[str, object]) -> 
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
     }
-    output = ""
+    output, note = "", block["note"]
     for command in _RUN.findall(block["code"]):
-        done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True)
+        try:
+            done = subprocess.run(
+                ["bash", "-c", command],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=TOO_LONG[note == "slow"],
+            )
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"{where}: {command}: took over {error.timeout} s; mark it slow or not run.") from None
         assert done.returncode == 0, f"{where}: {command}: status {done.returncode}\n{done.stdout}{done.stderr}"
         output += done.stdout
     return output

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import documents
 from tests.documents import PAGES, has_code, has_slow_code, pictures, rewrite, run, same
 
 # mean difference of two pictures, of 255: antialiasing and a few points that moved, not another curve
@@ -105,6 +106,13 @@ def test_code_that_fails_is_named_by_its_line(page, tmp_path):
         list(run(page, tmp_path / "run"))
     page.write_text(PAGE.replace("; echo $?", ""))
     with pytest.raises(AssertionError, match=r"calendar.*status 3"):
+        list(run(page, tmp_path / "run"))
+
+
+def test_a_command_that_takes_too_long_is_named(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "TOO_LONG", (0.1, 0.1))
+    page.write_text(PAGE.replace("(exit 3)", "sleep 5"))
+    with pytest.raises(AssertionError, match=r"calendar.*took over 0.1 s"):
         list(run(page, tmp_path / "run"))
 
 
