@@ -62,6 +62,29 @@ def progress_bar() -> Progress:
     return Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
 
 
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """A spinner on stderr that also tells what is read of a database."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from verification.sources import watching
+
+    with Console(stderr=True).status(text) as spinner:
+
+        def show(source: str, what: str, done: int, total: int | None) -> None:
+            count = "" if not done else f" {done:,}" if total is None else f" {done:,} of {total:,}"
+            spinner.update(f"{text} {escape(source)}: {what}{count}")
+
+        with watching(show):
+            yield
+
+
+def title_of(features: str) -> str:
+    """Name of a file, or of a collection or table, for a heading."""
+    return features.partition("?")[0] if "://" in features else Path(features).name
+
+
 def main() -> None:
     """Run the command line and exit with its status; nothing but a defect shows a traceback."""
     try:

@@ -18,7 +18,9 @@ from stationary._app import (
     app,
     check_output,
     progress_bar,
+    title_of,
     user_input,
+    working,
 )
 
 
@@ -95,12 +97,15 @@ def verify(
 @app.command()
 def audit(
     new: Annotated[
-        Path,
-        typer.Argument(help="Features by the new model: .npz, .npy, .safetensors, .parquet, or a folder of shards."),
+        str,
+        typer.Argument(
+            help="Features by the new model: .npz, .npy, .safetensors, .parquet, a FAISS .index, a folder of shards, or "
+            "a qdrant:// or pgvector:// URL."
+        ),
     ],
-    old: Annotated[Path, typer.Argument(help="Features of the same samples, row by row, by the old model.")],
+    old: Annotated[str, typer.Argument(help="Features of the same samples, row by row, by the old model.")],
     gallery: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Old-model features of other samples, to be searched.")
+        str | None, typer.Option(metavar="FILE", help="Old-model features of other samples, to be searched.")
     ] = None,
     metric: Annotated[Metric, typer.Option(help="Distance in which the gallery is searched.")] = Metric.sqeuclidean,
     weights: Annotated[Weights, typer.Option(help="What counts once: every pair, or every class.")] = Weights.pairs,
@@ -120,20 +125,22 @@ def audit(
     from verification.audit import audit as run_audit
     from verification.features import FeatureSet
 
-    with user_input(), Console(stderr=True).status("auditing …"):
+    with user_input(), working("auditing …"):
         new_set, old_set = FeatureSet.load(new), FeatureSet.load(old)
         items = None if gallery is None else FeatureSet.load(gallery)
         report = run_audit(new_set, old_set, metric.value, confidence, items, margin, weights.value)
         if html is not None:
             from verification.html import write_page
 
-            write_page(report, html, new_set, old_set, title=f"{new.name} → {old.name}")
+            write_page(report, html, new_set, old_set, title=f"{title_of(new)} → {title_of(old)}")
         if json is not None:
             report.to_json(json)
 
     from verification.report import audit_table
 
     Console().print(audit_table(report))
+    for remark in dict.fromkeys(remark for each in (new_set, old_set) for remark in each.remarks):
+        Console(stderr=True).print(remark, style="dim")
     raise typer.Exit(VERDICT_STATUS[report.verdict])
 
 

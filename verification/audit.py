@@ -305,6 +305,7 @@ def _check_same_samples(new: FeatureSet, old: FeatureSet) -> None:
         raise ValueError(f"new and old must hold the same samples, got {len(new)} and {len(old)} rows.")
     if new.dim != old.dim:
         raise ValueError(f"new and old must have one dimension, got {new.dim} and {old.dim}.")
+    _check_ids(new, old)
     if (new.labels.dtype.kind == "U") != (old.labels.dtype.kind == "U"):
         raise ValueError(f"new and old must have labels of one kind, got {new.labels.dtype} and {old.labels.dtype}.")
     differ = np.flatnonzero(new.labels != old.labels)
@@ -313,6 +314,21 @@ def _check_same_samples(new: FeatureSet, old: FeatureSet) -> None:
         raise ValueError(
             f"new and old must have equal labels row by row, but {len(differ)} rows differ, the first is row {row}: "
             f"{new.labels[row].item()!r} and {old.labels[row].item()!r}."
+        )
+
+
+def _check_ids(new: FeatureSet, old: FeatureSet) -> None:
+    """Raise ValueError where both sets know their rows by ids, and not by the same."""
+    if new.ids is None or old.ids is None:
+        return
+    if (new.ids.dtype.kind == "U") != (old.ids.dtype.kind == "U"):
+        raise ValueError(f"new and old must have ids of one kind, got {new.ids.dtype} and {old.ids.dtype}.")
+    differ = np.flatnonzero(new.ids != old.ids)
+    if len(differ):
+        row = differ[0]
+        raise ValueError(
+            f"new and old must have equal ids row by row, but {len(differ)} rows differ, the first is row {row}: "
+            f"{new.ids[row].item()!r} and {old.ids[row].item()!r}."
         )
 
 
