@@ -52,5 +52,7 @@ def is_url(text: str) -> bool:
     if found[1] not in SCHEMES:
         raise ValueError(f"{found[1]}://…: the vectors of a URL must be at one of {allowed}.")
     if not found[2]:
-        raise ValueError(f"{found[1]}:/…: a URL begins with {found[1]}://; give it as a str, a Path merges its slashes.")
+        raise ValueError(
+            f"{found[1]}:/…: a URL begins with {found[1]}://; give it as a str, a Path merges its slashes."
+        )
     return True

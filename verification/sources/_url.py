@@ -52,7 +52,9 @@ def parse(url: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{scheme}://…: must be {scheme}://[user@]host[:port]/…, got no readable host or port.") from None
+        raise ValueError(
+            f"{scheme}://…: must be {scheme}://[user@]host[:port]/…, got no readable host or port."
+        ) from None
     user, host, path = unquote(parts.username or ""), unquote(parts.hostname or ""), unquote(parts.path)
     where = (f"{user}@" if user else "") + host + ("" if port is None else f":{port}")
     name = f"{scheme}://{where}{path}"

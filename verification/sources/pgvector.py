@@ -73,7 +73,9 @@ class Table:
                 )
                 first = connection.execute(query).fetchone()
                 if first is None or first[0] is None:
-                    raise ValueError(f"{self.name}: must hold rows with vectors, got {'none' if first is None else 'NULL'}.")
+                    raise ValueError(
+                        f"{self.name}: must hold rows with vectors, got {'none' if first is None else 'NULL'}."
+                    )
                 dim = first[0]
         return Layout(dim, _DTYPES[vector.type].newbyteorder("="))
 
@@ -109,8 +111,12 @@ class Table:
             order = sql.SQL('{}::text COLLATE "C"').format(order)
         if key.type not in _INTEGERS:
             shown = sql.SQL("{}::text").format(shown)
-        beyond = sql.SQL("") if after is None else sql.SQL("WHERE {} > {}::{}").format(
-            order, sql.Placeholder(), sql.SQL(key.type if key.type in (*_INTEGERS, "uuid") else "text")
+        beyond = (
+            sql.SQL("")
+            if after is None
+            else sql.SQL("WHERE {} > {}::{}").format(
+                order, sql.Placeholder(), sql.SQL(key.type if key.type in (*_INTEGERS, "uuid") else "text")
+            )
         )
         query = sql.SQL("SELECT {}, {} FROM {} {} ORDER BY {} NULLS FIRST").format(
             shown, value, sql.Identifier(*self.table), beyond, order

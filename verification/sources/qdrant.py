@@ -143,9 +143,7 @@ def open_collection(address: Address) -> Shard:
         raise ValueError(f"{address.name}: tls must be 'yes' or 'no'.")
     host = f"[{address.host}]" if ":" in address.host else address.host
     url = f"{'https' if tls == 'yes' else 'http'}://{host}:{address.port or 6333}"
-    return open_keyed(
-        Collection(address.name, url, collection, asked.get("label", "label"), asked.get("vector", ""))
-    )
+    return open_keyed(Collection(address.name, url, collection, asked.get("label", "label"), asked.get("vector", "")))
 
 
 def chosen(vectors: Mapping[str, Any], name: str) -> Any:
