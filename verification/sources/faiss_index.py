@@ -1,6 +1,6 @@
 """Vectors of a FAISS index file that keeps them exactly (the extra ``retrieval``).
 
-Flat, HNSW-flat, NSG-flat and IVF-flat indexes, with ids of their own or without, give back what was added, number by
+Flat, HNSW-flat and IVF-flat indexes, with ids of their own or without, give back what was added, number by
 number. Quantised and transformed ones give approximations, of which an audit would judge the quantiser and not the
 model: they are refused.
 """
@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from verification._shards import Shard, Take, check_features
 
-_EXACT = ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexFlat1D", "IndexHNSWFlat", "IndexNSGFlat")
+_EXACT = ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexFlat1D", "IndexHNSWFlat")
 _EXACT_BY_LIST = ("IndexIVFFlat",)
 _WITH_IDS = ("IndexIDMap", "IndexIDMap2")
 
@@ -99,7 +99,7 @@ def _stored(path: Path) -> _Stored:
         raise ValueError("a FAISS index needs faiss: pip install 'stationary-representations[retrieval]'.") from None
     try:
         # mapped rather than read where the kind of index allows it
-        index = faiss.downcast_index(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise ValueError(f"is not a readable FAISS index ({str(error).rpartition(': ')[2].strip()}).") from None
     places = np.arange(index.ntotal, dtype=np.int64)

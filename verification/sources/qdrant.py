@@ -23,8 +23,8 @@ _LABELS_A_PAGE = 4096
 _TIMEOUT = 60  # seconds for one page
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 COSINE = (
-    "Qdrant normalises the vectors of a cosine collection when it stores them: their lengths are lost, which no distance "
-    "here looks at, and results may differ from the file's by a rounding of float32."
+    "Qdrant normalises the vectors of a cosine collection when it stores them: their lengths are lost, which no "
+    "distance here looks at, and results may differ from the file's by a rounding of float32."
 )
 
 
@@ -88,7 +88,8 @@ class Collection:
         with self._connected() as client:
             while True:
                 # from `after` itself on, which is there already; one more makes up for it
-                points, beyond = client.scroll(self.collection, limit=page + 1, offset=after, timeout=_TIMEOUT, **what)
+                limit = page if after is None else page + 1
+                points, beyond = client.scroll(self.collection, limit=limit, offset=after, timeout=_TIMEOUT, **what)
                 if after is not None and points and points[0].id == after:
                     points = points[1:]
                 if points:

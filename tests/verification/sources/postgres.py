@@ -1,4 +1,4 @@
-"""A real PostgreSQL server with pgvector in a temporary folder, on the loopback address, run by nobody in particular."""
+"""A real PostgreSQL server with pgvector in a temporary folder, on the loopback address, run as nobody."""
 
 from __future__ import annotations
 
