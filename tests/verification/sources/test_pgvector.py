@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import tempfile
 import threading
 import traceback
@@ -17,6 +18,7 @@ from tests.verification.samples import upgrade
 from tests.verification.sources.helpers import refused, single
 from tests.verification.sources.postgres import Server
 from verification.audit import audit
+from verification.cases import CASES
 from verification.features import FeatureSet
 from verification.sources import _keyed, watching
 
@@ -232,3 +234,18 @@ def test_it_reads_only(server: Server) -> None:
     table = shard.open.args[0]
     with pytest.raises(ValueError, match="read-only transaction"), table._connected() as connection:
         connection.execute("DELETE FROM gallery")
+
+
+def test_the_page_about_sources_does_what_it_says(server: Server, call) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()
+    execute(server, *re.search(r"```sql\n(.*?)```", page, re.DOTALL)[1].split(";\n")[:-1])
+    new, old = CASES["tighter"].draw(200, np.random.default_rng(0))
+    vectors = zip(new.features.tolist(), old.features.tolist(), strict=True)
+    with psycopg.connect(host="127.0.0.1", port=server.port, user=server.role, dbname="postgres") as connection:
+        rows = [(row, str(new.labels[row]), str(x), str(y)) for row, (x, y) in enumerate(vectors)]
+        connection.cursor().executemany("INSERT INTO faces VALUES (%s, %s, %s, %s)", rows)
+    command = next(line for line in page.splitlines() if line.startswith("$ stationary audit") and "pgvector" in line)
+    urls = [url.replace("db.example", f"127.0.0.1:{server.port}") for url in re.findall(r'"(.*?)"', command)]
+    status, out, err = call("audit", *urls)
+    assert (status, err) == (0, "")
+    assert out.startswith("COMPATIBLE")
