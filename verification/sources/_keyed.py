@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -90,9 +90,9 @@ def open_keyed(source: Source) -> Shard:
     ids: list[Id] = []
     values: list[Any] = []
     with closing(resumed(source.labelled, None, source.name)) as pages:
-        for some, labels in pages:
+        for some, named in pages:
             ids += some
-            values += labels
+            values += named
             tell(source.name, "labels", len(ids))
     try:
         keys = ids_of(ids)
@@ -135,7 +135,9 @@ def labels_of(values: Sequence[Any], ids: Shaped[ndarray, " n"]) -> Shaped[ndarr
         raise ValueError("labels must be integers of 64 bits, got a larger one.") from None
 
 
-def resumed(read: Callable[[Id | None], Pages[Content]], after: Id | None, name: str) -> Pages[Content]:
+def resumed(
+    read: Callable[[Id | None], Pages[Content]], after: Id | None, name: str
+) -> Generator[tuple[Sequence[Id], Content], None, None]:
     """Pages of ``read``, which is asked again from the last id on when the connection is lost.
 
     Raises

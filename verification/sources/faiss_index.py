@@ -99,7 +99,7 @@ def _stored(path: Path) -> _Stored:
         raise ValueError("a FAISS index needs faiss: pip install 'stationary-representations[retrieval]'.") from None
     try:
         # mapped rather than read where the kind of index allows it
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise ValueError(f"is not a readable FAISS index ({str(error).rpartition(': ')[2].strip()}).") from None
     places = np.arange(index.ntotal, dtype=np.int64)
@@ -109,7 +109,7 @@ def _stored(path: Path) -> _Stored:
         index = faiss.downcast_index(index.index)
     kind = type(index).__name__
     if kind in _EXACT_BY_LIST:
-        index.set_direct_map_type(faiss.DirectMap.Hashtable)
+        index.set_direct_map_type(faiss.DirectMap.Hashtable)  # type: ignore[attr-defined]
         keys = _listed_ids(index)
         ids = keys if outer is index else ids
     elif kind not in _EXACT:

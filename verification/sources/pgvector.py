@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composable
 
-_DTYPES = {"vector": np.dtype(">f4"), "halfvec": np.dtype(">f2")}
+_DTYPES: dict[str, np.dtype] = {"vector": np.dtype(">f4"), "halfvec": np.dtype(">f2")}
 _INTEGERS = ("int2", "int4", "int8")
 _LABELS_A_PAGE = 8192
 

@@ -84,7 +84,7 @@ class Collection:
                     raise ValueError(f"{self.name}: {error} This is of id {point.id!r}.") from None
             yield [point.id for point in points], rows
 
-    def _scroll(self, after: Id | None, page: int, **what: Any) -> Iterator[list[Any]]:
+    def _scroll(self, after: Any, page: int, **what: Any) -> Iterator[list[Any]]:
         with self._connected() as client:
             while True:
                 # from `after` itself on, which is there already; one more makes up for it
@@ -117,7 +117,7 @@ class Collection:
             status = f"the server answered {error.status_code} {error.reason_phrase}"
             if error.status_code in (401, 403):
                 raise ValueError(f"{self.name}: {status}; a key is read from QDRANT_API_KEY.") from None
-            if error.status_code == 429 or error.status_code >= 500:
+            if error.status_code is None or error.status_code == 429 or error.status_code >= 500:
                 raise ConnectionLost(f"{self.name}: {status}.") from None
             raise ValueError(f"{self.name}: {status}.") from None
         except ApiException as error:
