@@ -60,7 +60,13 @@ PEERS = (
         "are the neighbours the same?",
         {"safe to deploy": "yes", "not safe to deploy": "no"},
     ),
-    Peer("evidently", "0.7.23", "did the distribution move?", {"no drift": "yes", "drift": "no"}),
+    Peer(
+        "evidently",
+        "0.7.23",
+        "did the distribution move?",
+        {"no drift": "yes", "drift": "no"},
+        needs=("pandas<3",),
+    ),
 )
 OURS = Peer(
     "this package",
@@ -152,9 +158,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="draws a case and size")
     parser.add_argument("--slow-seeds", type=int, default=5, help="draws for a peer that takes seconds each")
-    parser.add_argument("--slow", nargs="*", default=["rebasis"], help="those peers")
+    parser.add_argument("--slow", nargs="*", default=["rebasis", "isotrieve"], help="those peers")
     parser.add_argument("--only", nargs="*", default=[peer.name for peer in PEERS], help="peers to ask")
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds for each peer")
+    parser.add_argument("--limit", type=float, default=1800.0, help="seconds for each peer")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "stationary" / "peers")
     parser.add_argument("--output", type=Path, default=Path("docs/peers.md"), help="page to write")
     chosen = parser.parse_args()

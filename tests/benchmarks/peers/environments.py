@@ -26,6 +26,8 @@ class Peer:
         Its words, each as 'yes', 'no' or 'undecided' to: may new queries search the old gallery?
     python : (int, int)
         The least version of Python that it takes.
+    needs : tuple of str
+        Requirements that its own leave out and without which it does not start.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Peer:
     question: str
     answers: dict[str, str]
     python: tuple[int, int] = (3, 10)
+    needs: tuple[str, ...] = ()
 
     @property
     def driver(self) -> Path:
@@ -52,7 +55,9 @@ def interpreter(peer: Peer, cache: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _run([_base(peer.python), "-m", "venv", folder], "its environment could not be made")
-    _run([python, "-m", "pip", "install", "-q", f"{peer.name}=={peer.version}"], "it could not be installed")
+    _run(
+        [python, "-m", "pip", "install", "-q", f"{peer.name}=={peer.version}", *peer.needs], "it could not be installed"
+    )
     (folder / "installed").touch()
     return python
 

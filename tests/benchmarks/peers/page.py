@@ -51,7 +51,7 @@ def _opening(answers: Sequence[Asked]) -> Iterator[str]:
         groups = [[w for w, a in asked.peer.answers.items() if a == kind] for kind in ("yes", "undecided", "no")]
         rule = " / ".join(", ".join(map("`{}`".format, words)) or "–" for words in groups)
         spent = f"{asked.seconds:.0f}" if not asked.absent else "–"
-        version = asked.peer.version or "this commit"
+        version = " with ".join((asked.peer.version or "this commit", *map("`{}`".format, asked.peer.needs)))
         yield f"| {asked.peer.name} | {version} | {asked.peer.question} | {rule} | {asked.seeds} | {spent} |"
     yield ""
 

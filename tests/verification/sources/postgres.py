@@ -45,6 +45,7 @@ class Server:
         self.as_user = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid} if os.getuid() == 0 else {}
         if self.as_user:
             shutil.chown(folder, "nobody")
+            self.programs = self._within_reach()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -55,6 +56,17 @@ class Server:
             "initdb", "-D", "data", "-U", self.role, "--pwfile", "secret", "-A", "scram-sha-256", "-N", "-E", "UTF8"
         )
         self.start()
+
+    def _within_reach(self) -> Path:
+        """The programs, copied where they lie in a folder that only root may enter."""
+        try:
+            subprocess.run([self.programs / "postgres", "--version"], stdout=subprocess.DEVNULL, **self.as_user)
+        except PermissionError:
+            package = self.programs.parents[1]
+            for part in (package, package.with_suffix(".libs")):
+                shutil.copytree(part, self.folder / "packages" / part.name)
+            return self.folder / "packages" / self.programs.relative_to(package.parent)
+        return self.programs
 
     def start(self) -> None:
         options = f"-h 127.0.0.1 -p {self.port} -k '' -F"
