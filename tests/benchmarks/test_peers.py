@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.peers import environments
-from tests.benchmarks.peers.__main__ import OURS, PEERS, SIZES, Asked, ask, ask_ourselves, draw_all
+from tests.benchmarks.peers.__main__ import (
+    OURS,
+    PEERS,
+    SIZES,
+    Asked,
+    ask,
+    ask_ourselves,
+    draw_all,
+    remember,
+    remembered,
+)
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter
 from tests.benchmarks.peers.page import page
 from verification.cases import CASES
@@ -64,6 +74,9 @@ def test_what_a_peer_says_of_each_draw_is_counted(small, stand_in, tmp_path: Pat
     asked = ask(peer, draws, 3, tmp_path / "cache", limit=60.0)
     assert asked.words == {(name, 60): ["none", "some"] for name in CASES}
     assert asked.errors == ["RuntimeError: not this one"] * len(CASES)
+    remember(asked, tmp_path)
+    assert remembered(peer, tmp_path) == asked
+    assert remembered(OURS, tmp_path) is None
     text = page([ask_ourselves(draws, 1), asked], [60])
     assert "| stand-in | 1 / 0 / **1** | **1** / 0 / 1 | 1 / **0** / 1 | 1 / 0 / **1** |" in text
     assert "stand-in: RuntimeError: not this one (4 ×)." in text

@@ -149,33 +149,57 @@ def ask_ourselves(draws: Sequence[tuple[str, int, int, Path]], seeds: int) -> As
     return asked
 
 
+def remember(asked: Asked, cache: Path) -> None:
+    """Keep what a peer said."""
+    kept = {"words": [[*cell, words] for cell, words in asked.words.items()]}
+    kept |= {name: getattr(asked, name) for name in ("seeds", "seconds", "errors", "defects", "absent")}
+    path = _answers(asked.peer, cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: file.write(json.dumps(kept).encode()))
+
+
+def remembered(peer: Peer, cache: Path) -> Asked | None:
+    """What a peer of this version said last, if it was ever asked."""
+    path = _answers(peer, cache)
+    if not path.exists():
+        return None
+    kept = json.loads(path.read_text())
+    words = {(case, size): said for case, size, said in kept.pop("words")}
+    return Asked(peer, words=words, **kept)
+
+
+def _answers(peer: Peer, cache: Path) -> Path:
+    return cache / "answers" / f"{peer.name.replace(' ', '-')}-{peer.version}.json"
+
+
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         yield from map(json.loads, path.read_text().splitlines())
 
 
 def main() -> None:
+    names = [peer.name for peer in (OURS, *PEERS)]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="draws a case and size")
     parser.add_argument("--slow-seeds", type=int, default=5, help="draws for a peer that takes seconds each")
-    parser.add_argument("--slow", nargs="*", default=["rebasis", "isotrieve"], help="those peers")
-    parser.add_argument("--only", nargs="*", default=[peer.name for peer in PEERS], help="peers to ask")
+    parser.add_argument("--slow", nargs="*", default=["embedflow", "rebasis", "isotrieve"], help="those peers")
+    parser.add_argument("--only", nargs="*", default=names, help="whom to ask; of the others, what they said last")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds for each peer")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "stationary" / "peers")
     parser.add_argument("--output", type=Path, default=Path("docs/peers.md"), help="page to write")
     chosen = parser.parse_args()
-    unknown = set(chosen.only + chosen.slow) - {peer.name for peer in PEERS}
-    if unknown or min(chosen.seeds, chosen.slow_seeds) < 1:
-        parser.error(f"peers must be of {', '.join(peer.name for peer in PEERS)}, and seeds at least 1.")
+    if set(chosen.only + chosen.slow) - set(names) or min(chosen.seeds, chosen.slow_seeds) < 1:
+        parser.error(f"whom to ask must be of {', '.join(names)}, and seeds at least 1.")
     with tempfile.TemporaryDirectory() as folder:
-        draws = draw_all(Path(folder), chosen.seeds)
-        answers = [ask_ourselves(draws, chosen.seeds)]
-        for peer in PEERS:
+        draws = draw_all(Path(folder), chosen.seeds) if chosen.only else []
+        for peer in (OURS, *PEERS):
             if peer.name in chosen.only:
                 print(f"asking {peer.name} …", file=sys.stderr)
                 seeds = min(chosen.seeds, chosen.slow_seeds) if peer.name in chosen.slow else chosen.seeds
-                answers.append(ask(peer, draws, seeds, chosen.cache, chosen.limit))
-    text = page(answers, SIZES)
+                mine = peer is OURS
+                asked = ask_ourselves(draws, seeds) if mine else ask(peer, draws, seeds, chosen.cache, chosen.limit)
+                remember(asked, chosen.cache)
+    text = page([asked for peer in (OURS, *PEERS) if (asked := remembered(peer, chosen.cache))], SIZES)
     write_atomically(chosen.output, lambda file: file.write(text.encode()))
     print(text)
 

@@ -126,3 +126,15 @@ def test_bad_files_are_one_sentence(tmp_path: Path, pair, call) -> None:
     refused(call("audit", tmp_path / "new.npz", index), r"one label for each vector, got 599 vectors and 600", tmp_path)
     twice = write(outside / "twice.index", "IDMap,Flat", pair[0], np.sort(np.append(IDS[1:], IDS[5])))
     refused(call("audit", tmp_path / "new.npz", twice), rf"ids must be unique, but {IDS[5]} is there more", tmp_path)
+
+
+def test_ids_of_two_kinds_or_of_other_samples_do_not_pair(pair) -> None:
+    new, old = pair
+    new.ids, old.ids = np.arange(N), np.arange(N).astype(str)
+    with pytest.raises(ValueError, match=r"new and old must have ids of one kind, got int64 and <U"):
+        audit(new, old)
+    old.ids = np.append(np.arange(N - 1), N)
+    with pytest.raises(ValueError, match=r"but 1 rows differ, the first is row 599: 599 and 600\."):
+        audit(new, old)
+    old.ids = None  # of a file: there is nothing to compare
+    assert audit(new, old).verdict

@@ -235,6 +235,19 @@ def test_a_key_is_sent_and_never_shown(pair, wire, call, tmp_path: Path, monkeyp
     assert secret not in out + err
 
 
+def test_the_command_tells_how_far_it_is(pair, wire, call, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("rich.status.Status.update", lambda self, status, **_: told.append(status))
+    monkeypatch.setattr(_keyed, "DELAYS", (0.01,))
+    fill(wire.local, "g", pair[0], IDS)
+    wire.failing = [503]
+    url = f"qdrant://{wire.address}/g"
+    assert call("audit", url, url)[0] == 0
+    assert f"auditing … {url}: labels 400" in told
+    assert f"auditing … {url}: connection lost, try 1 of 1" in told
+    assert f"auditing … {url}: vectors 400 of 400" in told
+
+
 @pytest.mark.skipif("QDRANT_URL" not in os.environ, reason="needs a Qdrant server that QDRANT_URL names")
 def test_of_a_server_the_report_is_that_of_the_file_to_the_last_digit(tmp_path: Path, pair) -> None:
     url = os.environ["QDRANT_URL"]
