@@ -66,21 +66,36 @@ def progress_bar() -> Progress:
 
 
 @contextmanager
-def progress_when_long() -> Iterator[Callable[[str, int, int], None]]:
-    """A function to tell stage, done and total; the bar appears after a second of work."""
+def progress_when_long() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A function to tell stage, done and total; the bar appears after a second of work.
+
+    What is read of a database meanwhile is shown too.
+    """
+    from verification.sources import watching
+
     begun = time.monotonic()
     with ExitStack() as stack:
         bars: list[Progress] = []
 
-        def show(stage: str, done: int, total: int) -> None:
+        def show(stage: str, done: int, total: int | None) -> None:
             if not bars and time.monotonic() - begun > 1.0:
                 bars.append(stack.enter_context(progress_bar()))
                 bars[0].add_task("", total=None, note="")
             for bar in bars:
-                note = f"{done:,} of {total:,}"
-                bar.update(bar.task_ids[0], description=stage, completed=done, total=total, note=note)
+                note = "" if not done else f"{done:,}" if total is None else f"{done:,} of {total:,}"
+                name = stage.replace("[", "\\[")  # not markup
+                bar.update(bar.task_ids[0], description=name, completed=done, total=total, note=note)
 
-        yield show
+        def show_source(source: str, what: str, done: int, total: int | None) -> None:
+            show(f"{source}: {what}", done, total)
+
+        with watching(show_source):
+            yield show
+
+
+def title_of(features: str) -> str:
+    """Name of a file, or of a collection or table, for a heading."""
+    return features.partition("?")[0] if "://" in features else Path(features).name
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from stationary._app import (
     check_output,
     progress_bar,
     progress_when_long,
+    title_of,
     user_input,
 )
 
@@ -96,12 +97,15 @@ def verify(
 @app.command()
 def audit(
     new: Annotated[
-        Path,
-        typer.Argument(help="Features by the new model: .npz, .npy, .safetensors, .parquet, or a folder of shards."),
+        str,
+        typer.Argument(
+            help="Features by the new model: .npz, .npy, .safetensors, .parquet, a FAISS .index, a folder of shards, "
+            "or a qdrant:// or pgvector:// URL."
+        ),
     ],
-    old: Annotated[Path, typer.Argument(help="Features of the same samples, row by row, by the old model.")],
+    old: Annotated[str, typer.Argument(help="Features of the same samples, row by row, by the old model.")],
     gallery: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Old-model features of other samples, to be searched.")
+        str | None, typer.Option(metavar="FILE", help="Old-model features of other samples, to be searched.")
     ] = None,
     metric: Annotated[Metric, typer.Option(help="Distance in which the gallery is searched.")] = Metric.sqeuclidean,
     weights: Annotated[Weights, typer.Option(help="What counts once: every pair, or every class.")] = Weights.pairs,
@@ -153,7 +157,7 @@ def audit(
         if html is not None:
             from verification.html import write_page
 
-            write_page(report, html, new_set, old_set, f"{new.name} → {old.name}", progress)
+            write_page(report, html, new_set, old_set, f"{title_of(new)} → {title_of(old)}", progress)
         if json is not None:
             report.to_json(json)
 
@@ -165,6 +169,8 @@ def audit(
         from verification.report import audit_table
 
         Console().print(audit_table(report))
+        for remark in dict.fromkeys(remark for each in (new_set, old_set) for remark in each.remarks):
+            Console(stderr=True).print(remark, style="dim")
     raise typer.Exit(VERDICT_STATUS[report.verdict])
 
 

@@ -44,6 +44,7 @@ _SAFETENSORS: dict[str, np.dtype] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
 }
+INDEXES = (".faiss", ".index")  # of FAISS; read, not written
 _LABEL_KINDS = {"i": "signed integers", "u": "unsigned integers", "U": "strings"}
 
 
@@ -72,9 +73,10 @@ def open_shards(path: Path) -> list[Shard]:
 
 
 def _open_file(path: Path) -> Shard:
-    reader = READERS.get(path.suffix)
+    reader = _read_index if path.suffix in INDEXES else READERS.get(path.suffix)
     if reader is None:
-        raise ValueError(f"{path}: features must be in one of {', '.join(READERS)}, got suffix {path.suffix!r}.")
+        allowed = ", ".join((*READERS, *INDEXES))
+        raise ValueError(f"{path}: features must be in one of {allowed}, got suffix {path.suffix!r}.")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
     if not path.is_file():
@@ -123,7 +125,7 @@ def _refuse_copies(paths: Collection[Path]) -> None:
 
 
 def labels_path(path: Path) -> Path:
-    """Where the labels of a ``.npy`` are."""
+    """Where the labels of a ``.npy`` or an index are."""
     return path.with_suffix(".labels.npy")
 
 
@@ -157,17 +159,38 @@ def _npy_labels(stream: IO[bytes], size: int) -> ndarray:
 
 
 def _read_npy(path: Path) -> Shard:
+    labels_file = _labels_file(path)
+    with open(path, "rb") as file:
+        shape, dtype, fortran, start = _npy_header(file, path.stat().st_size, check_features)
+    return flat_shard(path, start, shape, dtype, _beside(path, labels_file, "labels"), fortran=fortran)
+
+
+def _read_index(path: Path) -> Shard:
+    from verification.sources.faiss_index import ids_path, open_index
+
+    labels, ids = _beside(path, _labels_file(path), "labels"), None
+    if (ids_file := ids_path(path)).exists():
+        ids = _beside(path, ids_file, "ids")
+        if ids.dtype.kind not in "iu" or len(ids) != len(labels):
+            raise ValueError(
+                f"{ids_file.name} must hold an integer for each label, got {len(ids)} of {ids.dtype} for {len(labels)}."
+            )
+    return open_index(path, labels, ids)
+
+
+def _labels_file(path: Path) -> Path:
     beside = labels_path(path)
     if not beside.exists():
         raise FileNotFoundError(f"{beside}: no such file; the labels of {path.name} are expected there.")
-    with open(path, "rb") as file:
-        shape, dtype, fortran, start = _npy_header(file, path.stat().st_size, check_features)
+    return beside
+
+
+def _beside(path: Path, beside: Path, what: str) -> ndarray:
     try:
         with open(beside, "rb") as file:
-            labels = _npy_labels(file, beside.stat().st_size)
+            return _npy_labels(file, beside.stat().st_size)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: its labels in {beside.name}: {error}") from None
-    return flat_shard(path, start, shape, dtype, labels, fortran=fortran)
+        raise ValueError(f"{path}: its {what} in {beside.name}: {error}") from None
 
 
 def _read_npz(path: Path) -> Shard:

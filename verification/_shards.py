@@ -28,8 +28,8 @@ class Shard:
 
     Attributes
     ----------
-    path : Path or None
-        None for arrays in memory.
+    path : Path, str or None
+        A file, the name of another source, or None for arrays in memory.
     shape : (int, int)
         (N, d), both ≥ 1.
     dtype : numpy.dtype
@@ -42,15 +42,21 @@ class Shard:
         Returns the features as one array or memory map without reading them; None where they have to be decoded.
     seek : callable or None
         As ``open``, from a given row on; None where rows have to be decoded from the first on.
+    ids : ndarray or None
+        Integers or strings in ascending order, of sources that have them.
+    remarks : tuple of str
+        What a user should know of how the features are stored, a sentence each.
     """
 
-    path: Path | None
+    path: Path | str | None
     shape: Shape
     dtype: np.dtype
     labels: ndarray
     open: Callable[[], AbstractContextManager[Fill]]
     whole: Callable[[], ndarray] | None = None
     seek: Callable[[int], AbstractContextManager[Fill]] | None = None
+    ids: ndarray | None = None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self):
@@ -81,7 +87,7 @@ class Piece:
         Rows of the piece.
     """
 
-    path: Path | None
+    path: Path | str | None
     shape: Shape
     dtype: np.dtype
     open_shard: Callable[[], AbstractContextManager[Fill]]

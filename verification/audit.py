@@ -109,7 +109,7 @@ def audit(
     by_weighting = {name: judge_sides(both, scale, level, amount, error) for name, both in sides.items()}
     by_class = read_classes(classes, source, labels, scale, amount, level, error)
     class_pairs, worst_pair = read_class_pairs(measured, source, labels, scale, amount, level, error)
-    pair = None if worst_pair is None else np.searchsorted(labels, [worst_pair.query, worst_pair.gallery])
+    pair = None if worst_pair is None else np.searchsorted(labels, [worst_pair.query, worst_pair.gallery]).tolist()
     # of the classes that can tell, if any can
     worst_class = min(by_class, key=lambda c: (math.isinf(c.upper), c.gap))
     chosen = by_weighting[weights]
@@ -213,6 +213,7 @@ def _check_same_samples(new: FeatureSet, old: FeatureSet, same_dim: bool = True)
         raise ValueError(f"new and old must hold the same samples, got {len(new)} and {len(old)} rows.")
     if same_dim and new.dim != old.dim:
         raise ValueError(f"new and old must have one dimension, got {new.dim} and {old.dim}.")
+    _check_ids(new, old)
     if (new.labels.dtype.kind == "U") != (old.labels.dtype.kind == "U"):
         raise ValueError(f"new and old must have labels of one kind, got {new.labels.dtype} and {old.labels.dtype}.")
     differ = np.flatnonzero(new.labels != old.labels)
@@ -221,6 +222,21 @@ def _check_same_samples(new: FeatureSet, old: FeatureSet, same_dim: bool = True)
         raise ValueError(
             f"new and old must have equal labels row by row, but {len(differ)} rows differ, the first is row {row}: "
             f"{new.labels[row].item()!r} and {old.labels[row].item()!r}."
+        )
+
+
+def _check_ids(new: FeatureSet, old: FeatureSet) -> None:
+    """Raise ValueError where both sets know their rows by ids, and not by the same."""
+    if new.ids is None or old.ids is None:
+        return
+    if (new.ids.dtype.kind == "U") != (old.ids.dtype.kind == "U"):
+        raise ValueError(f"new and old must have ids of one kind, got {new.ids.dtype} and {old.ids.dtype}.")
+    differ = np.flatnonzero(new.ids != old.ids)
+    if len(differ):
+        row = differ[0]
+        raise ValueError(
+            f"new and old must have equal ids row by row, but {len(differ)} rows differ, the first is row {row}: "
+            f"{new.ids[row].item()!r} and {old.ids[row].item()!r}."
         )
 
 

@@ -34,6 +34,10 @@ class FeatureSet:
     Attributes
     ----------
     labels : ndarray, shape (N,)
+    ids : ndarray, shape (N,), or None
+        Integers or strings by which the source knows the rows, in whose order they are; None where it has none.
+    remarks : tuple of str
+        What to know of how the source stores features.
 
     Raises
     ------
@@ -42,6 +46,8 @@ class FeatureSet:
     """
 
     labels: ndarray
+    ids: ndarray | None
+    remarks: tuple[str, ...]
 
     def __init__(self, features: Any, labels: Any) -> None:
         self._hold([array_shard(_as_array(features), _as_array(labels))])
@@ -52,6 +58,8 @@ class FeatureSet:
     def _hold(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
         self.labels = shards[0].labels if len(shards) == 1 else np.concatenate([shard.labels for shard in shards])
+        self.ids = shards[0].ids if len(shards) == 1 else None
+        self.remarks = shards[0].remarks
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -160,21 +168,28 @@ class FeatureSet:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureSet:
-        """Open arrays or columns named ``features`` and ``labels``, or a folder of shards of one kind.
+        """Open arrays or columns named ``features`` and ``labels``, a folder of shards of one kind, or a database.
 
-        A file is ``.npz``, ``.safetensors``, ``.parquet`` (``features`` a column of lists of one length) or
-        ``NAME.npy`` beside ``NAME.labels.npy``. Shards are read in the order of their names; hidden files are left
-        out. Labels are read here, features by :meth:`blocks` and what builds on it. Nothing is unpickled.
+        A file is ``.npz``, ``.safetensors``, ``.parquet`` (``features`` a column of lists of one length), ``NAME.npy``
+        or a FAISS index ``NAME.index`` or ``NAME.faiss`` beside ``NAME.labels.npy``. Shards are read in the order of
+        their names; hidden files are left out. A string that begins with ``qdrant://`` or ``pgvector://`` names a
+        collection or a table, read in the order of its ids (docs/sources.md). Labels are read here, features by
+        :meth:`blocks` and what builds on it. Nothing is unpickled.
 
         Raises
         ------
         FileNotFoundError
             If a file is not there.
+        ConnectionError
+            If a database does not answer, here or, for longer than a minute, in a block.
         ValueError
-            If its content cannot be used; the message begins with the path.
+            If its content cannot be used; the message begins with the path or URL.
         """
+        from verification.sources import is_url, open_url
+
         loaded = cls.__new__(cls)
-        loaded._hold(open_shards(Path(path)))
+        text = os.fspath(path)
+        loaded._hold([open_url(text)] if is_url(text) else open_shards(Path(path)))
         return loaded
 
     def save(self, path: str | os.PathLike[str]) -> None:

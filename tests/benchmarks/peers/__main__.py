@@ -1,0 +1,208 @@
+"""Ask every peer about the cases of :mod:`verification.known_upgrades`, and write what they said as a page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter, quiet
+from tests.benchmarks.peers.page import page
+from verification.audit import audit
+from verification.features import FeatureSet, write_atomically
+from verification.known_upgrades import CASES
+
+SIZES = (200, 5000)
+PEERS = (
+    Peer(
+        "vectormigrate",
+        "1.0.1",
+        "may I cut over: do recall and nDCG against judgements fall?",
+        {"passes": "yes", "does not pass": "no"},
+    ),
+    Peer(
+        "embedflow",
+        "0.8.0",
+        "may old retrieval feed new re-ranking?",
+        {"SAFE": "yes", "EXPAND": "undecided", "UNSAFE_OR_UNCERTAIN": "no"},
+    ),
+    Peer(
+        "rebasis",
+        "0.1.0",
+        "bridge, reindex or stay: does a map keep what a reindex gives?",
+        {
+            "bridge_sufficient": "yes",
+            "bridge_and_migrate": "yes",
+            "caution": "undecided",
+            "no_upgrade_needed": "undecided",
+            "full_reindex": "no",
+        },
+        python=(3, 12),
+    ),
+    Peer(
+        "isotrieve",
+        "0.4.0",
+        "may the old vectors be moved through a fitted map?",
+        {"PASS": "yes", "WARN": "undecided", "FAIL": "no"},
+    ),
+    Peer(
+        "embspec",
+        "0.1.0",
+        "are the neighbours the same?",
+        {"safe to deploy": "yes", "not safe to deploy": "no"},
+    ),
+    Peer(
+        "evidently",
+        "0.7.23",
+        "did the distribution move?",
+        {"no drift": "yes", "drift": "no"},
+        needs=("pandas<3",),
+    ),
+)
+OURS = Peer(
+    "this package",
+    "",
+    "may new queries search the old gallery (Definition 1)?",
+    {"compatible": "yes", "inconclusive": "undecided", "incompatible": "no"},
+)
+
+
+@dataclass
+class Asked:
+    """What a peer said: of each (case, size) its words and how often; or why it said nothing."""
+
+    peer: Peer
+    seeds: int
+    words: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+    seconds: float = 0.0
+    errors: list[str] = field(default_factory=list)
+    defects: dict[str, str] = field(default_factory=dict)
+    absent: str = ""
+
+
+def draw_all(folder: Path, seeds: int) -> list[tuple[str, int, int, Path]]:
+    """Write every draw to a file; the same for all peers."""
+    draws = []
+    for number, (name, case) in enumerate(CASES.items()):
+        for size in SIZES:
+            for seed in range(seeds):
+                new, old = case.draw(size, np.random.default_rng([seed, size, number]))
+                path = folder / f"{name.replace(' ', '_')}-{size}-{seed}.npz"
+                rows = {"new": new.features.astype("f4"), "old": old.features.astype("f4")}
+                np.savez(path, labels=new.labels, seed=seed, **rows)
+                draws.append((name, size, seed, path))
+    return draws
+
+
+def ask(peer: Peer, draws: Sequence[tuple[str, int, int, Path]], seeds: int, cache: Path, limit: float) -> Asked:
+    """Run a peer's driver in its environment on the draws of the first ``seeds`` seeds."""
+    asked = Asked(peer, seeds)
+    try:
+        python = interpreter(peer, cache)
+    except Unavailable as reason:
+        asked.absent = str(reason)
+        return asked
+    chosen = {str(path): (case, size) for case, size, seed, path in draws if seed < seeds}
+    folder = draws[0][3].parent
+    listed, written = folder / "paths", folder / f"{peer.name}.jsonl"
+    listed.write_text("\n".join(chosen))
+    start = time.perf_counter()
+    with open(folder / f"{peer.name}.log", "w") as log:
+        try:
+            command = [str(each) for each in (python, peer.driver, listed, written)]
+            status = subprocess.run(command, stdout=log, stderr=log, env=quiet(), cwd=folder, timeout=limit).returncode
+        except subprocess.TimeoutExpired:
+            status = f"stopped after {limit:.0f} s"
+    asked.seconds = time.perf_counter() - start
+    if status:
+        last = (folder / f"{peer.name}.log").read_text().strip().rpartition("\n")[2]
+        asked.errors.append(f"ended with status {status} {last[:200]}")
+    for row in _rows(written):
+        if "defects" in row:
+            asked.defects = row["defects"]
+        elif "error" in row:
+            asked.errors.append(row["error"])
+        else:
+            asked.words.setdefault(chosen[row["path"]], []).append(row["words"])
+    return asked
+
+
+def ask_ourselves(draws: Sequence[tuple[str, int, int, Path]], seeds: int) -> Asked:
+    """The audit on the same draws, all samples as queries and gallery."""
+    asked = Asked(OURS, seeds)
+    start = time.perf_counter()
+    for case, size, seed, path in draws:
+        if seed < seeds:
+            with np.load(path) as arrays:
+                new, old = (FeatureSet(arrays[name], arrays["labels"]) for name in ("new", "old"))
+            asked.words.setdefault((case, size), []).append(audit(new, old).verdict)
+    asked.seconds = time.perf_counter() - start
+    return asked
+
+
+def remember(asked: Asked, cache: Path) -> None:
+    """Keep what a peer said."""
+    kept = {"words": [[*cell, words] for cell, words in asked.words.items()]}
+    kept |= {name: getattr(asked, name) for name in ("seeds", "seconds", "errors", "defects", "absent")}
+    path = _answers(asked.peer, cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: file.write(json.dumps(kept).encode()))
+
+
+def remembered(peer: Peer, cache: Path) -> Asked | None:
+    """What a peer of this version said last, if it was ever asked."""
+    path = _answers(peer, cache)
+    if not path.exists():
+        return None
+    kept = json.loads(path.read_text())
+    words = {(case, size): said for case, size, said in kept.pop("words")}
+    return Asked(peer, words=words, **kept)
+
+
+def _answers(peer: Peer, cache: Path) -> Path:
+    return cache / "answers" / f"{peer.name.replace(' ', '-')}-{peer.version}.json"
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists():
+        yield from map(json.loads, path.read_text().splitlines())
+
+
+def main() -> None:
+    names = [peer.name for peer in (OURS, *PEERS)]
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="draws a case and size")
+    parser.add_argument("--slow-seeds", type=int, default=5, help="draws for a peer that takes seconds each")
+    parser.add_argument("--slow", nargs="*", default=["embedflow", "rebasis", "isotrieve"], help="those peers")
+    parser.add_argument("--only", nargs="*", default=names, help="whom to ask; of the others, what they said last")
+    parser.add_argument("--limit", type=float, default=1800.0, help="seconds for each peer")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "stationary" / "peers")
+    parser.add_argument("--output", type=Path, default=Path("docs/peers.md"), help="page to write")
+    chosen = parser.parse_args()
+    if set(chosen.only + chosen.slow) - set(names) or min(chosen.seeds, chosen.slow_seeds) < 1:
+        parser.error(f"whom to ask must be of {', '.join(names)}, and seeds at least 1.")
+    with tempfile.TemporaryDirectory() as folder:
+        draws = draw_all(Path(folder), chosen.seeds) if chosen.only else []
+        for peer in (OURS, *PEERS):
+            if peer.name in chosen.only:
+                print(f"asking {peer.name} …", file=sys.stderr)
+                seeds = min(chosen.seeds, chosen.slow_seeds) if peer.name in chosen.slow else chosen.seeds
+                mine = peer is OURS
+                asked = ask_ourselves(draws, seeds) if mine else ask(peer, draws, seeds, chosen.cache, chosen.limit)
+                remember(asked, chosen.cache)
+    text = page([asked for peer in (OURS, *PEERS) if (asked := remembered(peer, chosen.cache))], SIZES)
+    write_atomically(chosen.output, lambda file: file.write(text.encode()))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+from tests.test_stationary import call
+
+__all__ = ["call"]
