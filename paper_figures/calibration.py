@@ -4,8 +4,9 @@ Caption. (a) Share of simulated audits whose interval covers the exact gap, each
 weightings; the line is the nominal level of a side, the band two standard errors about it. (b) The same designs at the
 boundary of compatibility, caps equal before and after: share of audits with a verdict, which is then false, against the
 promised bound (line). (c) Mean half-width of the intervals over that of an interval which knows the true standard
-deviation. (d) Power, ten classes in 64 dimensions: share of audits that decide rightly, over the ratio of the new to
-the old radius, for N samples in classes of one size; at ratio 1 every verdict is false.
+deviation. (d) Power, ten classes of one size in 64 dimensions: share of audits that decide rightly over the number of
+samples, for ratios of the new to the old radius; at ratio 1 every verdict is false. (e), (f) The same for classes of
+unequal size, every pair of samples or every class counting once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from paper_figures import _style
-from verification.calibration import WEIGHTINGS, compute
+from verification.calibration import WEIGHTINGS, compute, power_lines
 
 __all__ = ["compute", "draw"]
 
@@ -27,12 +28,15 @@ _SIDES = (("same", "1a, same class"), ("different", "1b, different classes"))
 def draw(data: dict[str, Any]) -> Figure:
     """All panels, from what :func:`verification.calibration.compute` returns."""
     with matplotlib.rc_context(_style.RC):
-        figure = Figure(figsize=(2 * _style.COLUMN_WIDTH, 5.2))
-        (coverage, wrong), (width, power) = figure.subplots(2, 2)
+        figure = Figure(figsize=(2 * _style.COLUMN_WIDTH, 7.6))
+        (coverage, wrong), (width, equal), unequal = figure.subplots(3, 2)
         _draw_coverage(coverage, data)
         _draw_false(wrong, data)
         _draw_width(width, data)
-        _draw_power(power, data)
+        _draw_power(equal, data, "equal", "pairs", "(d) power, classes of one size")
+        _draw_power(unequal[0], data, "unequal", "pairs", "(e) unequal classes, pairs count once")
+        _draw_power(unequal[1], data, "unequal", "classes", "(f) unequal classes, classes count once")
+        equal.legend(title="new over old radius", loc="upper left", ncols=2)
         return figure
 
 
@@ -95,30 +99,12 @@ def _draw_false(axes: Any, data: dict[str, Any]) -> None:
     axes.legend(loc="upper right")
 
 
-def _draw_power(axes: Any, data: dict[str, Any]) -> None:
-    rows = [row for row in data["power"] if row["sizes"] == "equal"]
-    for k, size in enumerate(sorted({row["num_samples"] for row in rows})):
-        some = [row for row in rows if row["num_samples"] == size]
-        ratios = [row["new_radius"] / row["old_radius"] for row in some]
-        found = [row["found"]["pairs"] for row in some]
-        # below ratio 1 "compatible" is right, above it "incompatible"; at 1 neither
-        decided = [
-            share["compatible"] * (ratio <= 1.0) + share["incompatible"] * (ratio >= 1.0)
-            for ratio, share in zip(ratios, found, strict=True)
-        ]
-        axes.plot(
-            ratios,
-            decided,
-            color=_style.COLORS[k],
-            linestyle=_style.LINE_STYLES[k],
-            marker=_style.MARKERS[k],
-            label=f"N = {size}",
-        )
+def _draw_power(axes: Any, data: dict[str, Any], sizes: str, weights: str, title: str) -> None:
+    rows = [row for row in data["power"] if row["sizes"] == sizes]
+    lines = power_lines(rows, weights)
+    styles = zip(_style.COLORS, _style.LINE_STYLES, _style.MARKERS, strict=True)
+    for ratio, (numbers, shares) in sorted(lines.items()):
+        colour, line, marker = ("0.6", "-", "x") if ratio == 1.0 else next(styles)
+        axes.plot(numbers, shares, color=colour, linestyle=line, marker=marker, label=f"{ratio:g}")
     axes.axhline(1.0 - data["confidence"], color="0.5", linewidth=0.8)
-    axes.set(
-        xlabel="new over old radius",
-        ylabel="right verdicts",
-        ylim=(-0.03, 1.03),
-        title="(d) power",
-    )
-    axes.legend(loc="center left")
+    axes.set(xscale="log", xlabel="samples", ylabel="right verdicts", ylim=(-0.03, 1.03), title=title)

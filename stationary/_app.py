@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,6 +61,24 @@ def progress_bar() -> Progress:
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[note]}"))
     return Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def progress_when_long() -> Iterator[Callable[[str, int, int], None]]:
+    """A function to tell stage, done and total; the bar appears after a second of work."""
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        bars: list[Progress] = []
+
+        def show(stage: str, done: int, total: int) -> None:
+            if not bars and time.monotonic() - begun > 1.0:
+                bars.append(stack.enter_context(progress_bar()))
+                bars[0].add_task("", total=None, note="")
+            for bar in bars:
+                note = f"{done:,} of {total:,}"
+                bar.update(bar.task_ids[0], description=stage, completed=done, total=total, note=note)
+
+        yield show
 
 
 def main() -> None:

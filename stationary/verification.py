@@ -18,6 +18,7 @@ from stationary._app import (
     app,
     check_output,
     progress_bar,
+    progress_when_long,
     user_input,
 )
 
@@ -108,34 +109,62 @@ def audit(
     margin: Annotated[
         str, typer.Option(help="Acceptable loss of gap: in units of the distance, or 5% of the old model's contrast.")
     ] = "0",
+    retrieval_margin: Annotated[str, typer.Option(help="Acceptable loss of recall@1: 0.01 or 1%.")] = "0",
+    threshold: Annotated[
+        float | None, typer.Option(help="Accept threshold of the old system, a cosine similarity: does it still hold?")
+    ] = None,
+    far: Annotated[
+        float | None, typer.Option(help="Instead of it, the false accept rate that it had with old queries.")
+    ] = None,
+    far_margin: Annotated[str, typer.Option(help="FAR may rise by this share of itself: 0.1 or 10%.")] = "0",
+    tar_margin: Annotated[str, typer.Option(help="TAR may fall by this much: 0.01 or 1%.")] = "0",
+    summary: Annotated[bool, typer.Option("--summary", help="Print one line.")] = False,
     json: JsonPath = None,
     html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page that explains itself.")] = None,
 ) -> None:
     """May queries of the NEW model search a gallery indexed by the OLD one?
 
-    Status 0 compatible, 1 incompatible, 3 inconclusive.
+    Status 0 compatible, 1 incompatible, 3 inconclusive, by Definition 1; retrieval and thresholds have verdicts of
+    their own in the report.
     """
     check_output(json)
     check_output(html)
-    from rich.console import Console
-
-    from verification.audit import audit as run_audit
+    from verification.decision import decide
     from verification.features import FeatureSet
 
-    with user_input(), Console(stderr=True).status("auditing …"):
+    with user_input(), progress_when_long() as progress:
         new_set, old_set = FeatureSet.load(new), FeatureSet.load(old)
         items = None if gallery is None else FeatureSet.load(gallery)
-        report = run_audit(new_set, old_set, metric.value, confidence, items, margin, weights.value)
+        report = decide(
+            new_set,
+            old_set,
+            metric.value,
+            confidence,
+            items,
+            margin,
+            weights.value,
+            retrieval_margin=retrieval_margin,
+            threshold=threshold,
+            far=far,
+            far_margin=far_margin,
+            tar_margin=tar_margin,
+            progress=progress,
+        )
         if html is not None:
             from verification.html import write_page
 
-            write_page(report, html, new_set, old_set, title=f"{new.name} → {old.name}")
+            write_page(report, html, new_set, old_set, f"{new.name} → {old.name}", progress)
         if json is not None:
             report.to_json(json)
 
-    from verification.report import audit_table
+    if summary:
+        print(report.summary)
+    else:
+        from rich.console import Console
 
-    Console().print(audit_table(report))
+        from verification.report import audit_table
+
+        Console().print(audit_table(report))
     raise typer.Exit(VERDICT_STATUS[report.verdict])
 
 
@@ -166,6 +195,9 @@ def calibrate(
     kinds = list(dict.fromkeys(what or ()))
     if "all" in kinds:
         kinds = list(decisions.KINDS)
+    with user_input():  # before there is a bar to complain behind
+        for kind in kinds:
+            decisions.designs(kind)
     with user_input(), progress_bar() as bar:
         task = bar.add_task("designs", note="")
 

@@ -65,6 +65,14 @@ def test_sympy_loads_with_the_proofs_only():
     assert "sympy" not in modules_after("import theory")
 
 
+def test_an_audit_starts_without_what_it_does_not_need():
+    """SciPy's statistics and optimisation, the theory and the other checks cost most of a start together."""
+    loaded = modules_after("import verification.decision, verification.report")
+    assert not loaded & {"scipy.stats", "scipy.optimize", "theory", "verification.hypotheses", "pyarrow", "safetensors"}
+    # and yet they are there when asked for
+    assert "verification.theorem" in modules_after("from verification import check_theorem")
+
+
 def test_help_is_quick():
     """Half a second is promised; what costs seconds (torch, SciPy, NumPy) must not be loaded at all."""
     assert not modules_after("import stationary") & {"torch", "scipy", "numpy", "sympy", "matplotlib"}

@@ -79,6 +79,57 @@ def test_the_margin_and_the_metric_reach_the_audit(call, files, tmp_path):
     assert (read["metric"], read["margin"], read["confidence"]) == ("cosine", 0.1, 0.9)
 
 
+def test_a_margin_may_be_a_share_of_the_contrast(call, files, tmp_path):
+    status, out, _ = call("audit", *files, "--margin", "5%", "--json", tmp_path / "r.json")
+    assert status == 0
+    read = json.loads((tmp_path / "r.json").read_text())
+    assert read["margin"] == pytest.approx(0.05 * read["contrast"])
+    assert "5.00% of the old model's contrast" in out
+
+
+def test_a_threshold_is_audited_beside(call, files, tmp_path):
+    status, out, _ = call(
+        "audit", *files, "--far", "0.01", "--far-margin", "10%", "--tar-margin", "0.01", "--retrieval-margin", "1%",
+        "--json", tmp_path / "r.json",
+    )  # fmt: skip
+    assert status == 0
+    read = json.loads((tmp_path / "r.json").read_text())
+    assert (read["thresholds"]["far_margin"], read["thresholds"]["tar_margin"]) == (0.1, 0.01)
+    assert read["retrieval"]["margin"] == 0.01
+    for words in (
+        "Retrieval: ",
+        "where old queries have FAR 0.01",
+        "New queries keep the old FAR from",
+        "Not checked: ",
+    ):
+        assert words in out
+    status, out, _ = call("audit", *files, "--threshold", "0.9")
+    assert "Threshold 0.9000 (cosine): " in out
+
+
+def test_the_summary_is_one_line_with_the_status(call, files):
+    for paths, status, word in ((files, 0, "compatible"), (files[::-1], 1, "incompatible")):
+        found, out, err = call("audit", *paths, "--summary")
+        assert (found, err) == (status, "")
+        assert out.startswith(f"{word}: gaps ")
+        assert len(out.splitlines()) == 1
+
+
+def test_calibrate_counts_wrong_verdicts_of_a_kind(call, tmp_path, monkeypatch):
+    from verification import decisions
+
+    made = [decisions.Design("a design", "beyond", lambda rng: "inconclusive")]
+    monkeypatch.setattr(decisions, "designs", lambda kind: made)
+    status, out, _ = call(
+        "calibrate", "--what", "retrieval", "--runs", "10", "--json", tmp_path / "r.json", "--output", tmp_path
+    )
+    assert status == 0
+    assert "retrieval  beyond   a design" in out
+    assert json.loads((tmp_path / "r.json").read_text())["designs"][0]["wrong"] == 0.0
+    assert (tmp_path / "decisions.png").exists()
+    monkeypatch.undo()
+
+
 def test_a_gallery_of_other_samples(call, files, tmp_path):
     _, other = upgrade(0.4, 0.8, seed=1)
     other.save(tmp_path / "gallery.npz")
@@ -207,8 +258,15 @@ def test_a_corrupted_archive(call, tmp_path):
         (["audit", "NEW", "OLD", "--confidence", "1.5"], "confidence must be in (0, 1), got 1.5"),
         (
             ["audit", "NEW", "OLD", "--margin", "-1"],
-            "margin must be a finite number >= 0, or a percentage such as '5%', got '-1'",
+            "margin must be a finite number >= 0, or a percentage such as '5%'",
         ),
+        (["audit", "NEW", "OLD", "--retrieval-margin", "some"], "the margin of retrieval must be a finite number >= 0"),
+        (["audit", "NEW", "OLD", "--threshold", "2"], "threshold must be a cosine similarity in [-1, 1], got 2.0"),
+        (["audit", "NEW", "OLD", "--far", "0"], "far must be in (0, 1), got 0.0"),
+        (["audit", "NEW", "OLD", "--far", "1e-7"], "for 10 accepted pairs among the"),
+        (["audit", "NEW", "OLD", "--far", "0.1", "--threshold", "0.5"], "one of the two"),
+        (["audit", "NEW", "OLD", "--far", "0.1", "--far-margin", "-1%"], "the margin of FAR must be a finite number"),
+        (["calibrate", "--what", "luck"], "a kind of decision must be one of"),
         (["audit", "NEW", "OLD", "--json", "nowhere/report.json"], "nowhere/report.json: its folder does not exist"),
         (["audit", "NEW", "OLD", "--json", "."], "must be a file to write, got a folder"),
         (["verify", "--seed", "-1"], "--seed must be an integer >= 0, got -1"),
@@ -244,3 +302,33 @@ def test_verify_reports_what_is_not_as_predicted(call, tmp_path, monkeypatch):
     retrained = next(row for row in read["upgrades"] if row["model"] == "retrained, fixed classifier")
     assert retrained["answer"] == "hypothesis fails"
     assert retrained["conclusions"]["verdict"] == "incompatible"
+
+
+def test_a_bar_appears_after_a_second_and_not_before(monkeypatch):
+    from stationary import _app
+
+    now, shown = [0.0], []
+
+    class Bar:
+        task_ids = (0,)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            shown.append("gone")
+
+        def add_task(self, description, **fields):
+            shown.append("there")
+
+        def update(self, task, **fields):
+            shown.append((fields["description"], fields["completed"], fields["total"], fields["note"]))
+
+    monkeypatch.setattr(_app, "progress_bar", Bar)
+    monkeypatch.setattr(_app.time, "monotonic", lambda: now[0])
+    with _app.progress_when_long() as show:
+        show("reading rows", 100, 2000)
+        assert not shown
+        now[0] = 1.5
+        show("reading rows", 1500, 2000)
+    assert shown == ["there", ("reading rows", 1500, 2000, "1,500 of 2,000"), "gone"]

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from scipy import stats
 
 from verification._pairwise import shrinkage
-from verification._sums import Rows
+from verification._rows import Rows
+from verification._student import upper_quantile, upper_tail
 from verification.inequalities import ClassEstimates, Statistics
 
 Verdict = Literal["compatible", "incompatible", "inconclusive"]
@@ -100,11 +100,11 @@ def judge_many(
     margin_error: float = 0.0,
 ) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"], list[Verdict]]:
     """Simultaneous lower and upper bounds and verdicts of some of ``among`` gaps; level is the chance of any error."""
-    quantile = stats.t.isf(level / (2.0 * among), freedom)
+    quantile = upper_quantile(level / (2.0 * among), freedom)
     half = np.where(errors > 0.0, quantile * errors, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(errors > 0.0, np.abs(gaps + margin) / (errors + margin_error), np.inf)
-    decided = _holm(2.0 * stats.t.sf(statistic, freedom), level, among)
+    decided = _holm(2.0 * upper_tail(statistic, freedom), level, among)
     verdicts: list[Verdict] = [
         "inconclusive" if not sure else "compatible" if gap >= -margin else "incompatible"
         for sure, gap in zip(decided, gaps, strict=True)

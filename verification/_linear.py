@@ -6,6 +6,7 @@ show (the second-order part of the variance, the share of pairs) is from a seede
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._sums import ClassSums, Rows, stream
+from verification._rows import Rows, stream
+from verification._sums import ClassSums
 from verification._weights import Weights
 
 SAMPLED_PAIRS = 2**14
@@ -96,7 +98,7 @@ class LinearPairs:
             return 2.0 * queries, 2.0 * items
         n = self.sizes[self.rows.codes]
         every = np.arange(len(n))
-        itself, _ = self._pair(every, every)
+        itself = self._pair(every, every)
         return ((n * (queries + items) - itself) / np.maximum(n - 1.0, 1.0),)
 
     def others(self, weights: Weights) -> tuple[Float[ndarray, " m"], ...]:
@@ -118,8 +120,7 @@ class LinearPairs:
         classes, i, j = self._same_pairs(rng)
         num = np.bincount(classes, minlength=len(self.sizes))
         if self.gallery is None:
-            forward, backward = self._pair(i, j)
-            squares = (0.5 * (forward + backward) - self.same_means()[classes]) ** 2
+            squares = (0.5 * (self._pair(i, j) + self._pair(j, i)) - self.same_means()[classes]) ** 2
         else:
             squares = self._centred(i, j) ** 2
         return np.bincount(classes, squares, minlength=len(self.sizes)) / np.maximum(num, 1)
@@ -151,7 +152,7 @@ class LinearPairs:
         classes, i, j = self._same_pairs(rng)
         shares = Weights.of("pairs", self.sizes, None if self.gallery is None else self.gallery_sizes).same
         num = np.maximum(np.bincount(classes, minlength=len(shares)), 1)
-        hits = np.bincount(classes, self._pair(i, j)[0] >= -self.rounding, minlength=len(shares)) / num
+        hits = np.bincount(classes, self._pair(i, j) >= 0, minlength=len(shares)) / num
         within = float(shares @ hits), float(np.sqrt(np.sum(shares**2 * hits * (1.0 - hits) / num)))
 
         y, z = (
@@ -161,7 +162,7 @@ class LinearPairs:
         y, z = y[y != z], z[y != z]
         i = self._draw(self.rows, y, rng)
         j = self._draw(self.gallery or self.rows, z, rng)
-        share = float(np.mean(self._pair(i, j)[0] <= self.rounding))
+        share = float(np.mean(self._pair(i, j) <= 0))
         return within, (share, float(np.sqrt(share * (1.0 - share) / len(i))))
 
     @staticmethod
@@ -180,26 +181,25 @@ class LinearPairs:
         second = (first + rng.integers(1, num[classes])) % num[classes]
         return classes, self.rows.starts[classes] + first, self.rows.starts[classes] + second
 
-    def _pair(self, i: Int[ndarray, " p"], j: Int[ndarray, " p"]) -> tuple[Float[ndarray, " p"], Float[ndarray, " p"]]:
-        """t_ij and, where the samples are the same, t_ji."""
+    def _pair(self, i: Int[ndarray, " p"], j: Int[ndarray, " p"]) -> Float[ndarray, " p"]:
+        """t_ij."""
         new, old = self.rows.models
         items = (self.gallery or self.rows).old
-        forward, backward = np.empty((2, len(i)))
-        for some in _pieces(len(i)):
-            a, b = i[some], j[some]
-            forward[some] = 2.0 * np.vecdot(new[a] - old[a], items[b])
-            if self.gallery is None:
-                backward[some] = 2.0 * np.vecdot(new[b] - old[b], old[a])
-        return forward, backward
+        values = np.empty(len(i))
+        for some in _pieces(i, new):
+            query = i[some]
+            values[some] = 2.0 * np.vecdot(new[query] - old[query], items[j[some]])
+        return values
 
     def _centred(self, i: Int[ndarray, " p"], j: Int[ndarray, " p"]) -> Float[ndarray, " p"]:
         """t, or h, less its class means over either sample; its square is unbiased."""
         new, old = self.rows.models
         other = self.gallery or self.rows
         num, many = self.rows.counts, other.counts
-        (shift_means, old_means), item_means = self.rows.sums.means, other.sums.means[-1]
+        kind = self.rows.old.dtype
+        (shift_means, old_means), item_means = self.rows.sums.means.astype(kind), other.sums.means[-1].astype(kind)
         values = np.empty(len(i))
-        for some in _pieces(len(i)):
+        for some in _pieces(i, new):
             a, b, y, z = i[some], j[some], self.rows.codes[i[some]], other.codes[j[some]]
             value = 2.0 * np.vecdot(new[a] - old[a] - shift_means[y], other.old[b] - item_means[z])
             if self.gallery is None:
@@ -209,9 +209,10 @@ class LinearPairs:
         return values
 
 
-def _pieces(length: int) -> list[slice]:
-    """Of a size that stays in the cache."""
-    return [slice(start, start + 512) for start in range(0, length, 512)]
+def _pieces(pairs: Int[ndarray, " p"], rows: Float[ndarray, "m dim"]) -> Iterator[slice]:
+    """Of so many rows that a few arrays of them stay in the cache."""
+    step = max(16, 2**18 // rows[0].nbytes)
+    return (slice(start, start + step) for start in range(0, len(pairs), step))
 
 
 def _of_others(means: Float[ndarray, "k dim"], weights: Float[ndarray, " k"]) -> Float[ndarray, "k dim"]:

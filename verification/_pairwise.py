@@ -16,7 +16,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._sums import Rows, class_sums
+from verification._progress import Progress, counter
+from verification._rows import Rows
+from verification._sums import class_sums
 from verification._weights import Weights
 
 TILE = 1024
@@ -28,10 +30,10 @@ def shrinkage(metric: str, new: ndarray, old: ndarray, items: ndarray) -> ndarra
         return (2.0 * (new - old)) @ items.T
     # a copy, because NumPy multiplies a matrix by its own transpose differently, to other roundings
     items = items.copy().T
-    return _distance(metric, old @ items) - _distance(metric, new @ items)
+    return distance(metric, old @ items) - distance(metric, new @ items)
 
 
-def _distance(metric: str, cosines: ndarray) -> ndarray:
+def distance(metric: str, cosines: ndarray) -> ndarray:
     """Distances from cosines, in the place of them."""
     if metric == "angular":
         np.clip(cosines, -1.0, 1.0, out=cosines)
@@ -163,7 +165,9 @@ def _sum_classes(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, "k
     return class_sums(values, rows.codes, len(rows.sizes))
 
 
-def look_at_all_pairs(metric: str, rows: Rows, gallery: Rows | None = None) -> AllPairs:
+def look_at_all_pairs(
+    metric: str, rows: Rows, gallery: Rows | None = None, progress: Progress | None = None
+) -> AllPairs:
     """Look at all pairs of the rows with each other, or with those of a gallery; on all cores, O(m·g·d)."""
     num_classes = len(rows.sizes)
     paired = gallery is None
@@ -177,6 +181,7 @@ def look_at_all_pairs(metric: str, rows: Rows, gallery: Rows | None = None) -> A
         return _paired_tile(metric, rows, *tile) if paired else _gallery_tile(metric, rows, other, *tile)
 
     tiles = [(i, j) for i in _slices(rows) for j in _slices(other) if not paired or i.start <= j.start]
+    tick = counter(progress, "comparing blocks of pairs", len(tiles))
     for (i, j), tile in zip(tiles, _map(compute, tiles), strict=True):
         first, second = tile.classes
         queries[i, second] += tile.rows
@@ -188,6 +193,7 @@ def look_at_all_pairs(metric: str, rows: Rows, gallery: Rows | None = None) -> A
             ordered[second, first] += tile.backward.T
             squares[second, first] += tile.squares.T
         within, between = within + tile.satisfied[0], between + tile.satisfied[1]
+        tick(1)
     return AllPairs(rows, gallery, ordered, queries, items, squares, (within, between))
 
 
@@ -241,9 +247,9 @@ def _paired_tile(metric: str, rows: Rows, i: slice, j: slice) -> _Tile:
         backward = shrinkage(metric, new[j], old[j], old[i]).T
     else:
         # every product in one order, so that identical models give the very same numbers, and zero
-        base = _distance(metric, old[i] @ old[j].T)
-        forward = base - _distance(metric, new[i] @ old[j].T)
-        backward = base - _distance(metric, old[i] @ new[j].T)
+        base = distance(metric, old[i] @ old[j].T)
+        forward = base - distance(metric, new[i] @ old[j].T)
+        backward = base - distance(metric, old[i] @ new[j].T)
     (first, left), (second, right) = _indicator(rows, i, forward.dtype), _indicator(rows, j, forward.dtype)
     satisfied = np.array(_satisfied(forward, rows.codes[i], rows.codes[j]))
     if i == j:

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy import ndarray
 
-from verification._shards import Shard, Take, check_features, check_names
+from verification._shards import Fill, Shard, check_features, check_names
 
 
 def read_parquet(path: Path) -> Shard:
@@ -60,7 +60,7 @@ def _first_null(column: Any) -> int:
 
 
 @contextmanager
-def _open_parquet(path: Path, dim: int, dtype: np.dtype) -> Iterator[Take]:
+def _open_parquet(path: Path, dim: int, dtype: np.dtype) -> Iterator[Fill]:
     from pyarrow import parquet
 
     # by default all row groups would be fetched ahead, the whole file in memory
@@ -70,22 +70,22 @@ def _open_parquet(path: Path, dim: int, dtype: np.dtype) -> Iterator[Take]:
         held = np.empty((0, dim), dtype)
         start = 0
 
-        def take(rows: int) -> ndarray:
+        def fill(out: ndarray) -> None:
             nonlocal held, start
-            parts = []
-            while rows:
+            done = 0
+            while done < len(out):
                 if not len(held):
                     batch = next(batches, None)
                     if batch is None:
                         raise ValueError(f"{path}: ends before its last row.")
                     held = _parquet_rows(path, batch.column(0), start, dim)
                     start += len(held)
-                parts.append(held[:rows])
-                held = held[rows:]
-                rows -= len(parts[-1])
-            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+                some = held[: len(out) - done]
+                out[done : done + len(some)] = some
+                held = held[len(some) :]
+                done += len(some)
 
-        yield take
+        yield fill
 
 
 def _parquet_rows(path: Path, column: Any, start: int, dim: int) -> ndarray:

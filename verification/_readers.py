@@ -25,9 +25,9 @@ from numpy import ndarray
 from verification._parquet import read_parquet
 from verification._shards import (
     BFLOAT16,
+    Fill,
     Shape,
     Shard,
-    Take,
     array_shard,
     check_features,
     check_labels,
@@ -198,11 +198,11 @@ def _read_npz(path: Path) -> Shard:
 
 
 @contextmanager
-def _open_stored(path: Path, member: str, rows: Callable[[], AbstractContextManager[Take]]) -> Iterator[Take]:
+def _open_stored(path: Path, member: str, rows: Callable[[], AbstractContextManager[Fill]]) -> Iterator[Fill]:
     """As ``rows``; when a row turns out unusable, a damaged file is the likelier cause and is told instead."""
-    with rows() as take:
+    with rows() as fill:
         try:
-            yield take
+            yield fill
         except ValueError:
             with complaints_of_zip(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
                 while stream.read(2**20):  # at its end the sum is checked

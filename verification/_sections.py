@@ -146,19 +146,7 @@ def drift(hypotheses: Hypotheses) -> str:
         '<section aria-labelledby="drift">\n<h2 id="drift">Why: drift and concentration</h2>\n'
         "<p>Theorem 1 promises both inequalities to models that keep each class about one fixed vertex and do not "
         f'spread it. These are its conditions, measured.</p>\n<div class="sides">\n{cards}</div>\n'
-        f"{_spare_drift(h)}{_collapse(h)}</section>\n"
-    )
-
-
-def _spare_drift(h: Hypotheses) -> str:
-    """How much farther the class means could turn, a class at a time."""
-    spare = np.degrees(h.drift_margin)
-    median, least = float(np.median(spare)), float(spare.min())
-    much = f"it bears another {least:.1f}°" if least >= 0 else f"it has turned {-least:.1f}° too far"
-    return (
-        f"<p>A tighter class may turn and stay as near to the old items. The median one bears {median:.1f}° more than "
-        f"it has turned; of the class with the least room, {much}. A single pair of classes bears far less than their "
-        "average.</p>\n"
+        f"{_collapse(h)}</section>\n"
     )
 
 

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
-# the next so many rows, C-contiguous and in the machine's byte order
-Take = Callable[[int], ndarray]
+# fills an array of shape (n, d) with the next n rows, cast to its dtype
+Fill = Callable[[ndarray], None]
 Shape = tuple[int, ...]
 
 BFLOAT16 = np.dtype("<u2")  # NumPy has no bfloat16: its bits are the upper half of a float32's
@@ -38,7 +37,7 @@ class Shard:
     labels : ndarray, shape (N,)
         Integers or strings.
     open : callable
-        Context manager of a function that returns the next rows.
+        Context manager of a function that fills an array with the next rows.
     whole : callable or None
         Returns the features as one array or memory map without reading them; None where they have to be decoded.
     seek : callable or None
@@ -49,9 +48,9 @@ class Shard:
     shape: Shape
     dtype: np.dtype
     labels: ndarray
-    open: Callable[[], AbstractContextManager[Take]]
+    open: Callable[[], AbstractContextManager[Fill]]
     whole: Callable[[], ndarray] | None = None
-    seek: Callable[[int], AbstractContextManager[Take]] | None = None
+    seek: Callable[[int], AbstractContextManager[Fill]] | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self):
@@ -64,9 +63,8 @@ class Shard:
 
     def piece(self, start: int, stop: int) -> Piece:
         """Return the rows from ``start`` to before ``stop``; ``start`` is 0 where there is no ``seek``."""
-        return Piece(
-            self.path, len(self), self.open, partial(self.seek, start) if self.seek else self.open, stop - start
-        )
+        begin = partial(self.seek, start) if self.seek else self.open
+        return Piece(self.path, self.shape, self.dtype, self.open, begin, stop - start)
 
 
 @dataclass(frozen=True)
@@ -75,18 +73,19 @@ class Piece:
 
     Attributes
     ----------
-    path, num_rows, open_shard
+    path, shape, dtype, open_shard
         Of the whole shard.
     open : callable
-        Context manager of a function that returns the next rows of the piece.
+        Context manager of a function that fills an array with the next rows of the piece.
     length : int
         Rows of the piece.
     """
 
     path: Path | None
-    num_rows: int
-    open_shard: Callable[[], AbstractContextManager[Take]]
-    open: Callable[[], AbstractContextManager[Take]]
+    shape: Shape
+    dtype: np.dtype
+    open_shard: Callable[[], AbstractContextManager[Fill]]
+    open: Callable[[], AbstractContextManager[Fill]]
     length: int
 
 
@@ -164,59 +163,65 @@ def _mapped(path: Path, stored: np.dtype, offset: int, shape: Shape, order: Lite
     return np.memmap(path, stored, "r", offset, (shape[0], shape[1]), order).view(ndarray)
 
 
-def _open_mapped(whole: Callable[[], ndarray], start: int = 0) -> AbstractContextManager[Take]:
+def _open_mapped(whole: Callable[[], ndarray], start: int = 0) -> AbstractContextManager[Fill]:
     return _open_array(whole(), start)
 
 
 @contextmanager
-def _open_array(array: ndarray, start: int = 0) -> Iterator[Take]:
+def _open_array(array: ndarray, start: int = 0) -> Iterator[Fill]:
     position = start
 
-    def take(rows: int) -> ndarray:
+    def fill(out: ndarray) -> None:
         nonlocal position
-        position += rows
-        return np.ascontiguousarray(array[position - rows : position], _native(array.dtype))
+        out[...] = array[position : position + len(out)]
+        position += len(out)
 
-    yield take
+    yield fill
 
 
 @contextmanager
-def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype, start: int = 0) -> Iterator[Take]:
-    with open(path, "rb") as file:
+def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype, start: int = 0) -> Iterator[Fill]:
+    with open(path, "rb", buffering=0) as file:
         file.seek(offset + start * dim * stored.itemsize)
 
-        def take(rows: int) -> ndarray:
+        def fill(out: ndarray) -> None:
             # read, not mapped: a map of an .npz is not aligned, its pages count as memory of the process, and it kills
             # the process where the file has become shorter
-            block = np.fromfile(file, stored, rows * dim)
-            if block.size < rows * dim:
-                raise ValueError(f"{path}: ends before its last row.")
-            return _decoded(block.reshape(rows, dim))
+            direct = out.dtype == stored and out.flags.c_contiguous
+            rows = out if direct else np.empty((len(out), dim), stored)
+            left = rows.reshape(-1).view(np.uint8).data
+            while left:
+                got = file.readinto(left)
+                if not got:
+                    raise ValueError(f"{path}: ends before its last row.")
+                left = left[got:]
+            if not direct:
+                out[...] = _decoded(rows)
 
-        yield take
+        yield fill
 
 
 @contextmanager
-def _open_deflated(path: Path, member: str, offset: int, dim: int, stored: np.dtype) -> Iterator[Take]:
+def _open_deflated(path: Path, member: str, offset: int, dim: int, stored: np.dtype) -> Iterator[Fill]:
     with complaints_of_zip(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
         stream.read(offset)
 
-        def take(rows: int) -> ndarray:
-            content = stream.read(rows * dim * stored.itemsize)
-            if len(content) < rows * dim * stored.itemsize:
+        def fill(out: ndarray) -> None:
+            content = stream.read(len(out) * dim * stored.itemsize)
+            if len(content) < len(out) * dim * stored.itemsize:
                 raise EOFError("it ends before its last row")
-            return _decoded(np.frombuffer(content, stored).reshape(rows, dim))
+            out[...] = np.frombuffer(content, stored).reshape(len(out), dim)
 
-        yield take
+        yield fill
 
 
 def _native(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("=")
 
 
-def _decoded(rows: ndarray) -> Float[ndarray, "rows dim"]:
+def _decoded(rows: ndarray) -> ndarray:
     if rows.dtype == BFLOAT16:
         wide = rows.astype(np.uint32)
         wide <<= 16
         return wide.view(np.float32)
-    return rows.astype(_native(rows.dtype), copy=False)
+    return rows

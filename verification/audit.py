@@ -2,173 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
-from verification._breakdown import ClassGap, ClassPairs, Verdict, Worst, read_class_pairs, read_classes
-from verification._sums import Map
+from verification._breakdown import ClassPairs, Verdict, Worst, read_class_pairs, read_classes
+from verification._collect import Map
+from verification._progress import Progress
+from verification._student import upper_quantile
 from verification._weights import WEIGHTINGS
-from verification.features import FeatureSet, write_atomically
+from verification.audit_report import AuditReport, SideReport, Sides, json_safe, write_json
+from verification.drift import drift_margin
+from verification.features import FeatureSet
 from verification.inequalities import SideEstimate, Statistics, estimate, statistics
 from verification.margin import old_contrast, parse_margin
+from verification.power import SamplesNeeded, samples_needed
 
-# of schema/audit-report.schema.json, which describes what to_dict returns
-SCHEMA_VERSION = 2
+__all__ = ["AuditReport", "SideReport", "Sides", "audit", "json_safe", "write_json"]
+
 METRICS = ("sqeuclidean", "cosine", "euclidean", "angular")
 # the cosine distance 1 − c is half of the squared Euclidean, for which the gaps are computed
 SCALES = {"sqeuclidean": 1.0, "cosine": 0.5}
-INTERVALS = (
-    "Intervals are for new samples of these classes in these numbers: labels are held fixed, the samples of a class "
-    "are independent draws of it. Both sides' intervals cover at once with the stated confidence."
-)
-
-
-@dataclass(frozen=True)
-class SideReport:
-    """One inequality of Definition 1, judged.
-
-    Attributes
-    ----------
-    gap : float
-        Weighted mean over ordered pairs, in units of the distance; positive = compatible.
-    lower, upper : float
-        Interval for the expected gap; both sides cover at once with the report's confidence.
-    pair_fraction, pair_fraction_error : float
-        Share of pairs that satisfy the inequality by themselves, and its standard error (0 when all were looked at).
-    num_pairs : int
-        Ordered pairs of the side.
-    verdict : {"compatible", "incompatible", "inconclusive"}
-    """
-
-    gap: float
-    lower: float
-    upper: float
-    pair_fraction: float
-    pair_fraction_error: float
-    num_pairs: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Both inequalities under one weighting.
-
-    Attributes
-    ----------
-    verdict : {"compatible", "incompatible", "inconclusive"}
-        Compatible when both sides are, incompatible when either is.
-    same_class, different_class : SideReport
-        Inequality 1a and inequality 1b.
-    """
-
-    verdict: Verdict
-    same_class: SideReport
-    different_class: SideReport
-
-
-@dataclass(frozen=True)
-class AuditReport:
-    """What an audit found; see :func:`audit`.
-
-    Attributes
-    ----------
-    verdict : {"compatible", "incompatible", "inconclusive"}
-        Compatible when both sides are, incompatible when either is.
-    same_class, different_class : SideReport
-        Inequality 1a and inequality 1b, in the weighting that was asked for.
-    metric : str
-    confidence : float
-    margin : float
-        The loss of gap that is accepted, in units of the distance.
-    margin_error : float
-        Standard error of the margin; 0 where it was given in units of the distance.
-    contrast : float
-        Mean distance between different classes less that within a class, both by the old model, in this weighting.
-    weights : {"pairs", "classes"}
-        What counts once.
-    num_samples, num_gallery, num_classes, dim : int
-        ``num_gallery`` is None where samples were paired with each other.
-    notes : tuple of str
-        What the reader has to know about this data.
-    by_weighting : dict
-        :class:`Sides` under each weighting.
-    by_class : tuple of ClassGap
-        1a for each class that has pairs of its own, simultaneous intervals.
-    class_pairs : ClassPairs or None
-        1b over the pairs of classes, counted; None where there are too many to look at.
-    worst : Worst
-        The class that loses most on 1a, and the class pair on 1b.
-    off_centre_defect : float or None
-        gap(1b) − gap(1a)/(K−1), every class counting once: zero when the old class means sum to zero, as on a simplex,
-        where both inequalities are one condition. For ``sqeuclidean`` and ``cosine``; None where a class has no pair.
-    intervals : str
-        What the intervals are about.
-    """
-
-    verdict: Verdict
-    same_class: SideReport
-    different_class: SideReport
-    metric: str
-    confidence: float
-    margin: float
-    margin_error: float
-    contrast: float
-    weights: str
-    num_samples: int
-    num_gallery: int | None
-    num_classes: int
-    dim: int
-    notes: tuple[str, ...]
-    by_weighting: dict[str, Sides]
-    by_class: tuple[ClassGap, ...]
-    class_pairs: ClassPairs | None
-    worst: Worst
-    off_centre_defect: float | None
-    intervals: str = INTERVALS
-
-    @property
-    def margin_share(self) -> float | None:
-        """The margin as a share of the old model's contrast; None where that is not positive."""
-        return self.margin / self.contrast if self.contrast > 0.0 else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity."""
-        return json_safe({"schema_version": SCHEMA_VERSION, **asdict(self), "margin_share": self.margin_share})
-
-    def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write :meth:`to_dict` as JSON; the file appears whole or not at all."""
-        write_json(Path(path), self.to_dict())
-
-    def to_html(self, path: str | os.PathLike[str], **sections: Any) -> None:
-        """Write the report as one page; keywords are those of :func:`verification.html.to_html`."""
-        from verification.html import to_html
-
-        to_html(self, path, **sections)
-
-
-def json_safe(value: Any) -> Any:
-    """Replace what JSON cannot hold: infinities by None, tuples by lists."""
-    if isinstance(value, dict):
-        return {key: json_safe(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_safe(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON; the file appears whole or not at all."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def audit(
@@ -181,6 +37,7 @@ def audit(
     weights: str = "pairs",
     seed: int = 0,
     run: Map = map,
+    progress: Progress | None = None,
 ) -> AuditReport:
     r"""Judge Definition 1, in expectation, for two models' features of the same samples.
 
@@ -215,6 +72,8 @@ def audit(
         ≥ 0; of every random choice: rows kept for the variance, and pairs looked at where not all are.
     run : callable
         As ``map``, by which parts of the data are read; :func:`verification.distributed.audit_distributed` has another.
+    progress : callable, optional
+        Called with the name of a stage, how much of it is done, and its total.
 
     Returns
     -------
@@ -239,10 +98,10 @@ def audit(
     labels, codes, items = _encode(old, gallery)
     scale = SCALES.get(metric, 1.0)
     measured = "sqeuclidean" if metric in SCALES else metric
-    source = statistics((new, old), codes, len(labels), items, measured, seed, run)
+    source = statistics((new, old), codes, len(labels), items, measured, seed, run, progress)
     sides, classes = estimate(source)
     level = (1.0 - confidence) / 2.0
-    contrast = old_contrast(source, measured, weights, seed)
+    contrast = old_contrast(source, measured, weights, seed, with_error=is_share)
     error = 0.0
     if is_share:  # a model that tells nothing apart leaves nothing to lose
         error = amount * scale * contrast.standard_error
@@ -250,6 +109,7 @@ def audit(
     by_weighting = {name: judge_sides(both, scale, level, amount, error) for name, both in sides.items()}
     by_class = read_classes(classes, source, labels, scale, amount, level, error)
     class_pairs, worst_pair = read_class_pairs(measured, source, labels, scale, amount, level, error)
+    pair = None if worst_pair is None else np.searchsorted(labels, [worst_pair.query, worst_pair.gallery])
     # of the classes that can tell, if any can
     worst_class = min(by_class, key=lambda c: (math.isinf(c.upper), c.gap))
     chosen = by_weighting[weights]
@@ -272,8 +132,33 @@ def audit(
         by_class,
         class_pairs,
         Worst(worst_class, worst_pair),
+        drift_margin(measured, source, labels, classes.gap, pair),
         _off_centre_defect(by_weighting["classes"], len(by_class), len(labels)) if metric in SCALES else None,
+        _samples_needed(sides[weights], scale, amount, error, level, len(old), len(labels))
+        if chosen.verdict == "inconclusive"
+        else None,
     )
+
+
+def _samples_needed(
+    sides: tuple[SideEstimate, SideEstimate],
+    scale: float,
+    margin: float,
+    margin_error: float,
+    level: float,
+    num_samples: int,
+    num_classes: int,
+) -> SamplesNeeded:
+    scaled = [
+        replace(
+            side,
+            gap=scale * side.gap,
+            standard_error=scale * side.standard_error,
+            second_order=scale**2 * side.second_order,
+        )
+        for side in sides
+    ]
+    return samples_needed(scaled, margin, level, num_samples, num_classes, margin_error)
 
 
 def _check_arguments(metric: str, confidence: float, weights: str, seed: int) -> None:
@@ -379,7 +264,7 @@ def _judge(side: SideEstimate, scale: float, level: float, margin: float, margin
     gap = scale * side.gap
     half, extra = scale * side.standard_error, 0.0
     if half > 0.0:  # no spread at all, as for identical features: the interval is the point
-        quantile = float(stats.t.isf(level / 2.0, side.degrees_of_freedom))
+        quantile = float(upper_quantile(level / 2.0, side.degrees_of_freedom))
         half, extra = quantile * half, quantile * margin_error
     lower, upper = gap - half, gap + half
     # a margin is not negative: what has lost nothing is compatible with any

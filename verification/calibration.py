@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -117,7 +118,9 @@ BOUNDARY = (
     Cell(200, 64, 20, sizes="unequal", metric="angular", gallery=True),
 )
 RATIOS = (0.8, 0.9, 0.95, 0.975, 1.0, 1.025, 1.05)
-POWER_SIZES = (50, 200, 1000, 5000)
+# share of right verdicts at which a difference counts as detected
+POWER = 0.8
+POWER_SIZES = (50, 100, 200, 500, 1000, 2000, 5000)
 
 
 def simulate(cell: Cell, runs: int, confidence: float = 0.95, seed: int = 0) -> dict[str, dict[str, float]]:
@@ -206,6 +209,29 @@ def compute(
     return json_safe(data)
 
 
+def power_lines(rows: list[dict[str, Any]], weights: str) -> dict[float, tuple[list[int], list[float]]]:
+    """For each ratio of the radii the numbers of samples, and the share of right verdicts at each.
+
+    Below ratio 1 compatible is right, above it incompatible; at 1 the share is of verdicts, all of them false.
+    """
+    lines: dict[float, tuple[list[int], list[float]]] = {}
+    for row in sorted(rows, key=lambda row: row["num_samples"]):
+        ratio = round(row["new_radius"] / row["old_radius"], 6)
+        found = row["found"][weights]
+        numbers, shares = lines.setdefault(ratio, ([], []))
+        numbers.append(row["num_samples"])
+        shares.append(found["compatible"] * (ratio <= 1.0) + found["incompatible"] * (ratio >= 1.0))
+    return lines
+
+
+def samples_for(numbers: list[int], shares: list[float], power: float = POWER) -> float | None:
+    """At which N the power is reached, between points of the simulation on a line over log N; None where beyond."""
+    for (n, low), (m, high) in pairwise(zip(numbers, shares, strict=True)):
+        if low < power <= high:
+            return float(n * (m / n) ** ((power - low) / (high - low)))
+    return float(numbers[0]) if shares[0] >= power else None
+
+
 def table(data: dict[str, Any]) -> str:
     """What :func:`compute` found, as text: a line for each design and weighting."""
     side = 1.0 - (1.0 - data["confidence"]) / 2.0
@@ -230,6 +256,16 @@ def table(data: dict[str, Any]) -> str:
         lines.append(
             f"N {row['num_samples']:5} {row['sizes']:8} ratio {row['new_radius'] / row['old_radius']:.3f}   {shares}"
         )
+    lines.append(f"samples for {POWER:.0%} of right verdicts, ten classes in 64 dimensions")
+    for sizes in dict.fromkeys(row["sizes"] for row in data["power"]):
+        rows = [row for row in data["power"] if row["sizes"] == sizes]
+        for weights in WEIGHTINGS:
+            needed = "  ".join(
+                f"{ratio:g}: {_number(samples_for(*line), '.0f')}"
+                for ratio, line in sorted(power_lines(rows, weights).items())
+                if ratio != 1.0
+            )
+            lines.append(f"{sizes:8} {weights:8} {needed}")
     return "\n".join(lines)
 
 

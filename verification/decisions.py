@@ -18,7 +18,8 @@ import numpy as np
 # the modules, each with ``designs() -> Sequence[Design]``
 KINDS = {
     "geometry": "verification.simulated_geometry",
-    "bridge": "verification.simulated_bridge",
+    "retrieval": "verification.simulated_retrieval",
+    "thresholds": "verification.simulated_thresholds",
 }
 _WRONG = {"boundary": ("compatible", "incompatible"), "beyond": ("compatible",), "inside": ("incompatible",)}
 PROMISED = 0.05

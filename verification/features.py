@@ -7,18 +7,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from verification._filling import cached_rows, cut, fill, squared_lengths, usable
 from verification._parquet import write_parquet
 from verification._readers import READERS, labels_path, open_shards
 from verification._shards import Piece, Shard, array_shard
-
-# rows are checked and normalised while they are in the cache of one core
-_CACHED_BYTES = 2**19
 
 
 class FeatureSet:
@@ -47,7 +45,8 @@ class FeatureSet:
 
     def __init__(self, features: Any, labels: Any) -> None:
         self._hold([array_shard(_as_array(features), _as_array(labels))])
-        for _ in self.blocks():
+        room = np.empty((min(len(self), 2**10), self.dim), self.dtype)
+        for _ in fill(self.pieces(), cut(room, len(self)), squared_lengths):
             pass
 
     def _hold(self, shards: Sequence[Shard]) -> None:
@@ -72,39 +71,43 @@ class FeatureSet:
         """All rows as one array; a memory map where one file holds them as they are, else read into memory."""
         if len(self._shards) == 1 and (whole := self._shards[0].whole) is not None:
             return whole()
-        return self._gathered(self.blocks(), self.dtype)
+        gathered = np.empty((len(self), self.dim), self.dtype)
+        for _ in fill(self.pieces(), [gathered], squared_lengths):
+            pass
+        return gathered
 
     @cached_property
     def unit(self) -> Float[ndarray, "n dim"]:
         """The features normalised to the unit sphere, float64, all in memory."""
-        return self._gathered(_read(self.pieces(), 2**12, lambda rows: _normalized(rows.astype(float))), np.float64)
-
-    def _gathered(self, blocks: Iterator[ndarray], dtype: Any) -> ndarray:
-        gathered, start = np.empty((len(self), self.dim), dtype), 0
-        for block in blocks:
-            gathered[start : start + len(block)] = block
-            start += len(block)
+        gathered = np.empty((len(self), self.dim))
+        step = cached_rows(self.dim, gathered.dtype)
+        some = (gathered[start : start + step] for start in range(0, len(self), step))
+        for rows, squares in fill(self.pieces(), some, usable):
+            rows /= np.sqrt(squares)[:, None]
         return gathered
 
     def blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
         """Read the features in row order, ``rows`` rows at a time, the last block fewer.
 
-        Two sets of one length give blocks that belong together, whatever shards they come from. A block may be a view
-        of the features or not writable.
+        Two sets of one length give blocks that belong together, whatever shards they come from.
 
         Raises
         ------
         ValueError
             At a block with a row that is not finite or all zero, naming file and row within it.
         """
-        return _read(self.pieces(), rows, _checked)
+        blocks = _blocks(len(self), self.dim, rows, self.dtype)
+        return (block for block, _ in fill(self.pieces(), blocks, squared_lengths))
 
     def normalized_blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
         """As :meth:`blocks`, each row on the unit sphere; float64 for float64 features, else float32.
 
         No square over- or underflows: rows of any length that the dtype can hold are normalised to its rounding.
         """
-        return normalized_blocks(self.pieces(), rows)
+        blocks = _blocks(len(self), self.dim, rows, np.result_type(self.dtype, np.float32))
+        for block, squares in fill(self.pieces(), blocks, usable):
+            block /= np.sqrt(squares)[:, None]
+            yield block
 
     def pieces(self, start: int = 0, stop: int | None = None) -> list[Piece]:
         """Return what there is to read for the rows from ``start``, one of :meth:`beginning`, to before ``stop``."""
@@ -139,13 +142,21 @@ class FeatureSet:
         return self._encoded[1]
 
     @cached_property
-    def _encoded(self) -> tuple[ndarray, ndarray]:
+    def _encoded(self) -> tuple[ndarray, Int[ndarray, " n"]]:
+        if self.labels.dtype.kind != "U":
+            least, most = int(self.labels.min()), int(self.labels.max())
+            if most - least < 8 * len(self) + 2**10:  # a table of what is there, without sorting
+                wide = np.uint64 if self.labels.dtype.kind == "u" else np.int64
+                offsets = (self.labels.astype(wide) - wide(least)).astype(np.intp)
+                there = np.bincount(offsets) > 0
+                names = (np.flatnonzero(there).astype(wide) + wide(least)).astype(self.labels.dtype)
+                return names, (np.cumsum(there) - 1)[offsets]
         # a dictionary: np.unique sorts all the labels, a second for a million strings
         labels = self.labels.tolist()
-        names = sorted(set(labels))
-        positions = {name: position for position, name in enumerate(names)}
+        ordered = sorted(set(labels))
+        positions = {name: position for position, name in enumerate(ordered)}
         codes = np.fromiter((positions[label] for label in labels), np.intp, len(labels))
-        return np.array(names, self.labels.dtype), codes
+        return np.array(ordered, self.labels.dtype), codes
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureSet:
@@ -198,32 +209,10 @@ class FeatureSet:
             )
 
 
-def normalized_blocks(pieces: Sequence[Piece], rows: int) -> Iterator[Float[ndarray, "rows dim"]]:
-    """Read pieces of a set's files as :meth:`FeatureSet.normalized_blocks` reads the whole."""
-    return _read(pieces, rows, _normalized)
-
-
-def _read(pieces: Sequence[Piece], rows: int, prepare: Callable[[ndarray], ndarray]) -> Iterator[ndarray]:
+def _blocks(count: int, dim: int, rows: int, dtype: Any) -> Iterator[ndarray]:
     if rows < 1:
         raise ValueError(f"rows must be an integer >= 1, got {rows}.")
-    held: list[ndarray] = []
-    room = rows
-    for piece in pieces:
-        with piece.open() as take:
-            left = piece.length
-            while left:
-                part = take(min(room, left))
-                left -= len(part)
-                room -= len(part)
-                try:
-                    held.append(prepare(part))
-                except _UnusableRow:
-                    _complain(piece)
-                if not room:
-                    yield held[0] if len(held) == 1 else np.concatenate(held)
-                    held, room = [], rows
-    if held:
-        yield held[0] if len(held) == 1 else np.concatenate(held)
+    return (np.empty((min(rows, count - start), dim), dtype) for start in range(0, count, rows))
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -248,66 +237,3 @@ def _umask() -> int:
 def _as_array(value: Any) -> ndarray:
     detach = getattr(value, "detach", None)  # a torch tensor, perhaps on a GPU
     return np.asarray(detach().cpu().numpy() if detach is not None else value)
-
-
-class _UnusableRow(Exception):
-    """A row is not finite or all zero."""
-
-
-def _checked(rows: Float[ndarray, "n dim"]) -> Float[ndarray, "n dim"]:
-    for piece in _pieces(rows):
-        _squared_lengths(rows[piece])
-    return rows
-
-
-def _normalized(rows: Float[ndarray, "n dim"]) -> Float[ndarray, "n dim"]:
-    unit = np.empty(rows.shape, np.result_type(rows, np.float32))
-    for piece in _pieces(rows):
-        wide, squares, extreme = _squared_lengths(rows[piece])
-        with np.errstate(all="ignore"):
-            np.divide(wide, np.sqrt(squares)[:, None], out=unit[piece])
-        if len(extreme):
-            largest_one = wide[extreme].astype(np.float64)
-            largest_one /= np.max(np.abs(largest_one), axis=1, keepdims=True)
-            unit[piece][extreme] = largest_one / np.linalg.norm(largest_one, axis=1, keepdims=True)
-    return unit
-
-
-def _pieces(rows: ndarray) -> Iterator[slice]:
-    step = max(1, _CACHED_BYTES // rows[0].nbytes)
-    return (slice(start, start + step) for start in range(0, len(rows), step))
-
-
-def _squared_lengths(rows: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """Rows as float32 or float64, their squared lengths, and the rows at which a square may have over- or underflowed.
-
-    Every unusable row is among the last: its squared length is 0, infinite or NaN.
-    """
-    with np.errstate(all="ignore"):
-        rows = rows.astype(np.result_type(rows, np.float32), copy=False)
-        squares = np.vecdot(rows, rows)
-    # squares below `tiny` are rounded to multiples of its 2**-23 (float32): not seen in a sum of 2**30 times as much
-    extreme = np.flatnonzero(~((squares > 2.0**30 * np.finfo(rows.dtype).tiny) & (squares < np.inf)))
-    if len(extreme) and not (np.isfinite(rows[extreme]).all() and rows[extreme].any(axis=1).all()):
-        raise _UnusableRow
-    return rows, squares, extreme
-
-
-def _complain(piece: Piece) -> NoReturn:
-    """Raise what is wrong with the rows of a shard, all of them read once more to count."""
-    infinite, zero = [], []
-    # raised while the shard is open: how it was opened may know a likelier cause
-    with piece.open_shard() as take, np.errstate(all="ignore"):
-        for start in range(0, piece.num_rows, 2**10):
-            rows = take(min(2**10, piece.num_rows - start))
-            infinite += (start + np.flatnonzero(~np.isfinite(rows).all(axis=1))).tolist()
-            zero += (start + np.flatnonzero(~rows.any(axis=1))).tolist()
-        where = "" if piece.path is None else f"{piece.path}: "
-        if infinite:
-            must, bad, are = "be finite", infinite, "not"
-        else:
-            must, bad, are = "have a direction", zero, "all zero"
-        raise ValueError(
-            f"{where}features must {must}, but {len(bad)} of {piece.num_rows} rows are {are}, "
-            f"the first is row {bad[0]}."
-        ) from None

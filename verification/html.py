@@ -6,20 +6,21 @@ dark, on paper and by a screen reader.
 
 from __future__ import annotations
 
-import math
 import os
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from verification._markup import KINDS, METRICS, bounds, definitions, number, page
+from verification._claims_beside import retrieval_change, thresholds
+from verification._margin_section import margin
+from verification._markup import KINDS, METRICS, definitions
+from verification._progress import Progress
 from verification._sections import caps, classes, drift, gaps, retrieval
-from verification.audit import AuditReport
+from verification.audit_report import AuditReport
 from verification.features import FeatureSet, write_atomically
 from verification.hypotheses import Hypotheses, check_hypotheses
-from verification.matrices import MatrixReport, judge_outcomes
+from verification.matrices import MatrixReport
 from verification.polar import PolarAngles, polar_angles
-from verification.retrieval import outcomes
 
 _ANSWERS = {
     "compatible": (
@@ -57,23 +58,24 @@ _SIDES = {
 _FOUND = {"compatible": "more often", "incompatible": "less often", "undecided": "the difference is not decided"}
 
 
-# searching the gallery costs N²·d; about ten seconds at d = 512
-SEARCHED_SAMPLES = 20_000
+def write_page(
+    report: AuditReport,
+    path: str | os.PathLike[str],
+    new: FeatureSet,
+    old: FeatureSet,
+    title: str,
+    progress: Progress | None = None,
+) -> None:
+    """Write the page of an audit with everything that its features show: caps and hypotheses too.
 
-
-def write_page(report: AuditReport, path: str | os.PathLike[str], new: FeatureSet, old: FeatureSet, title: str) -> None:
-    """Write the page of an audit with everything that its features show: caps, hypotheses, retrieval.
-
-    Hypotheses are left out where no simplex of that many classes fits, retrieval above 20 000 samples, and the page
-    says so. Parameters and errors are those of :func:`to_html` and :func:`~verification.audit.audit`.
+    Hypotheses are left out where no simplex of that many classes fits, and the page says so. Parameters and errors are
+    those of :func:`to_html` and :func:`~verification.audit.audit`.
     """
-    models = [old, new]
     to_html(
         report,
         path,
-        polar=polar_angles(new, old),
-        hypotheses=check_hypotheses(new, old) if report.num_classes <= report.dim + 1 else None,
-        matrix=judge_outcomes(outcomes(models, models)) if len(old) <= SEARCHED_SAMPLES else None,
+        polar=polar_angles(new, old, progress=progress),
+        hypotheses=check_hypotheses(new, old, progress=progress) if report.num_classes <= report.dim + 1 else None,
         title=title,
     )
 
@@ -98,7 +100,8 @@ def to_html(
     hypotheses : Hypotheses, optional
         Shows drift and concentration, from :func:`~verification.hypotheses.check_hypotheses`.
     matrix : MatrixReport, optional
-        Shows retrieval, from :func:`~verification.matrices.judge_outcomes` or ``judge_matrix``.
+        Shows the compatibility matrix of a sequence of models, from :func:`~verification.matrices.judge_outcomes` or
+        ``judge_matrix``.
     title : str
         Of the page, for instance the names of the models.
     """
@@ -115,15 +118,19 @@ def render(
     title: str = "May the new model search the old gallery?",
 ) -> str:
     """Return the page of :func:`to_html`."""
-    data = report.to_dict()
+    data = report.to_dict() | {"margin_sentence": report.margin_sentence}
+    style = resources.files("verification").joinpath("data", "report.css").read_text(encoding="utf-8")
     sections = [
         _verdict(data, matrix),
         gaps(data),
+        retrieval_change(data) if data["retrieval"] else "",
+        thresholds(data) if data["thresholds"] else "",
         classes(data),
+        margin(report),
         caps(polar) if polar else "",
         drift(hypotheses) if hypotheses else "",
         retrieval(matrix) if matrix else "",
-        _not_checked(polar, hypotheses, matrix),
+        _not_checked(data, polar, hypotheses, matrix),
         _basis(data),
     ]
     return page(title, "".join(sections))
@@ -138,12 +145,23 @@ def _verdict(data: dict[str, Any], matrix: MatrixReport | None) -> str:
             f"<li>In a search of the old gallery, new queries find the right class in {cross:.1f} % of the cases, old "
             f"queries in {old:.1f} %: {_FOUND[matrix.entries[0].verdict]}.</li>\n"
         )
+    if data["retrieval"]:
+        score = data["retrieval"]["scores"][0]
+        old, cross = 100.0 * score["old_old"], 100.0 * score["new_old"]
+        reasons += (
+            f"<li>In a search of the old gallery, new queries find the right class in {cross:.1f} % of the cases, old "
+            f"queries in {old:.1f} %: retrieval is {data['retrieval']['verdict']}.</li>\n"
+        )
+    if data["thresholds"]:
+        t = data["thresholds"]
+        reasons += (
+            f"<li>At the old accept threshold FAR goes from {t['old_far']['value']:.3g} to {t['new_far']['value']:.3g} "
+            f"and TAR from {t['old_tar']['value']:.3g} to {t['new_tar']['value']:.3g}: {t['verdict']}.</li>\n"
+        )
     decided = all(data[name]["verdict"] != "inconclusive" for name in _SIDES)
     sure = f"{'Both statements about averages' if decided else 'The intervals below'} hold at once with "
-    sure += f"{100 * data['confidence']:.4g} % confidence" + (
-        f", with an accepted loss of {data['margin']:g}." if data["margin"] else "."
-    )
-    more = _samples_needed(data) if data["verdict"] == "inconclusive" else ""
+    sure += f"{100 * data['confidence']:.4g} % confidence. {data['margin_sentence']}"
+    more = f" {_samples(data)}" if data["samples_needed"] else ""
     return (
         f'<section class="verdict {KINDS[data["verdict"]]}" aria-labelledby="answer">\n'
         f'<h2 class="word" id="answer">{word}</h2>\n<p><strong>{sentence}</strong></p>\n'
@@ -151,32 +169,28 @@ def _verdict(data: dict[str, Any], matrix: MatrixReport | None) -> str:
     )
 
 
-def _samples_needed(data: dict[str, Any]) -> str:
-    """How many samples would decide, intervals shrinking with the root of the number."""
-    factor = 1.0
-    for side in (data[name] for name in _SIDES if data[name]["verdict"] == "inconclusive"):
-        lower, upper = bounds(side)
-        if not math.isfinite(upper - lower):
-            return " They are too few to say how many would decide."
-        distance = abs(side["gap"] + data["margin"])
-        factor = max(factor, ((upper - lower) / 2.0 / distance) ** 2 if distance else math.inf)
-    if factor > 1e4:
-        return " The gap is so close to the boundary that more samples of this kind will hardly decide."
-    needed = data["num_samples"] * factor
-    unit = 10.0 ** (math.floor(math.log10(needed)) - 1)
-    return f" If the gaps stay as measured, about {math.ceil(needed / unit) * unit:,.0f} samples would decide."
+def _samples(data: dict[str, Any]) -> str:
+    """What more samples would decide, and what these do already."""
+    loss = data["excluded_loss"]
+    excluded = "" if loss is None else f" These samples already exclude a loss of more than {loss:.3g}."
+    return f"{data['samples_needed']['sentence']}{excluded}"
 
 
-def _not_checked(polar: PolarAngles | None, hypotheses: Hypotheses | None, matrix: MatrixReport | None) -> str:
+def _not_checked(
+    data: dict[str, Any], polar: PolarAngles | None, hypotheses: Hypotheses | None, matrix: MatrixReport | None
+) -> str:
     missing = [
         "Single queries. The inequalities are about averages: many single pairs violate them even where they hold.",
         "Other data than these samples: classes that are not among them, or images of another kind.",
         "Whether the labels are right.",
-        "Thresholds on scores: distances change with the model, so a threshold set for the old one may not suit the "
-        "new one.",
         "The index: an approximate search may lose what the features would find.",
     ]
-    if matrix is None:
+    if not data["thresholds"]:
+        missing.append(
+            "Thresholds on scores: distances change with the model, so one that was set for the old model may not suit "
+            "the new one."
+        )
+    if matrix is None and not data["retrieval"]:
         missing.insert(
             0,
             "Retrieval itself: how often the nearest gallery item is right. The averages here do not imply it, nor "
@@ -190,11 +204,13 @@ def _not_checked(polar: PolarAngles | None, hypotheses: Hypotheses | None, matri
     return f'<section aria-labelledby="not">\n<h2 id="not">What was not checked</h2>\n<ul>\n{items}</ul>\n</section>\n'
 
 
+def _margin(data: dict[str, Any]) -> str:
+    share = data["margin_share"]
+    return f"{data['margin']:.4g}" + (f", {100 * share:.3g} % of the old contrast" if share is not None else "")
+
+
 def _basis(data: dict[str, Any]) -> str:
     notes = "".join(f"<p>Note: {escape(note)}</p>\n" for note in data["notes"])
-    # on a simplex the two inequalities are one condition; this is by how much the old model is not one
-    off_centre = f"{number(data['off_centre_defect'] or 0.0)}, the part of the different-class gap that the same-class "
-    off_centre += "gap does not imply, as the old class means do not sum to zero"
     rows = (
         ("queries", f"{data['num_samples']:,}"),
         ("gallery", f"{data['num_gallery']:,} other samples" if data["num_gallery"] else "the same samples"),
@@ -202,8 +218,8 @@ def _basis(data: dict[str, Any]) -> str:
         ("dimension", f"{data['dim']:,}"),
         ("distance", METRICS[data["metric"]]),
         ("confidence", f"{100 * data['confidence']:.4g} %, both sides at once"),
-        ("accepted loss", f"{data['margin']:g}"),
-        *([("off-centre", off_centre)] if data["off_centre_defect"] is not None else []),
+        ("accepted loss", _margin(data)),
+        ("old contrast", f"{data['contrast']:.4g}, mean distance between classes less that within"),
     )
     return (
         f'<section aria-labelledby="basis">\n<h2 id="basis">What this rests on</h2>\n{definitions(rows)}'

@@ -15,10 +15,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import stats
 
 from theory.simplex import simplex_vertices
-from verification._sums import Rows, choose_rows, collect, stream
+from verification._collect import collect
+from verification._progress import Progress, counter
+from verification._rows import Rows, choose_rows, stream
+from verification._student import upper_quantile
 from verification.audit import check_paired
 from verification.features import FeatureSet
 from verification.inequalities import KEPT
@@ -53,10 +55,6 @@ class Hypotheses:
         True when the vertices are the simplex nearest to the old class means and not given.
     old_drift_bounds, new_drift_bounds : tuple of (float, float)
         Interval for each class's drift, radians, simultaneous over classes and both models.
-    drift_margin : tuple of float
-        How much farther each new class mean may turn, straight away from the old one, before 1a fails for the class in
-        the squared distance: arccos(m_old/m_new) less the angle between the two means, radians, with what sampling
-        adds taken out. Negative exactly where the class's gap of 1a is; the audit has that gap's interval.
     collapse_old, collapse_new : NeuralCollapse
         The measures NC1–NC3 of each model.
     """
@@ -75,7 +73,6 @@ class Hypotheses:
     vertices_estimated: bool
     old_drift_bounds: tuple[tuple[float, float], ...]
     new_drift_bounds: tuple[tuple[float, float], ...]
-    drift_margin: tuple[float, ...]
     collapse_old: NeuralCollapse
     collapse_new: NeuralCollapse
 
@@ -115,6 +112,7 @@ def check_hypotheses(
     vertices: Float[ndarray, "k dim"] | None = None,
     max_drift: float = MAX_DRIFT,
     confidence: float = 0.95,
+    progress: Progress | None = None,
 ) -> Hypotheses:
     """Measure the hypotheses of Theorem 1 on two models' features of the same samples.
 
@@ -129,6 +127,8 @@ def check_hypotheses(
         In (0, π), radians: how far from its vertex a class mean may lie and still count as stationary.
     confidence : float
         In (0, 1). Each of the two hypotheses is judged at this level.
+    progress : callable, optional
+        Told a stage, what is done of it and its total.
 
     Raises
     ------
@@ -143,7 +143,8 @@ def check_hypotheses(
     num_classes = len(old.classes)
     sizes = np.bincount(old.codes)
     keep = choose_rows(old.codes, sizes, KEPT // old.dim, stream(0, "rows"))
-    sums, rows = collect((new, old), old.codes, sizes, keep)
+    tick = counter(progress, "measuring drift, rows", len(old))
+    sums, rows = collect((new, old), old.codes, sizes, keep, tick=tick)
     shift, old_means = sums.means
     new_means = old_means + shift
     estimated = vertices is None
@@ -152,7 +153,7 @@ def check_hypotheses(
     _check_vertices(vertices, num_classes, old.dim)
 
     level = (1.0 - confidence) / (2 * num_classes)  # both models, every class
-    half = stats.t.isf(level / 2.0, np.maximum(rows.counts - 1.0, 1.0))
+    half = upper_quantile(level / 2.0, np.maximum(rows.counts - 1.0, 1.0))
     old_drift, old_error = _drift("old", old_means, rows, vertices)
     new_drift, new_error = _drift("new", new_means, rows, vertices)
     old_bounds, new_bounds = _bounds(old_drift, half * old_error), _bounds(new_drift, half * new_error)
@@ -163,7 +164,7 @@ def check_hypotheses(
     old_cosine = float(weights @ np.vecdot(old_means, vertices))
     change = float(weights @ np.vecdot(shift, vertices))
     spread, degrees = _spread(rows.dots("shift", vertices), rows)
-    quantile = float(stats.t.isf((1.0 - confidence) / 2.0, degrees))
+    quantile = float(upper_quantile((1.0 - confidence) / 2.0, degrees))
     interval = (change - quantile * spread, change + quantile * spread)
     concentration = _status(interval[0] >= 0.0, interval[1] < 0.0)
 
@@ -184,7 +185,6 @@ def check_hypotheses(
         vertices_estimated=estimated,
         old_drift_bounds=tuple((float(low), float(high)) for low, high in old_bounds),
         new_drift_bounds=tuple((float(low), float(high)) for low, high in new_bounds),
-        drift_margin=tuple(_drift_margin(new_means, old_means, sums.own / sizes + 1.0, sizes).tolist()),
         collapse_old=neural_collapse(old_means, vertices, rows.old, rows.codes),
         collapse_new=neural_collapse(new_means, vertices, rows.models[0], rows.codes),
     )
@@ -250,17 +250,3 @@ def _spread(values: Float[ndarray, " m"], rows: Rows) -> tuple[float, int]:
     centred = values - np.where(num > 1, means, share @ means)[rows.codes]
     variances = np.bincount(rows.codes, centred**2) / np.maximum(num - 1.0, 1.0)
     return math.sqrt(float(np.sum(share**2 * variances / sizes))), max(len(values) - len(num), 1)
-
-
-def _drift_margin(new: ndarray, old: ndarray, product: ndarray, sizes: ndarray) -> ndarray:
-    """How much farther each class mean may turn before 1a fails; ``product`` is the mean of u·v over samples."""
-    several = np.maximum(sizes - 1.0, 1.0)
-    # squares and products of means over pairs i ≠ j, which sampling does not inflate; a class of one has none
-    inner, new_square, old_square = (
-        np.where(sizes > 1, (sizes * np.vecdot(a, b) - same) / several, np.vecdot(a, b))
-        for a, b, same in ((new, old, product), (new, new, 1.0), (old, old, 1.0))
-    )
-    tiny = np.finfo(float).tiny
-    m_new, m_old = np.sqrt(np.maximum(new_square, tiny)), np.sqrt(np.maximum(old_square, tiny))
-    angle = np.arccos(np.clip(inner / (m_new * m_old), -1.0, 1.0))
-    return np.arccos(np.minimum(m_old / m_new, 1.0)) - angle

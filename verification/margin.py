@@ -14,7 +14,9 @@ import numpy as np
 
 from verification._linear import LinearPairs
 from verification._pairwise import look_at_all_pairs
-from verification._sums import ClassSums, Rows, choose_rows, stream
+from verification._rows import Rows, choose_rows, stream
+from verification._sums import ClassSums
+from verification._weights import Weights
 from verification.inequalities import Statistics, estimate
 
 # rows whose pairs tell the contrast, in distances that sums cannot tell
@@ -48,12 +50,14 @@ def parse_margin(margin: float | str, name: str = "margin") -> tuple[float, bool
     return amount, share
 
 
-def old_contrast(source: Statistics, metric: str, weights: str, seed: int) -> Contrast:
-    """Contrast of the old model in the pairs that an audit looks at.
+def old_contrast(source: Statistics, metric: str, weights: str, seed: int, with_error: bool = True) -> Contrast:
+    """Contrast of the old model in the pairs that an audit looks at; its error costs as much as that of a gap.
 
     The gaps of a model that is at one distance from everything, the vector 0, are the old model's own distances.
     """
-    rows, items = _without_new(source.rows), source.gallery
+    items = source.gallery
+    # sums tell the value without rows
+    rows = _without_new(source.rows) if with_error or metric != "sqeuclidean" else source.rows
     if metric == "sqeuclidean":
         old = source.sums if isinstance(source, LinearPairs) else source.rows.sums
         sums = ClassSums(2, *old.sums.shape[1:])
@@ -64,15 +68,18 @@ def old_contrast(source: Statistics, metric: str, weights: str, seed: int) -> Co
     else:
         rng = stream(seed, "contrast")
         blank = look_at_all_pairs(metric, _part(rows, rng), None if items is None else _part(items, rng))
+    if not with_error:
+        sizes, item_sizes = blank.rows.sizes, None if blank.gallery is None else blank.gallery.sizes
+        counted = Weights.of(weights, sizes, item_sizes)
+        return Contrast(blank.between(counted) - float(counted.same @ blank.same_means()), math.nan)
     same, different = estimate(blank)[0][weights]
     return Contrast(-(same.gap + different.gap), same.standard_error + different.standard_error)
 
 
 def _without_new(rows: Rows) -> Rows:
-    nothing = np.broadcast_to(np.zeros(1, rows.old.dtype), rows.old.shape)
-    return Rows((nothing, rows.old), rows.codes, rows.sizes)
+    return Rows(np.stack([np.zeros_like(rows.old), rows.old]), rows.codes, rows.sizes)
 
 
 def _part(rows: Rows, rng: np.random.Generator) -> Rows:
     keep = choose_rows(rows.codes, rows.counts, CONTRAST_ROWS, rng)
-    return Rows(tuple(model[keep] for model in rows.models), rows.codes[keep], rows.sizes)
+    return Rows(rows.models[:, keep], rows.codes[keep], rows.sizes)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from verification._progress import Progress, Tick, counter
 from verification.audit import check_paired
 from verification.features import FeatureSet
 from verification.inequalities import class_sums
@@ -46,7 +47,12 @@ class PolarAngles:
         return asdict(self) | {"old": list(self.old), "new": list(self.new)}
 
 
-def polar_angles(new: FeatureSet, old: FeatureSet, vertices: Float[ndarray, "k dim"] | None = None) -> PolarAngles:
+def polar_angles(
+    new: FeatureSet,
+    old: FeatureSet,
+    vertices: Float[ndarray, "k dim"] | None = None,
+    progress: Progress | None = None,
+) -> PolarAngles:
     """Measure the angles of two models' features of the same samples to the axes of their classes.
 
     Parameters
@@ -56,6 +62,8 @@ def polar_angles(new: FeatureSet, old: FeatureSet, vertices: Float[ndarray, "k d
     vertices : ndarray, shape (K, d), optional
         Unit axis of each class, in the order of ``old.classes``. If not given, the mean of the other samples of the
         class under the old model: a sample's own feature would pull its axis towards it.
+    progress : callable, optional
+        Told a stage, what is done of it and its total.
 
     Raises
     ------
@@ -68,7 +76,8 @@ def polar_angles(new: FeatureSet, old: FeatureSet, vertices: Float[ndarray, "k d
         raise ValueError(f"vertices must have shape {(num_classes, old.dim)}, one row a class, got {vertices.shape}.")
     if vertices is not None and not np.all(np.any(vertices, axis=1)):
         raise ValueError("vertices must have a direction, but some row is all zero.")
-    axes = _class_sums(old) if vertices is None else vertices
+    tick = counter(progress, "measuring caps, rows", (2 if vertices is None else 1) * len(old))
+    axes = _class_sums(old, tick) if vertices is None else vertices
     angles: list[list[ndarray]] = [[], []]
     start = 0
     for before, after in zip(old.normalized_blocks(), new.normalized_blocks(), strict=True):
@@ -81,17 +90,19 @@ def polar_angles(new: FeatureSet, old: FeatureSet, vertices: Float[ndarray, "k d
             cosines = np.einsum("nd,nd->n", rows[there], own[there]) / length[there]
             found.append(np.arccos(np.clip(cosines, -1.0, 1.0)))
         start += len(before)
+        tick(len(before))
     (old_shares, old_radius), (new_shares, new_radius) = (_spread(np.concatenate(found)) for found in angles)
     axis = "old class means" if vertices is None else "vertices"
     return PolarAngles(old_shares, new_shares, old_radius, new_radius, axis)
 
 
-def _class_sums(features: FeatureSet) -> Float[ndarray, "k dim"]:
+def _class_sums(features: FeatureSet, tick: Tick) -> Float[ndarray, "k dim"]:
     sums = np.zeros((len(features.classes), features.dim))
     start = 0
     for block in features.normalized_blocks():
         sums += class_sums(block, features.codes[start : start + len(block)], len(sums))
         start += len(block)
+        tick(len(block))
     return sums
 
 

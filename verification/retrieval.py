@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
@@ -78,11 +78,14 @@ def template_hits(queries: FeatureSet, gallery: FeatureSet, *, same_samples: boo
     return hits
 
 
-def average_precision(queries: FeatureSet, gallery: FeatureSet, *, same_samples: bool = False) -> Float[ndarray, " n"]:
+def average_precision(
+    queries: FeatureSet, gallery: FeatureSet, *, same_samples: bool = False, own: Int[ndarray, " n"] | None = None
+) -> Float[ndarray, " n"]:
     r"""Average precision of each query's ranking of the whole gallery; their mean is mAP.
 
     :math:`AP = \frac1R \sum_{r=1}^{R} r / p_r`, p_r the place of the r-th of the R items with the query's label; 0
-    where R = 0. Ranking, ties and ``same_samples`` as in :func:`nearest_neighbor_hits`.
+    where R = 0. Ranking, ties and ``same_samples`` as in :func:`nearest_neighbor_hits`; of queries that are some of the
+    gallery's items ``own`` gives each one's row there.
 
     Raises
     ------
@@ -90,6 +93,7 @@ def average_precision(queries: FeatureSet, gallery: FeatureSet, *, same_samples:
         As :func:`nearest_neighbor_hits`.
     """
     _check(queries, gallery, same_samples)
+    own = np.arange(len(queries)) if same_samples else own
     result = np.empty(len(queries))
     block = max(1, _SIMILARITIES // len(gallery))
     places = np.arange(1, len(gallery) + 1)
@@ -98,10 +102,10 @@ def average_precision(queries: FeatureSet, gallery: FeatureSet, *, same_samples:
         order = _ranking(queries.unit[part], gallery)
         relevant = gallery.labels[order] == queries.labels[part, None]
         rank: ndarray = places
-        if same_samples:
-            own = order == np.arange(start, start + len(order))[:, None]
-            relevant &= ~own
-            rank = np.maximum(places - np.cumsum(own, axis=1), 1)
+        if own is not None:
+            mine = order == own[part, None]
+            relevant &= ~mine
+            rank = np.maximum(places - np.cumsum(mine, axis=1), 1)
         precision = np.cumsum(relevant, axis=1) / rank
         result[part] = np.sum(precision, axis=1, where=relevant) / np.maximum(relevant.sum(axis=1), 1)
     return result

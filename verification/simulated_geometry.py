@@ -18,10 +18,9 @@ def contrast(cell: Cell) -> float:
     old = UniformCap(cell.dim, cell.old_radius)
     metric = "sqeuclidean" if cell.metric == "cosine" else cell.metric
     scale = 0.5 if cell.metric == "cosine" else 1.0
-    apart, together = (
-        float(expected_distance(old, old, cosine, metric)) for cosine in (-1.0 / (cell.num_classes - 1), 1.0)
-    )
-    return scale * (apart - together)
+    cosines = np.array([-1.0 / (cell.num_classes - 1), 1.0])
+    apart, together = np.asarray(expected_distance(old, old, cosines, metric))
+    return float(scale * (apart - together))
 
 
 def _design(cell: Cell, where: str, share: float | None = None, weights: str = "pairs") -> Design:

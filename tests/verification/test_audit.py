@@ -110,7 +110,13 @@ def test_json_is_the_report(tmp_path):
     read = json.loads((tmp_path / "report.json").read_text())
     assert read == report.to_dict()
     assert read["same_class"]["verdict"] == "compatible"
-    assert set(read) == {field.name for field in dataclasses.fields(report)} | {"schema_version", "margin_share"}
+    assert set(read) == {field.name for field in dataclasses.fields(report)} | {
+        "schema_version",
+        "margin_share",
+        "excluded_loss",
+        "disagreement",
+        "summary",
+    }
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
@@ -302,3 +308,16 @@ def test_one_class_is_refused():
 def test_sets_that_do_not_belong_together_are_refused(new, old, message):
     with pytest.raises(ValueError, match=message):
         audit(new, old)
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "angular"])
+def test_progress_ends_where_the_work_does(metric):
+    new, old, gallery = gallery_upgrade(0.4, 0.8)
+    seen: dict[str, list[tuple[int, int]]] = {}
+    audit(new, old, metric, gallery=gallery, progress=lambda stage, *step: seen.setdefault(stage, []).append(step))
+    assert set(seen) == {"reading rows"} | ({"comparing blocks of pairs"} if metric == "angular" else set())
+    for steps in seen.values():
+        done, total = zip(*steps, strict=True)
+        assert list(done) == sorted(done)
+        assert set(total) == {done[-1]}
+    assert seen["reading rows"][-1] == (800, 800)

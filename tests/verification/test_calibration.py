@@ -135,9 +135,15 @@ def data():
 def test_what_is_computed_is_json_and_a_table(data):
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     lines = table(data).splitlines()
-    assert len(lines) == 2 + 2 * 4 + 1 + 12
+    assert len(lines) == 2 + 2 * 4 + 1 + 12 + 1 + 4
     assert "10 audits a design" in lines[0]
     assert "–" in table(data)  # a width that is not there
+
+
+def test_the_number_of_samples_is_read_off_the_power():
+    assert calibration.samples_for([100, 400], [0.6, 1.0]) == pytest.approx(200.0)  # half of the way in log N
+    assert calibration.samples_for([100, 400], [0.9, 1.0]) == 100.0
+    assert calibration.samples_for([100, 400], [0.1, 0.7]) is None
 
 
 def test_the_picture_is_drawn(data, tmp_path):

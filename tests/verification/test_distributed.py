@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from verification import FeatureSet, _sums, audit
-from verification._sums import choose_rows, collect
+from verification import FeatureSet, _collect, audit
+from verification._collect import collect
+from verification._rows import choose_rows
 from verification.distributed import audit_distributed
 
 dask = pytest.importorskip("dask")
@@ -21,8 +22,8 @@ NUM_SAMPLES, DIM = 7500, 16  # too many pairs to look at all
 @pytest.fixture(autouse=True)
 def three_parts(monkeypatch):
     """Of so few rows; where to cut is decided here, not by the workers."""
-    monkeypatch.setattr(_sums, "SMALL", 0)
-    monkeypatch.setattr(_sums, "PART_ROWS", 3000)
+    monkeypatch.setattr(_collect, "SMALL", 0)
+    monkeypatch.setattr(_collect, "PART_ROWS", 3000)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_workers_did_the_reading(one_file, cluster, monkeypatch):
         raise AssertionError
 
     expected = audit(*one_file).to_dict()
-    monkeypatch.setattr("verification.features._normalized", fail)
+    monkeypatch.setattr("verification._collect.usable", fail)
     assert audit_distributed(*one_file, client=cluster).to_dict() == expected
     with pytest.raises(AssertionError):
         audit(*one_file)
@@ -146,8 +147,10 @@ def test_pieces_are_pickled_as_paths(tmp_path, kind):
     start %= 5000
     sent = pickle.dumps(read.pieces(start, 5000))
     assert len(sent) < 1000
-    with pickle.loads(sent)[0].open() as take:
-        np.testing.assert_array_equal(take(5000 - start), features[start:])
+    rows = np.empty((5000 - start, 8))
+    with pickle.loads(sent)[0].open() as fill:
+        fill(rows)
+    np.testing.assert_array_equal(rows, features[start:])
 
 
 def test_a_bad_row_is_named_by_its_place_in_the_file(one_file, tmp_path, cluster):
@@ -184,6 +187,6 @@ def test_dask_is_imported_when_called_only():
 
 def test_more_parts_than_are_under_way_at_once(shards, monkeypatch):
     monkeypatch.setattr("verification.distributed.WINDOW", 2)
-    monkeypatch.setattr(_sums, "PART_ROWS", 1000)
+    monkeypatch.setattr(_collect, "PART_ROWS", 1000)
     with dask.config.set(scheduler="synchronous"):
         assert audit_distributed(shards[0], shards[0]).to_dict() == audit(shards[0], shards[0]).to_dict()

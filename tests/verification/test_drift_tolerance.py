@@ -47,5 +47,90 @@ def test_the_audit_tells_97_from_103_per_cent_of_the_tolerable_drift(metric):
     error = (side.upper - side.gap) / stats.norm.isf(0.0125)
     needed = error * (stats.norm.isf(0.0125) + stats.norm.isf(1.0 - POWER)) / min(map(abs, gaps))
     size = math.ceil(PILOT * needed**2)
-    verdicts = [audit(*sample(size, factor * limit, rng), metric).same_class.verdict for factor in (0.97, 1.03)]
+    reports = [audit(*sample(size, factor * limit, rng), metric) for factor in (0.97, 1.03)]
+    verdicts = [report.same_class.verdict for report in reports]
     assert verdicts == ["compatible", "incompatible"], f"N = {size}"
+    # and the report's own margin: what it says the update bears, beside what the new means moved
+    margins = [report.drift for report in reports]
+    assert margins[0].moved < margins[0].bears
+    assert margins[1].moved > margins[1].bears
+    # m of a class is known to 0.15/√(N/5), the tolerance to some ten times that; here N > 3000
+    assert math.degrees(margins[0].bears) == pytest.approx(math.degrees(limit), abs=2.0)
+
+
+def both(radius_new: float, radius_old: float, angle: float, size: int = 1000) -> tuple[FeatureSet, FeatureSet]:
+    labels, rng = np.arange(size) % CLASSES, np.random.default_rng(3)
+    return turned(cap_features(labels, DIM, radius_new, rng), angle), cap_features(labels, DIM, radius_old, rng)
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "cosine", "euclidean", "angular"])
+@pytest.mark.parametrize(("radius", "angle"), [(0.5, 0.3), (0.5, 0.9), (0.8, 0.1), (1.0, 0.0)])
+def test_a_class_has_room_just_where_its_gap_is_positive(metric, radius, angle):
+    report = audit(*both(radius, 0.9, angle), metric)
+    room = [found.bears - found.moved for found in report.drift.by_class]
+    for value, entry in zip(room, report.by_class, strict=True):
+        # neither moved nor bears a turn: a class that loses and is where it was
+        assert (value >= 0.0) == (entry.gap >= 0.0) or value == 0.0
+    assert report.drift.worst == report.drift.by_class[int(np.argmin(room))]
+    pair, least = report.drift.pair, report.worst.different_class
+    assert (pair.query, pair.gallery) == (least.query, least.gallery)
+    assert (pair.bears >= pair.moved) == (least.gap >= 0.0)
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "angular"])
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_the_margin_is_what_caps_bear(metric, with_gallery):
+    new, old = both(NEW, OLD, 0.2, 2000)
+    gallery = cap_features(old.labels, DIM, OLD, np.random.default_rng(4)) if with_gallery else None
+    found = audit(new, old, metric, gallery=gallery).drift
+    exact = tolerable_drift(UniformCap(DIM, NEW), UniformCap(DIM, OLD), CLASSES, metric)
+    # 400 samples a class: a class mean's length is known to 0.008, its direction to 0.03; medians of five
+    assert found.moved == pytest.approx(0.2, abs=0.03)
+    assert found.bears == pytest.approx(exact.same_class, abs=0.03)
+    assert found.pair.bears == pytest.approx(exact.different_class, abs=0.06)
+    if metric == "sqeuclidean":
+        assert found.bears_as_caps is None
+    else:
+        assert found.bears_as_caps == pytest.approx(exact.same_class, abs=0.02)
+
+
+def test_no_law_is_assumed_of_a_class():
+    """A class that is a tight core and a few strays bears less than a cap with its mean, and it shows."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(1000) % CLASSES
+    core, strays = (cap_features(labels, DIM, radius, rng).unit for radius in (0.2, 2.2))
+    stray = rng.random(len(labels)) < 0.2
+    old = FeatureSet(np.where(stray[:, None], strays, core), labels)
+    new = cap_features(labels, DIM, 0.2, rng)
+    found = audit(new, old, "euclidean")
+    assert found.drift.bears_as_caps - found.drift.bears > 0.15
+    # turned by a little more than it bears the gap is used up, by a little less it is not
+    room = found.drift.bears - found.drift.moved
+    gaps = [
+        audit(turned(new, found.drift.moved + room + more), old, "euclidean").same_class.gap for more in (-0.1, 0.1)
+    ]
+    assert gaps[0] > 0.0 > gaps[1]
+
+
+def test_identical_models_moved_nowhere():
+    _, old = both(0.5, 0.5, 0.0, 200)
+    for metric in ("sqeuclidean", "angular"):
+        found = audit(old, old, metric).drift
+        # the arc cosine of one less its rounding
+        assert (found.moved, found.bears) == pytest.approx((0.0, 0.0), abs=1e-7)
+
+
+def test_the_margin_in_words():
+    compatible = audit(*both(0.5, 0.9, 0.2)).drift.sentence
+    assert compatible.startswith("The class means moved 11.")
+    assert "the update bears 38." in compatible
+    assert "A single pair of classes is fragile" in compatible
+    away = audit(*both(0.3, 0.9, 0.0), "angular").drift
+    assert "were classes uniform caps" in away.sentence
+
+
+def test_in_one_dimension_nothing_turns():
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    new, old = (FeatureSet((labels[:, None] - 0.5) * rng.choice([1, 1, -1], (40, 1)), labels) for _ in range(2))
+    assert audit(new, old).drift is None

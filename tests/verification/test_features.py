@@ -243,6 +243,26 @@ def test_no_square_over_or_underflows(dtype, scale):
     np.testing.assert_allclose(unit, exact.astype(float), rtol=(DIM / 2 + 5) * np.finfo(unit.dtype).eps)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([-128, 127, 5, 127], np.int8),
+        np.array([0, 255, 0, 3], np.uint8),
+        np.array([2**64 - 1, 2**64 - 3, 2**64 - 1], np.uint64),
+        np.array([-(2**63), -(2**63) + 7, -(2**63)], np.int64),
+        np.array([-(2**63), 2**63 - 1, 0]),  # too far apart for a table
+        np.array([0, 2**64 - 1], np.uint64),
+        np.array(["b", "a", "b"]),
+    ],
+)
+def test_labels_are_encoded_in_their_order(labels):
+    features = FeatureSet(np.ones((len(labels), 2)), labels)
+    names, codes = np.unique(labels, return_inverse=True)
+    np.testing.assert_array_equal(features.classes, names)
+    np.testing.assert_array_equal(features.codes, codes)
+    assert features.classes.dtype == labels.dtype
+
+
 def test_blocks_refuse_no_rows():
     with pytest.raises(ValueError, match="rows must be an integer >= 1, got 0"):
         next(FeatureSet(X, Y).blocks(0))

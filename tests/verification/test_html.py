@@ -20,6 +20,7 @@ from tests.verification.samples import cap_features, upgrade
 from theory.angles import angle_cdf
 from theory.simplex import simplex_vertices
 from verification.audit import AuditReport, audit
+from verification.decision import decide
 from verification.features import FeatureSet
 from verification.html import render, to_html
 from verification.hypotheses import check_hypotheses
@@ -58,6 +59,8 @@ def reports() -> dict[str, AuditReport]:
         "angular": audit(*words, metric="angular"),
         "few": audit(*few),
         "identical": audit(old, old),
+        "decided": decide(new, old, far=0.01, margin="2%"),
+        "searched": decide(new, old, gallery=other, threshold=0.99),
     }
 
 
@@ -114,6 +117,7 @@ def test_the_verdict_comes_first_and_what_was_not_checked_is_said(pages):
             answer,
             "How much changes on average",
             "Class by class",
+            "How much drift the update bears",
             "The caps before and after",
             "Why: drift and concentration",
             "Retrieval",
@@ -121,6 +125,26 @@ def test_the_verdict_comes_first_and_what_was_not_checked_is_said(pages):
             "What this rests on",
         ]
         assert pages[name].index(f">{answer}</h2>") < pages[name].index("<dl>")
+
+
+def test_the_claims_beside_follow_the_gaps(pages):
+    headings = Structure(pages["kind decided"]).text["h2"]
+    assert headings[1:4] == [
+        "How much changes on average",
+        "Retrieval: old gallery, new queries",
+        "The accept threshold",
+    ]
+    page = pages["kind decided"]
+    assert "2 % of the old contrast" in page
+    assert "At the old accept threshold FAR goes from" in page
+    assert "non-inferiority" in page
+    assert "Thresholds on scores" not in page
+    assert "Thresholds on scores" in pages["bare"]
+    assert "the gallery embedded again" in page
+    assert "the gallery embedded again" not in pages["kind searched"]  # no new features of those items
+    assert "∞" in pages["kind searched"]  # no pair of different classes is accepted: nothing bounds the threshold
+    for text in ("FAR", "FRR = 1 − TAR"):
+        assert text in Structure(page).text["text"]
 
 
 def test_retrieval_stands_beside_the_verdict_where_it_was_measured(pages):
@@ -152,8 +176,9 @@ def test_the_numbers_are_those_of_the_report():
 
 
 def test_a_boundary_case_says_how_many_samples_would_decide(pages):
-    assert re.search(r"about [\d,]+ samples would decide|will hardly decide", pages["inconclusive"])
-    assert "samples would decide" not in pages["compatible"]
+    assert re.search(r"about [\d,]+ more samples a class|will hardly decide", pages["inconclusive"])
+    assert "already exclude a loss" in pages["inconclusive"]
+    assert "more samples a class" not in pages["compatible"]
     assert "They are too few" in pages["kind few"]
     assert "∞" in pages["kind few"]
 

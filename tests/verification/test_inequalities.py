@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from theory.compatibility import first_moment_gaps, off_centre_defect
-from verification import _pairwise, _sums, inequalities
+from verification import _collect, _pairwise, inequalities
+from verification._collect import collect
 from verification._linear import LinearPairs
-from verification._sums import ClassSums, choose_rows, collect
+from verification._rows import choose_rows
+from verification._sums import ClassSums
 from verification._weights import WEIGHTINGS, Weights
 from verification.calibration import Cell
 from verification.features import FeatureSet
@@ -155,25 +157,66 @@ def test_identical_models_have_gap_and_error_zero(monkeypatch, metric, with_gall
 @pytest.mark.parametrize("num_classes", [2, 50])
 def test_sums_of_parts_merge_to_those_of_the_whole(dtype, num_classes):
     rng = np.random.default_rng(0)
-    shift, old = rng.standard_normal((2, 3000, 7)).astype(dtype)
+    models = rng.standard_normal((2, 3000, 7)).astype(dtype)
     codes = rng.integers(num_classes, size=3000)
-    whole = ClassSums(2, num_classes, 7).add(codes, shift, old)
-    parts = [ClassSums(2, num_classes, 7).add(codes[s], shift[s], old[s]) for s in (slice(0, 700), slice(700, 3000))]
+    whole = ClassSums(2, num_classes, 7).add(codes, models)
+    parts = [
+        ClassSums(2, num_classes, 7).add(codes[s], np.ascontiguousarray(models[:, s]))
+        for s in (slice(0, 700), slice(700, 3000))
+    ]
     merged = parts[0].merge(parts[1])
     np.testing.assert_array_equal(merged.counts, whole.counts)
     # float64 sums of 3000 terms; float32 runs of 64 terms of order one: 64·2^-24, averaged over the runs
     tolerance = 1e-11 if dtype == np.float64 else 64 * 2.0**-24 * math.sqrt(3000 / 64) * 4
     for name in ("sums", "own"):
         np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), atol=tolerance)
-    expected = [[rows[codes == c].astype(float).sum(axis=0) for c in range(num_classes)] for rows in (shift, old)]
+    expected = [
+        [rows[codes == c].astype(float).sum(axis=0) for c in range(num_classes)]
+        for rows in (models[0] - models[1], models[1])
+    ]
     np.testing.assert_allclose(whole.sums, expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("spread", [1, 400])  # classes side by side, or far apart
+@pytest.mark.parametrize("models", [1, 2])
+def test_classes_of_very_different_size_are_summed_in_runs(spread, models):
+    rng = np.random.default_rng(0)
+    codes = rng.permutation(np.repeat(spread * np.arange(6), [1, 5000, 64, 65, 3, 129]))
+    rows = rng.standard_normal((models, 6000, 5)).astype(np.float32)  # more rows than there are samples
+    scales = rng.uniform(0.5, 2.0, (models, len(codes))).astype(np.float32)
+    found = ClassSums(models, 2001, 5).add(codes, rows, scales, np.ones(len(codes)))
+    unit = rows[:, : len(codes)].astype(float) * scales[..., None]
+    expected = np.zeros((models, 2001, 5))
+    for total, values in zip(expected, (unit[0] - unit[-1], unit[-1])[2 - models :], strict=True):
+        np.add.at(total, codes, values)
+    # roundings of 2^-24 of partial sums of up to 64 terms of order two: a random walk of √5000 · 8 · 2, four times
+    np.testing.assert_allclose(found.sums, expected, atol=4 * math.sqrt(5000) * 16 * 2.0**-24)
+    np.testing.assert_array_equal(found.own, found.counts)
+
+
+def test_float32_sums_of_identical_models_differ_by_nothing():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.standard_normal((1, 4000, 9)).astype(np.float32), 2, axis=0)
+    scales = np.repeat(rng.uniform(0.5, 2.0, (1, 4000)).astype(np.float32), 2, axis=0)
+    assert not ClassSums(2, 7, 9).add(rng.integers(7, size=4000), rows, scales).sums[0].any()
+
+
+def test_a_small_shift_keeps_its_digits_in_float32():
+    """New and old are added in turns: rounding is that of a difference, not of a sum of 64 rows."""
+    rng = np.random.default_rng(0)
+    old = rng.standard_normal((4000, 8)).astype(np.float32)
+    new = old + np.float32(1e-4) * rng.standard_normal(old.shape).astype(np.float32)
+    found = ClassSums(2, 4, 8).add(np.arange(4000) % 4, np.stack([new, old])).sums[0]
+    exact = (new.astype(float) - old).reshape(-1, 4, 8).sum(axis=0)
+    # two roundings a sample at the size of a row, 2^-24, a random walk of 2000, four times; not √64 as much
+    np.testing.assert_allclose(found, exact, atol=4 * math.sqrt(2000) * 2.0**-24)
 
 
 def test_float32_is_read_in_blocks_and_agrees_with_float64(monkeypatch):
     new, old, _ = Cell(20_000, 16, 5, 0.55, 0.6).draw(np.random.default_rng(0))
     exact, _ = estimate(statistics((new, old), old.codes, 5))
-    monkeypatch.setattr(_sums, "SMALL", 0)
-    monkeypatch.setattr(_sums, "BLOCK_ROWS", 999)
+    monkeypatch.setattr(_collect, "SMALL", 0)
+    monkeypatch.setattr(_collect, "BLOCK_ROWS", 999)
     single = [FeatureSet(s.features.astype(np.float32), s.labels) for s in (new, old)]
     found, _ = estimate(statistics(tuple(single), old.codes, 5))
     for one, other in zip(found["pairs"], exact["pairs"], strict=True):
