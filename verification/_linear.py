@@ -152,7 +152,7 @@ class LinearPairs:
         classes, i, j = self._same_pairs(rng)
         shares = Weights.of("pairs", self.sizes, None if self.gallery is None else self.gallery_sizes).same
         num = np.maximum(np.bincount(classes, minlength=len(shares)), 1)
-        hits = np.bincount(classes, self._pair(i, j) >= 0, minlength=len(shares)) / num
+        hits = np.bincount(classes, self._pair(i, j) >= -self.rounding, minlength=len(shares)) / num
         within = float(shares @ hits), float(np.sqrt(np.sum(shares**2 * hits * (1.0 - hits) / num)))
 
         y, z = (
@@ -162,7 +162,7 @@ class LinearPairs:
         y, z = y[y != z], z[y != z]
         i = self._draw(self.rows, y, rng)
         j = self._draw(self.gallery or self.rows, z, rng)
-        share = float(np.mean(self._pair(i, j) <= 0))
+        share = float(np.mean(self._pair(i, j) <= self.rounding))
         return within, (share, float(np.sqrt(share * (1.0 - share) / len(i))))
 
     @staticmethod

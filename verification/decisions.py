@@ -20,6 +20,7 @@ KINDS = {
     "geometry": "verification.simulated_geometry",
     "retrieval": "verification.simulated_retrieval",
     "thresholds": "verification.simulated_thresholds",
+    "bridge": "verification.simulated_bridge",
 }
 _WRONG = {"boundary": ("compatible", "incompatible"), "beyond": ("compatible",), "inside": ("incompatible",)}
 PROMISED = 0.05

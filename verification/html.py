@@ -13,7 +13,7 @@ from typing import Any
 
 from verification._claims_beside import retrieval_change, thresholds
 from verification._margin_section import margin
-from verification._markup import KINDS, METRICS, definitions
+from verification._markup import KINDS, METRICS, definitions, page
 from verification._progress import Progress
 from verification._sections import caps, classes, drift, gaps, retrieval
 from verification.audit_report import AuditReport
@@ -119,7 +119,6 @@ def render(
 ) -> str:
     """Return the page of :func:`to_html`."""
     data = report.to_dict() | {"margin_sentence": report.margin_sentence}
-    style = resources.files("verification").joinpath("data", "report.css").read_text(encoding="utf-8")
     sections = [
         _verdict(data, matrix),
         gaps(data),

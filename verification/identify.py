@@ -24,7 +24,7 @@ from verification._compare import (
     matched,
     turned,
 )
-from verification._sums import choose_rows, stream
+from verification._rows import choose_rows, stream
 from verification.bridge.splits import take
 from verification.features import FeatureSet
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy import stats
 
-from verification._sums import stream
+from verification._rows import stream
 from verification.audit import Sides
 from verification.bridge.judge import Rule, cost_of_map, mapped
 from verification.bridge.maps import FeatureMap

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy import linalg, optimize
 
-from verification._sums import stream
+from verification._rows import stream
 from verification.bridge.maps import Direction, FeatureMap
 
 Rows = Float[ndarray, "n dim"]

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from verification._linear import SAMPLED_PAIRS, LinearPairs
-from verification._sums import Rows
+from verification._rows import Rows
 from verification.audit import Sides, judge_sides
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
@@ -102,16 +102,14 @@ def judge(
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     if items is standard:
-        models = queries[order], items[order]
+        models = np.stack((queries, items))[:, order]
     else:
         # t = 2 p·w with p = (q, −r), w = (g, r): what the audit's sums call new − old and old
-        models = (
-            np.concatenate((queries + items, np.zeros_like(standard)), axis=1)[order],
-            np.concatenate((items, standard), axis=1)[order],
-        )
+        first, second = (queries + items, np.zeros_like(standard)), (items, standard)
+        models = np.stack((np.concatenate(first, axis=1), np.concatenate(second, axis=1)))[:, order]
     rows = Rows(models, codes[order], sizes)
     num_pairs = min(SAMPLED_PAIRS, PAIRS_A_ROW * len(codes))
-    arithmetic = 8.0 * models[0].shape[1] * 2.0**-53
+    arithmetic = 8.0 * models.shape[2] * 2.0**-53
     source = LinearPairs(rows, None, rows.sums, None, rule.seed, 8.0 * stored + arithmetic, num_pairs)
     zero = 24.0 * stored / np.sqrt(len(codes)) + arithmetic
     level = (1.0 - rule.confidence) / 2.0

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._sums import choose_rows, stream
+from verification._rows import choose_rows, stream
 from verification.features import FeatureSet
 
 # numbers of one model's rows in each part
