@@ -102,11 +102,11 @@ def judge(
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     if items is standard:
-        models = np.stack([queries[order], items[order]])
+        models = np.stack((queries, items))[:, order]
     else:
         # t = 2 p·w with p = (q, −r), w = (g, r): what the audit's sums call new − old and old
-        shifted = np.concatenate((queries + items, np.zeros_like(standard)), axis=1)
-        models = np.stack([shifted[order], np.concatenate((items, standard), axis=1)[order]])
+        first, second = (queries + items, np.zeros_like(standard)), (items, standard)
+        models = np.stack((np.concatenate(first, axis=1), np.concatenate(second, axis=1)))[:, order]
     rows = Rows(models, codes[order], sizes)
     num_pairs = min(SAMPLED_PAIRS, PAIRS_A_ROW * len(codes))
     arithmetic = 8.0 * models.shape[2] * 2.0**-53

@@ -18,8 +18,8 @@ from tests.verification.samples import upgrade
 from tests.verification.sources.helpers import refused, single
 from tests.verification.sources.postgres import Server
 from verification.audit import audit
-from verification.known_upgrades import CASES
 from verification.features import FeatureSet
+from verification.known_upgrades import CASES
 from verification.sources import _keyed, watching
 
 psycopg = pytest.importorskip("psycopg")
