@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 DONE, NO, UNUSABLE, UNDECIDED, DEFECT = 0, 1, 2, 3, 70
+# seconds of work that need no progress bar
+SHORT = 1.0
 VERDICT_STATUS = {"compatible": DONE, "incompatible": NO, "inconclusive": UNDECIDED}
 # Typer brings a click of its own, or imports the installed one: its public names lead to the right one
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -67,7 +69,7 @@ def progress_bar() -> Progress:
 
 @contextmanager
 def progress_when_long() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A function to tell stage, done and total; the bar appears after a second of work.
+    """A function to tell stage, done and total; the bar appears when work is not short.
 
     What is read of a database meanwhile is shown too.
     """
@@ -78,7 +80,7 @@ def progress_when_long() -> Iterator[Callable[[str, int, int | None], None]]:
         bars: list[Progress] = []
 
         def show(stage: str, done: int, total: int | None) -> None:
-            if not bars and time.monotonic() - begun > 1.0:
+            if not bars and time.monotonic() - begun > SHORT:
                 bars.append(stack.enter_context(progress_bar()))
                 bars[0].add_task("", total=None, note="")
             for bar in bars:

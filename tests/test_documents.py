@@ -36,6 +36,12 @@ def test_code_that_takes_long_does_too(page, tmp_path):
     check(page, tmp_path, slow=True)
 
 
+def test_the_pages_left_out_have_tests_of_their_own():
+    for page, test in documents._TESTED_ELSEWHERE.items():
+        assert (documents.ROOT / "docs" / page).exists()
+        assert page.removesuffix(".md") in (documents.ROOT / test).read_text()
+
+
 PAGE = """# Page
 
 ```python

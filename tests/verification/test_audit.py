@@ -315,7 +315,8 @@ def test_progress_ends_where_the_work_does(metric):
     new, old, gallery = gallery_upgrade(0.4, 0.8)
     seen: dict[str, list[tuple[int, int]]] = {}
     audit(new, old, metric, gallery=gallery, progress=lambda stage, *step: seen.setdefault(stage, []).append(step))
-    assert set(seen) == {"reading rows"} | ({"comparing blocks of pairs"} if metric == "angular" else set())
+    # of small data all pairs are looked at in every distance, for the share of them that satisfies an inequality
+    assert set(seen) == {"reading rows", "comparing blocks of pairs"}
     for steps in seen.values():
         done, total = zip(*steps, strict=True)
         assert list(done) == sorted(done)

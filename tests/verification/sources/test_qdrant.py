@@ -79,8 +79,10 @@ def test_of_a_folder_the_report_is_that_of_the_file_to_the_last_digit(tmp_path: 
     np.testing.assert_array_equal(new.ids, IDS)
     np.testing.assert_array_equal(old.features, pair[1].features)
     assert audit(new, old).to_dict() == of_files(tmp_path)
-    with new.pieces(200, 300)[0].open() as take:
-        np.testing.assert_array_equal(take(100), pair[0].features[200:300])
+    with new.pieces(200, 300)[0].open() as read:
+        rows = np.empty((100, new.dim), np.float32)
+        read(rows)
+    np.testing.assert_array_equal(rows, pair[0].features[200:300])
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -237,15 +239,19 @@ def test_a_key_is_sent_and_never_shown(pair, wire, call, tmp_path: Path, monkeyp
 
 def test_the_command_tells_how_far_it_is(pair, wire, call, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr("rich.status.Status.update", lambda self, status, **_: told.append(status))
+    monkeypatch.setattr("stationary._app.SHORT", -1.0)
+    monkeypatch.setattr(
+        "rich.progress.Progress.update",
+        lambda self, task, description, note, **_: told.append(f"{description} {note}".strip()),
+    )
     monkeypatch.setattr(_keyed, "DELAYS", (0.01,))
     fill(wire.local, "g", pair[0], IDS)
     wire.failing = [503]
     url = f"qdrant://{wire.address}/g"
     assert call("audit", url, url)[0] == 0
-    assert f"auditing … {url}: labels 400" in told
-    assert f"auditing … {url}: connection lost, try 1 of 1" in told
-    assert f"auditing … {url}: vectors 400 of 400" in told
+    assert f"{url}: labels 400" in told
+    assert f"{url}: connection lost, try 1 of 1" in told
+    assert f"{url}: vectors 400 of 400" in told
 
 
 @pytest.mark.skipif("QDRANT_URL" not in os.environ, reason="needs a Qdrant server that QDRANT_URL names")
