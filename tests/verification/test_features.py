@@ -133,7 +133,9 @@ def test_what_is_not_there_is_told(tmp_path):
     np.save(tmp_path / "f.npy", X)
     with pytest.raises(FileNotFoundError, match=r"f.labels.npy: no such file; the labels of f.npy"):
         FeatureSet.load(tmp_path / "f.npy")
-    with pytest.raises(ValueError, match=r"must be in one of .npz, .npy, .safetensors, .parquet, .faiss, .index, got suffix '.csv'"):
+    with pytest.raises(
+        ValueError, match=r"must be in one of .npz, .npy, .safetensors, .parquet, .faiss, .index, got suffix '.csv'"
+    ):
         FeatureSet.load(tmp_path / "f.csv")
     (tmp_path / "d.npz").mkdir()
     with pytest.raises(ValueError, match=r"d\.npz: must hold shards"):
