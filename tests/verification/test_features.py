@@ -134,7 +134,7 @@ def test_what_is_not_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"f.labels.npy: no such file; the labels of f.npy"):
         FeatureSet.load(tmp_path / "f.npy")
     with pytest.raises(
-        ValueError, match=r"must be in one of .npz, .npy, .safetensors, .parquet, .faiss, .index, got suffix '.csv'"
+        ValueError, match=r"in one of .npz, .npy, .safetensors, .parquet, .faiss, .index, got suffix '.csv'"
     ):
         FeatureSet.load(tmp_path / "f.csv")
     (tmp_path / "d.npz").mkdir()
