@@ -36,7 +36,7 @@ def draw(data: dict[str, Any]) -> Figure:
         _draw_power(equal, data, "equal", "pairs", "(d) power, classes of one size")
         _draw_power(unequal[0], data, "unequal", "pairs", "(e) unequal classes, pairs count once")
         _draw_power(unequal[1], data, "unequal", "classes", "(f) unequal classes, classes count once")
-        equal.legend(title="new over old radius", loc="upper left", ncols=2)
+        equal.legend(title="new over old radius", loc="center right")
         return figure
 
 

@@ -93,8 +93,8 @@ def _draw_plane(axes: Any, data: dict[str, Any]) -> None:
         axes.plot(*vertex, marker="x", color="black", markersize=6, markeredgewidth=1.4, zorder=3)
         axes.annotate(f"class {c}", 1.7 * vertex, ha="center", va="center")
     for name, (_, colour, text) in RINGS.items():
-        axes.annotate(text, (0.0, 0.68 if name == "new" else 0.5), color=colour, ha="center", va="center")
-    axes.set(xlim=(-1.95, 1.95), ylim=(-1.85, 1.4), aspect="equal", title="(a) three classes in the plane")
+        axes.annotate(text, (0.0, 1.75 if name == "new" else 1.5), color=colour, ha="center", va="center")
+    axes.set(xlim=(-1.95, 1.95), ylim=(-1.85, 1.9), aspect="equal", title="(a) three classes in the plane")
     axes.axis("off")
 
 
