@@ -42,7 +42,7 @@ PAGES = (
 # seconds a command may take, in the default run and where it is marked slow: a page cannot hold up the tests unnoticed
 TOO_LONG = (120, 1200)
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<note>.*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _RUN = re.compile(r"^\$ ((?:stationary|python -m) .*)$", re.MULTILINE)
 _NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?(?:e[-+]\d+)?")

@@ -53,7 +53,7 @@ print(x + 1, 0.5)
 3 0.5
 ```
 
-Prose.
+<!-- of another tool --> Prose.
 
 <!-- slow -->
 ```python
