@@ -213,30 +213,21 @@ def _check_same_samples(new: FeatureSet, old: FeatureSet, same_dim: bool = True)
         raise ValueError(f"new and old must hold the same samples, got {len(new)} and {len(old)} rows.")
     if same_dim and new.dim != old.dim:
         raise ValueError(f"new and old must have one dimension, got {new.dim} and {old.dim}.")
-    _check_ids(new, old)
-    if (new.labels.dtype.kind == "U") != (old.labels.dtype.kind == "U"):
-        raise ValueError(f"new and old must have labels of one kind, got {new.labels.dtype} and {old.labels.dtype}.")
-    differ = np.flatnonzero(new.labels != old.labels)
+    if new.ids is not None and old.ids is not None:
+        _check_equal("ids", new.ids, old.ids)
+    _check_equal("labels", new.labels, old.labels)
+
+
+def _check_equal(what: str, new: np.ndarray, old: np.ndarray) -> None:
+    """Raise ValueError unless both are of one kind and equal row by row."""
+    if (new.dtype.kind == "U") != (old.dtype.kind == "U"):
+        raise ValueError(f"new and old must have {what} of one kind, got {new.dtype} and {old.dtype}.")
+    differ = np.flatnonzero(new != old)
     if len(differ):
         row = differ[0]
         raise ValueError(
-            f"new and old must have equal labels row by row, but {len(differ)} rows differ, the first is row {row}: "
-            f"{new.labels[row].item()!r} and {old.labels[row].item()!r}."
-        )
-
-
-def _check_ids(new: FeatureSet, old: FeatureSet) -> None:
-    """Raise ValueError where both sets know their rows by ids, and not by the same."""
-    if new.ids is None or old.ids is None:
-        return
-    if (new.ids.dtype.kind == "U") != (old.ids.dtype.kind == "U"):
-        raise ValueError(f"new and old must have ids of one kind, got {new.ids.dtype} and {old.ids.dtype}.")
-    differ = np.flatnonzero(new.ids != old.ids)
-    if len(differ):
-        row = differ[0]
-        raise ValueError(
-            f"new and old must have equal ids row by row, but {len(differ)} rows differ, the first is row {row}: "
-            f"{new.ids[row].item()!r} and {old.ids[row].item()!r}."
+            f"new and old must have equal {what} row by row, but {len(differ)} rows differ, the first is row {row}: "
+            f"{new[row].item()!r} and {old[row].item()!r}."
         )
 
 
