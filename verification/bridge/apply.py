@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,11 @@ from numpy import ndarray
 from verification._writers import check_features_path, write_features
 from verification.bridge.maps import FeatureMap
 from verification.features import FeatureSet
+
+# rows of a block: from reading to writing, so many of a usual dimension stay in the cache of a core
+ROWS = 512
+
+Block = Float[ndarray, "rows dim"]
 
 
 def apply(
@@ -41,26 +47,38 @@ def apply(
     ValueError
         If the dimension is not the map's, a row cannot be used, or such a path cannot be written.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     path = Path(path)
     check_features_path(path, features.labels)
-    blocks = feature_map.blocks(features)  # refuses another dimension now
+    if features.dim != feature_map.dims[0]:
+        raise ValueError(
+            f"the map takes {feature_map.takes} of dimension {feature_map.dims[0]}, the features have {features.dim}."
+        )
+    dtype = np.result_type(features.dtype, np.float32)
+    own = feature_map.astype(dtype)
 
-    def counted() -> Iterator[Float[ndarray, "rows dim"]]:
+    def counted() -> Iterator[Block]:
         done = 0
-        for block in _ahead(blocks):
+        for block in _side_by_side(own, features.normalized_blocks(ROWS)):
             yield block
             done += len(block)
             if progress is not None:
                 progress(done, len(features))
 
-    dtype = np.result_type(features.dtype, np.float32)
-    write_features(path, counted(), features.labels, feature_map.dims[1], dtype)
+    # a block a core wastes nothing where one product is cut in pieces for all of them
+    with threadpool_limits(1, user_api="blas"):
+        write_features(path, counted(), features.labels, feature_map.dims[1], dtype)
 
 
-def _ahead(blocks: Iterator[Float[ndarray, "rows dim"]]) -> Iterator[Float[ndarray, "rows dim"]]:
-    """The same blocks, the next one read and mapped while the last is written."""
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, blocks, None)
-        while (block := following.result()) is not None:
-            following = pool.submit(next, blocks, None)
-            yield block
+def _side_by_side(feature_map: FeatureMap, blocks: Iterable[Block]) -> Iterator[Block]:
+    """Map blocks on all cores, a few ahead of the one that is asked for; in order."""
+    cores = os.cpu_count() or 1
+    todo: deque[Future[Block]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        for block in blocks:
+            todo.append(pool.submit(feature_map, block))
+            if len(todo) > 2 * cores:
+                yield todo.popleft().result()
+        while todo:
+            yield todo.popleft().result()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import stats
 
 from verification._rows import stream
+from verification._student import upper_quantile
 from verification.audit import Sides
 from verification.bridge.judge import Rule, cost_of_map, mapped
 from verification.bridge.maps import FeatureMap
@@ -65,7 +65,7 @@ def cost(feature_map: FeatureMap, part: Part, confidence: float, seed: int) -> C
     differences = new_new - through
     n = len(differences)
     lost = float(differences.mean())
-    half = float(stats.t.isf((1.0 - confidence) / 2.0, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+    half = float(upper_quantile((1.0 - confidence) / 2.0, n - 1) * differences.std(ddof=1) / np.sqrt(n))
     return Cost(
         cost_of_map(feature_map, part, Rule(confidence, 0.0, 0.0, seed)),
         float(old_old.mean()),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification.features import FeatureSet, write_atomically
+from verification.features import write_atomically
 
 Direction = Literal["queries", "gallery"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -72,21 +71,6 @@ class FeatureMap:
         if self.W is not None:
             mapped += np.maximum(unit @ self.W + self.c, 0.0) @ self.V
         return mapped
-
-    def blocks(self, features: FeatureSet, rows: int = 8192) -> Iterator[Float[ndarray, "rows d_out"]]:
-        """Map a set block by block, in float64 where its features are, else float32.
-
-        Raises
-        ------
-        ValueError
-            If the set has another dimension than the map takes.
-        """
-        if features.dim != self.dims[0]:
-            raise ValueError(
-                f"the map takes {self.takes} of dimension {self.dims[0]}, the features have {features.dim}."
-            )
-        own = self.astype(np.result_type(features.dtype, np.float32))
-        return (own(block) for block in features.normalized_blocks(rows))
 
     @property
     def takes(self) -> str:
