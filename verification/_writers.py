@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import IO, Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from verification._parquet import write_parquet
 from verification._readers import READERS, labels_path
 from verification.features import write_atomically
 
+FLUSHED_EVERY = 0.25  # seconds
 Blocks = Iterable[Float[ndarray, "rows dim"]]
 _SAFETENSORS = {"f2": "F16", "f4": "F32", "f8": "F64", "i1": "I8", "i2": "I16", "i4": "I32", "i8": "I64",
                 "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64"}  # fmt: skip
@@ -44,13 +49,39 @@ def write_features(path: Path, blocks: Blocks, labels: ndarray, dim: int, dtype:
     shape, dtype = (len(labels), dim), np.dtype(dtype).newbyteorder("<")
     if path.suffix == ".npy":
         write_atomically(labels_path(path), lambda file: np.save(file, labels, allow_pickle=False))
-        write_atomically(path, lambda file: _write_npy(file, blocks, shape, dtype))
-    elif path.suffix == ".npz":
-        write_atomically(path, lambda file: _write_npz(file, blocks, labels, shape, dtype))
-    elif path.suffix == ".safetensors":
-        write_atomically(path, lambda file: _write_safetensors(file, blocks, labels, shape, dtype))
-    else:
-        write_atomically(path, lambda file: write_parquet(file, iter(blocks), labels, dim))
+
+    def write(file: IO[bytes]) -> None:
+        with _on_the_disk(file):
+            if path.suffix == ".npy":
+                _write_npy(file, blocks, shape, dtype)
+            elif path.suffix == ".npz":
+                _write_npz(file, blocks, labels, shape, dtype)
+            elif path.suffix == ".safetensors":
+                _write_safetensors(file, blocks, labels, shape, dtype)
+            else:
+                write_parquet(file, iter(blocks), labels, dim)
+
+    write_atomically(path, write)
+
+
+@contextmanager
+def _on_the_disk(file: IO[bytes]) -> Iterator[None]:
+    """At the end all that was written is on the disk; it goes there while more is computed, so nobody waits for it."""
+    done = Event()
+
+    def flush() -> None:
+        while not done.wait(FLUSHED_EVERY):
+            os.fsync(file.fileno())
+
+    with ThreadPoolExecutor(1) as pool:
+        flushed = pool.submit(flush)
+        try:
+            yield
+        finally:
+            done.set()
+        flushed.result()
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def check_features_path(path: Path, labels: ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from verification.features import FeatureSet
 
 # rows of a block: from reading to writing, so many of a usual dimension stay in the cache of a core
 ROWS = 512
+# blocks under way: enough to read on while the disk is slow
+AHEAD = 32
 
 Block = Float[ndarray, "rows dim"]
 
@@ -71,14 +73,15 @@ def apply(
         write_features(path, counted(), features.labels, feature_map.dims[1], dtype)
 
 
-def _side_by_side(feature_map: FeatureMap, blocks: Iterable[Block]) -> Iterator[Block]:
-    """Map blocks on all cores, a few ahead of the one that is asked for; in order."""
-    cores = os.cpu_count() or 1
-    todo: deque[Future[Block]] = deque()
-    with ThreadPoolExecutor(cores) as pool:
-        for block in blocks:
-            todo.append(pool.submit(feature_map, block))
-            if len(todo) > 2 * cores:
-                yield todo.popleft().result()
-        while todo:
-            yield todo.popleft().result()
+def _side_by_side(feature_map: FeatureMap, blocks: Iterator[Block]) -> Iterator[Block]:
+    """Map blocks on all cores, read and mapped ahead of the one that is asked for; in order."""
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def step() -> Future[Block | None]:
+            read = reader.submit(next, blocks, None)
+            return pool.submit(lambda: None if (block := read.result()) is None else feature_map(block))
+
+        todo = deque(step() for _ in range(AHEAD))
+        while (block := todo.popleft().result()) is not None:
+            todo.append(step())
+            yield block
