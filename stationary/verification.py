@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -211,7 +212,9 @@ def calibrate(
             bar.update(task, completed=done, total=total)
 
         data = (
-            decisions.compute(kinds, runs, seed, show) if kinds else calibration.compute(runs, seed=seed, progress=show)
+            decisions.compute(kinds, runs, seed, show, workers=(os.cpu_count() or 1) if runs > decisions.PART else 1)
+            if kinds
+            else calibration.compute(runs, seed=seed, progress=show)
         )
     print(decisions.table(data) if kinds else calibration.table(data))
     if json is not None:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +27,10 @@ KINDS = {
     "bridge": "verification.simulated_bridge",
 }
 _WRONG = {"boundary": ("compatible", "incompatible"), "beyond": ("compatible",), "inside": ("incompatible",)}
+VERDICTS = ("compatible", "incompatible", "inconclusive")
 PROMISED = 0.05
+# runs that a process does at once
+PART = 25
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,11 @@ def designs(kind: str) -> Sequence[Design]:
 
 
 def compute(
-    kinds: Sequence[str], runs: int = 1000, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    kinds: Sequence[str],
+    runs: int = 1000,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Simulate ``runs`` upgrades of every design of some kinds of decision.
 
@@ -75,6 +86,8 @@ def compute(
         ≥ 0.
     progress : callable, optional
         Called with the number of upgrades done and of all.
+    workers : int
+        ≥ 1; processes. The result does not depend on it.
 
     Returns
     -------
@@ -85,22 +98,47 @@ def compute(
     Raises
     ------
     ValueError
-        If there is no such kind, or ``runs`` is below 1.
+        If there is no such kind, or ``runs`` or ``workers`` is below 1.
     """
-    if runs < 1:
-        raise ValueError(f"runs must be an integer >= 1, got {runs!r}.")
-    jobs = [(kind, design) for kind in kinds for design in designs(kind)]
-    rows = []
-    for done, (kind, design) in enumerate(jobs):
-        counts = dict.fromkeys(("compatible", "incompatible", "inconclusive"), 0)
-        for run in range(runs):
-            counts[design.decide(np.random.default_rng([seed, run]))] += 1
+    for name, value in (("runs", runs), ("workers", workers)):
+        if value < 1:
+            raise ValueError(f"{name} must be an integer >= 1, got {value!r}.")
+    jobs = [(kind, index) for kind in kinds for index in range(len(designs(kind)))]
+    parts = [(*job, seed, range(start, min(start + PART, runs))) for job in jobs for start in range(0, runs, PART)]
+    counts: dict[tuple[str, int], Counter[str]] = {job: Counter() for job in jobs}
+    with ExitStack() as stack:
+        found: Iterable[Counter[str]] = map(_verdicts, *zip(*parts, strict=True))
+        if workers > 1:
+            # not forked: the libraries that are loaded here have threads
+            pool = ProcessPoolExecutor(workers, get_context("spawn"), _one_thread)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            found = pool.map(_verdicts, *zip(*parts, strict=True))
+        done = 0
+        for part, verdicts in zip(parts, found, strict=True):
+            counts[part[:2]] += verdicts
+            done += len(part[3])
             if progress is not None:
-                progress(done * runs + run + 1, len(jobs) * runs)
-        shares = {verdict: count / runs for verdict, count in counts.items()}
+                progress(done, len(jobs) * runs)
+    rows = []
+    for kind, index in jobs:
+        design = designs(kind)[index]
+        shares = {verdict: counts[kind, index][verdict] / runs for verdict in VERDICTS}
         wrong = sum(shares[verdict] for verdict in _WRONG[design.where])
         rows.append({"kind": kind, "name": design.name, "where": design.where, **shares, "wrong": wrong})
     return {"runs": runs, "designs": rows}
+
+
+def _verdicts(kind: str, index: int, seed: int, runs: range) -> Counter[str]:
+    """What a design, named by its place so that it need not be sent to a process, decides in some runs."""
+    decide = designs(kind)[index].decide
+    return Counter(decide(np.random.default_rng([seed, run])) for run in runs)
+
+
+def _one_thread() -> None:
+    """A process a core leaves no core for threads."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    threadpool_limits(1)
 
 
 def limit(runs: int) -> float:

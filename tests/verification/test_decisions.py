@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_every_kind_has_designs_at_the_boundary_and_beyond_it(kind):
 @pytest.mark.parametrize("kind", decisions.KINDS)
 def test_wrong_verdicts_are_rare(kind):
     runs = 1000
-    for row in compute([kind], runs)["designs"]:
+    for row in compute([kind], runs, workers=os.cpu_count() or 1)["designs"]:
         assert row["wrong"] <= limit(runs), row
 
 
@@ -135,6 +136,14 @@ def test_counting_tables_and_the_picture(monkeypatch, tmp_path):
 
     for path in _style.save(figure.draw(data), tmp_path, "decisions"):
         assert path.stat().st_size > 1000
+
+
+def test_processes_find_the_same():
+    """Runs are seeded one by one: who simulates them does not matter."""
+    seen: list[tuple[int, int]] = []
+    data = compute(["geometry"], 2, progress=lambda done, total: seen.append((done, total)), workers=2)
+    assert data == compute(["geometry"], 2)
+    assert len(seen) == len(designs("geometry"))
 
 
 def test_bad_kinds_and_runs_are_refused():
