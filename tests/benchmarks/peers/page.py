@@ -45,7 +45,7 @@ def _opening(answers: Sequence[Asked]) -> Iterator[str]:
     yield "yes, undecided or no by the rule below."
     yield "Every tool saw the same draws."
     yield ""
-    yield "| tool | version | asks | its words as yes / undecided / no | draws a cell | wall seconds in all |"
+    yield "| tool | version | asks | its words as yes / undecided / no | draws a cell | CPU seconds in all |"
     yield "|---|---|---|---|---|---|"
     for asked in answers:
         groups = [[w for w, a in asked.peer.answers.items() if a == kind] for kind in ("yes", "undecided", "no")]
