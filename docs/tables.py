@@ -15,8 +15,8 @@ from pathlib import Path
 
 from scipy import stats
 
-from verification._tables import disagreement, tally
-from verification.suites import Result, Row, read_rows
+from verification.suites.suite import Result, Row, read_rows
+from verification.suites.tables import disagreement, tally
 
 DOCS = Path(__file__).parent
 PAGES = ("methods.md", "first-moment-loss.md")

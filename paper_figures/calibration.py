@@ -18,7 +18,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from paper_figures import _style
-from verification.calibration import WEIGHTINGS, compute, power_lines
+from verification.simulated.calibration import WEIGHTINGS, compute, power_lines
 
 __all__ = ["compute", "draw"]
 
@@ -26,7 +26,7 @@ _SIDES = (("same", "1a, same class"), ("different", "1b, different classes"))
 
 
 def draw(data: dict[str, Any]) -> Figure:
-    """All panels, from what :func:`verification.calibration.compute` returns."""
+    """All panels, from what :func:`verification.simulated.calibration.compute` returns."""
     with matplotlib.rc_context(_style.RC):
         figure = Figure(figsize=(2 * _style.COLUMN_WIDTH, 7.6))
         (coverage, wrong), (width, equal), unequal = figure.subplots(3, 2)

@@ -13,13 +13,13 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from paper_figures import _style
-from verification.decisions import PROMISED, compute, limit
+from verification.simulated.decisions import PROMISED, compute, limit
 
 __all__ = ["compute", "draw"]
 
 
 def draw(data: dict[str, Any]) -> Figure:
-    """A row a design, from what :func:`verification.decisions.compute` returns."""
+    """A row a design, from what :func:`verification.simulated.decisions.compute` returns."""
     rows = data["designs"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     with matplotlib.rc_context(_style.RC):

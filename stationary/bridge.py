@@ -164,8 +164,8 @@ def check(
     from rich.console import Console
 
     from verification.audit import write_json
+    from verification.bridge.identify import TOLERANCE, identify
     from verification.features import FeatureSet
-    from verification.identify import TOLERANCE, identify
 
     with user_input(), Console(stderr=True).status("comparing …"):
         sets = FeatureSet.load(new), FeatureSet.load(old)

@@ -110,9 +110,9 @@ def bench_training(json: JsonPath = None) -> None:
 
 
 def _compare(name: str, seeds: int, directory: Path | None) -> tuple[RenderableType, dict[str, Any]]:
-    from verification._tables import render
-    from verification.cases import SUITES
-    from verification.suites import run_suite
+    from verification.suites.cases import SUITES
+    from verification.suites.suite import run_suite
+    from verification.suites.tables import render
 
     if name not in SUITES:
         raise ValueError(f"--suite must be one of {', '.join(SUITES)}, got {name!r}.")

@@ -134,7 +134,7 @@ def audit(
     """
     check_output(json)
     check_output(html)
-    from verification.decision import decide
+    from verification.decision.decide import decide
     from verification.features import FeatureSet
 
     with user_input(), progress_when_long() as progress:
@@ -156,7 +156,7 @@ def audit(
             progress=progress,
         )
         if html is not None:
-            from verification.html import write_page
+            from verification.page.html import write_page
 
             write_page(report, html, new_set, old_set, f"{title_of(new)} → {title_of(old)}", progress)
         if json is not None:
@@ -196,8 +196,8 @@ def calibrate(
     """
     check_output(json)
     from paper_figures import _style
-    from verification import calibration, decisions
     from verification.audit import write_json
+    from verification.simulated import calibration, decisions
 
     kinds = list(dict.fromkeys(what or ()))
     if "all" in kinds:

@@ -67,7 +67,7 @@ def test_sympy_loads_with_the_proofs_only():
 
 def test_an_audit_starts_without_what_it_does_not_need():
     """SciPy's statistics and optimisation, the theory and the other checks cost most of a start together."""
-    loaded = modules_after("import verification.decision, verification.report")
+    loaded = modules_after("import verification.decision.decide, verification.report")
     assert not loaded & {"scipy.stats", "scipy.optimize", "theory", "verification.hypotheses", "pyarrow", "safetensors"}
     # and yet they are there when asked for
     assert "verification.theorem" in modules_after("from verification import check_theorem")

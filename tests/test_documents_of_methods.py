@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from learning import METHODS, make_method
-from verification.cases import SUITES, TUNED
+from verification.suites.cases import SUITES, TUNED
 
 DOCS = Path(__file__).parents[1] / "docs"
 SPEC = importlib.util.spec_from_file_location("tables", DOCS / "tables.py")

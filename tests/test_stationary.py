@@ -116,7 +116,7 @@ def test_the_summary_is_one_line_with_the_status(call, files):
 
 
 def test_calibrate_counts_wrong_verdicts_of_a_kind(call, tmp_path, monkeypatch):
-    from verification import decisions
+    from verification.simulated import decisions
 
     made = [decisions.Design("a design", "beyond", lambda rng: "inconclusive")]
     monkeypatch.setattr(decisions, "designs", lambda kind: made)

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from verification._pairwise import shrinkage
-from verification._rows import Rows
-from verification._student import upper_quantile, upper_tail
 from verification.inequalities import ClassEstimates, Statistics
+from verification.statistics.pairwise import shrinkage
+from verification.statistics.rows import Rows
+from verification.statistics.student import upper_quantile, upper_tail
 
 Verdict = Literal["compatible", "incompatible", "inconclusive"]
 # every class pair is judged up to this many of them, and the worst alone beyond

@@ -15,8 +15,8 @@ from verification.features import write_atomically
 from verification.power import SamplesNeeded
 
 if TYPE_CHECKING:  # not needed to judge Definition 1, which starts faster without
-    from verification.retrieval_report import RetrievalReport
-    from verification.threshold_report import ThresholdReport
+    from verification.decision.retrieval_report import RetrievalReport
+    from verification.decision.threshold_report import ThresholdReport
 
 # of schema/audit-report.schema.json, which describes what to_dict returns
 SCHEMA_VERSION = 2
@@ -112,7 +112,7 @@ class AuditReport:
         What the intervals are about.
     retrieval : RetrievalReport or None
     thresholds : ThresholdReport or None
-        Further claims about the same samples, with verdicts of their own; from :func:`verification.decision.decide`.
+        Further claims about the same samples, with verdicts of their own; from :mod:`verification.decision.decide`.
     """
 
     verdict: Verdict
@@ -211,8 +211,8 @@ class AuditReport:
         write_json(Path(path), self.to_dict())
 
     def to_html(self, path: str | os.PathLike[str], **sections: Any) -> None:
-        """Write the report as one page; keywords are those of :func:`verification.html.to_html`."""
-        from verification.html import to_html
+        """Write the report as one page; keywords are those of :func:`verification.page.html.to_html`."""
+        from verification.page.html import to_html
 
         to_html(self, path, **sections)
 

@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification._rows import stream
-from verification._sums import class_sums
 from verification.audit import check_paired
 from verification.features import FeatureSet
+from verification.statistics.rows import stream
+from verification.statistics.sums import class_sums
 
 Negatives = Literal["all", "same class", "other classes"]
 

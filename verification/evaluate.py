@@ -1,7 +1,7 @@
 """Evaluate a sequence of models: compatibility matrix, AC, AA, an audit of each pair.
 
 Definition 1 in expectation and the matrix criterion (paper, Eq. 6) are different claims: each pair of models gets both
-answers. :mod:`verification.suites` makes tables of such sequences.
+answers. :mod:`verification.suites.suite` makes tables of such sequences.
 """
 
 from __future__ import annotations

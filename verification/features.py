@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._filling import cached_rows, cut, fill, squared_lengths, usable
-from verification._parquet import write_parquet
-from verification._readers import READERS, labels_path, open_shards
-from verification._shards import Piece, Shard, array_shard
+from verification.files.filling import cached_rows, cut, fill, squared_lengths, usable
+from verification.files.parquet import write_parquet
+from verification.files.readers import READERS, labels_path, open_shards
+from verification.files.shards import Piece, Shard, array_shard
 
 
 class FeatureSet:

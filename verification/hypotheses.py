@@ -17,14 +17,14 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.simplex import simplex_vertices
-from verification._collect import collect
 from verification._progress import Progress, counter
-from verification._rows import Rows, choose_rows, stream
-from verification._student import upper_quantile
 from verification.audit import check_paired
 from verification.features import FeatureSet
 from verification.inequalities import KEPT
 from verification.neural_collapse import NeuralCollapse, neural_collapse
+from verification.statistics.collect import collect
+from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.student import upper_quantile
 
 Status = Literal["hold", "fail", "undecided"]
 # class means of models that obey the theorem lie 3 to 11 degrees from their vertices, of others 20 to 110

@@ -5,7 +5,7 @@ class, that of 1b minus its mean over pairs of different classes. For ``sqeuclid
 in O(N·d) (first-moment identity, the pairs i = j taken out); for other distances from all pairs of the samples, or of a
 seeded part of them.
 
-How they vary is in :mod:`verification._variance`.
+How they vary is in :mod:`verification.statistics.variance`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._collect import Map, collect
-from verification._linear import LinearPairs
-from verification._pairwise import look_at_all_pairs
 from verification._progress import Progress, counter
-from verification._rows import Rows, choose_rows, stream
-from verification._statistics import Statistics
-from verification._sums import ClassSums, class_sums
-from verification._variance import ClassEstimates, SameClass, different_error
-from verification._weights import WEIGHTINGS, Weights
 from verification.features import FeatureSet
+from verification.statistics.collect import Map, collect
+from verification.statistics.linear import LinearPairs
+from verification.statistics.pairwise import look_at_all_pairs
+from verification.statistics.protocol import Statistics
+from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.sums import ClassSums, class_sums
+from verification.statistics.variance import ClassEstimates, SameClass, different_error
+from verification.statistics.weights import WEIGHTINGS, Weights
 
 __all__ = ["ClassEstimates", "SideEstimate", "Statistics", "class_sums", "estimate", "estimate_sides", "statistics"]
 

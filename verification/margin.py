@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verification._linear import LinearPairs
-from verification._pairwise import look_at_all_pairs
-from verification._rows import Rows, choose_rows, stream
-from verification._sums import ClassSums
-from verification._weights import Weights
 from verification.inequalities import Statistics, estimate
+from verification.statistics.linear import LinearPairs
+from verification.statistics.pairwise import look_at_all_pairs
+from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.sums import ClassSums
+from verification.statistics.weights import Weights
 
 # rows whose pairs tell the contrast, in distances that sums cannot tell
 CONTRAST_ROWS = 4096

@@ -14,9 +14,9 @@ from typing import Literal
 
 from scipy import special
 
-from verification._paired import root
-from verification._student import upper_quantile
 from verification.inequalities import SideEstimate
+from verification.statistics.paired import root
+from verification.statistics.student import upper_quantile
 
 POWER = 0.8
 # samples times this are not worth a number: the gap is at the boundary

@@ -15,7 +15,7 @@ from verification.audit_report import AuditReport, SideReport
 from verification.drift import off_centre_sentence
 
 if TYPE_CHECKING:  # not needed to show an audit, which starts faster without
-    from verification.retrieval_report import Difference
+    from verification.decision.retrieval_report import Difference
     from verification.theorem import TheoremCheck
     from verification.upgrades import Upgrade
 

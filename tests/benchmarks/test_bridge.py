@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from verification._writers import write_features
 from verification.bridge import fit
 from verification.bridge.splits import split
 from verification.features import FeatureSet
+from verification.files.writers import write_features
 
 ROWS, SAMPLE, DIM, CLASSES = 1_000_000, 50_000, 512, 1000
 BUFFER = 2**22

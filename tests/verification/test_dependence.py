@@ -140,7 +140,7 @@ def test_information_bound_is_the_naive_one(negatives):
             loss += math.log(sum(map(math.exp, scores))) - scores[0]
         return math.log(len(batch)) - loss / len(batch)
 
-    from verification._rows import stream
+    from verification.statistics.rows import stream
 
     rng = stream(3, "batches")
     groups = [np.flatnonzero(old.codes == c) for c in range(2)] if negatives == "same class" else [np.arange(40)]
@@ -208,7 +208,7 @@ def test_it_agrees_with_the_loss_that_is_trained_with():
 
     new, old = paired(256)
     value = information_bound(new, old, 10.0, 128, "other classes", seed=1)
-    from verification._rows import stream
+    from verification.statistics.rows import stream
 
     batches = stream(1, "batches").permutation(np.arange(256)).reshape(2, 128)
     tensors = [torch.from_numpy(np.ascontiguousarray(x)) for x in (new.unit, old.unit, old.labels)]

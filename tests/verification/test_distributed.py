@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from verification import FeatureSet, _collect, audit
-from verification._collect import collect
-from verification._rows import choose_rows
+from verification import FeatureSet, audit
 from verification.distributed import audit_distributed
+from verification.statistics import collect as collecting
+from verification.statistics.collect import collect
+from verification.statistics.rows import choose_rows
 
 dask = pytest.importorskip("dask")
 
@@ -22,8 +23,8 @@ NUM_SAMPLES, DIM = 7500, 16  # too many pairs to look at all
 @pytest.fixture(autouse=True)
 def three_parts(monkeypatch):
     """Of so few rows; where to cut is decided here, not by the workers."""
-    monkeypatch.setattr(_collect, "SMALL", 0)
-    monkeypatch.setattr(_collect, "PART_ROWS", 3000)
+    monkeypatch.setattr(collecting, "SMALL", 0)
+    monkeypatch.setattr(collecting, "PART_ROWS", 3000)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_workers_did_the_reading(one_file, cluster, monkeypatch):
         raise AssertionError
 
     expected = audit(*one_file).to_dict()
-    monkeypatch.setattr("verification._collect.usable", fail)
+    monkeypatch.setattr("verification.statistics.collect.usable", fail)
     assert audit_distributed(*one_file, client=cluster).to_dict() == expected
     with pytest.raises(AssertionError):
         audit(*one_file)
@@ -187,6 +188,6 @@ def test_dask_is_imported_when_called_only():
 
 def test_more_parts_than_are_under_way_at_once(shards, monkeypatch):
     monkeypatch.setattr("verification.distributed.WINDOW", 2)
-    monkeypatch.setattr(_collect, "PART_ROWS", 1000)
+    monkeypatch.setattr(collecting, "PART_ROWS", 1000)
     with dask.config.set(scheduler="synchronous"):
         assert audit_distributed(shards[0], shards[0]).to_dict() == audit(shards[0], shards[0]).to_dict()

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from theory.compatibility import first_moment_gaps, off_centre_defect
-from verification import _collect, _pairwise, inequalities
-from verification._collect import collect
-from verification._linear import LinearPairs
-from verification._rows import choose_rows
-from verification._sums import ClassSums
-from verification._weights import WEIGHTINGS, Weights
-from verification.calibration import Cell
+from verification import inequalities
 from verification.features import FeatureSet
 from verification.inequalities import estimate, statistics
+from verification.simulated.calibration import Cell
+from verification.statistics import collect as collecting
+from verification.statistics import pairwise
+from verification.statistics.collect import collect
+from verification.statistics.linear import LinearPairs
+from verification.statistics.rows import choose_rows
+from verification.statistics.sums import ClassSums
+from verification.statistics.weights import WEIGHTINGS, Weights
 
 DISTANCES = {
     "sqeuclidean": lambda c: 2.0 - 2.0 * c,
@@ -58,7 +60,7 @@ def double_loop(new, old, gallery, metric, weighting):
 @pytest.mark.parametrize("with_gallery", [False, True])
 @pytest.mark.parametrize("tile", [3, 1024])
 def test_gaps_are_those_of_the_double_loop(monkeypatch, metric, with_gallery, tile):
-    monkeypatch.setattr(_pairwise, "TILE", tile)
+    monkeypatch.setattr(pairwise, "TILE", tile)
     new, old = random_set(SAMPLES, 4, 0), random_set(SAMPLES, 4, 1)
     gallery = random_set(ITEMS, 4, 2) if with_gallery else None
     source = statistics((new, old), SAMPLES, 5, (gallery, ITEMS) if with_gallery else None, metric)
@@ -142,7 +144,7 @@ def test_distances_without_sums_look_at_a_part(monkeypatch):
 @pytest.mark.parametrize("budget", [0.0, 3e8])
 def test_identical_models_have_gap_and_error_zero(monkeypatch, metric, with_gallery, budget):
     """Exactly: the rounding of both distances of a pair is the same, in every tile."""
-    monkeypatch.setattr(_pairwise, "TILE", 64)
+    monkeypatch.setattr(pairwise, "TILE", 64)
     monkeypatch.setattr(inequalities, "ALL_PAIRS_BUDGET", budget)
     _, old, gallery = Cell(300, 33, 7, gallery=True).draw(np.random.default_rng(0))
     items = (gallery, gallery.codes) if with_gallery else None
@@ -215,8 +217,8 @@ def test_a_small_shift_keeps_its_digits_in_float32():
 def test_float32_is_read_in_blocks_and_agrees_with_float64(monkeypatch):
     new, old, _ = Cell(20_000, 16, 5, 0.55, 0.6).draw(np.random.default_rng(0))
     exact, _ = estimate(statistics((new, old), old.codes, 5))
-    monkeypatch.setattr(_collect, "SMALL", 0)
-    monkeypatch.setattr(_collect, "BLOCK_ROWS", 999)
+    monkeypatch.setattr(collecting, "SMALL", 0)
+    monkeypatch.setattr(collecting, "BLOCK_ROWS", 999)
     single = [FeatureSet(s.features.astype(np.float32), s.labels) for s in (new, old)]
     found, _ = estimate(statistics(tuple(single), old.codes, 5))
     for one, other in zip(found["pairs"], exact["pairs"], strict=True):

@@ -10,11 +10,11 @@ import pytest
 
 from tests.verification.samples import upgrade
 from verification.audit import audit
-from verification.calibration import Cell
 from verification.inequalities import estimate, statistics
 from verification.margin import parse_margin
 from verification.power import POWER, samples_needed
-from verification.simulated_geometry import contrast
+from verification.simulated.calibration import Cell
+from verification.simulated.geometry import contrast
 
 DISTANCES = {
     "sqeuclidean": lambda c: 2.0 - 2.0 * c,

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 
 from verification.bridge import bridge
-from verification.known_upgrades import CASES
+from verification.simulated.known_upgrades import CASES
 
 # linear maps: seconds a thousand, not minutes as with the adapter
 LINEAR = ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge")

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification._writers import check_features_path, write_features
 from verification.bridge.maps import FeatureMap
 from verification.features import FeatureSet
+from verification.files.writers import check_features_path, write_features
 
 # rows of a block: from reading to writing, so many of a usual dimension stay in the cache of a core
 ROWS = 512

@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification._rows import stream
-from verification._student import upper_quantile
 from verification.audit import Sides
 from verification.bridge.judge import Rule, cost_of_map, mapped
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
 from verification.features import FeatureSet
 from verification.retrieval import nearest_neighbor_hits
+from verification.statistics.rows import stream
+from verification.statistics.student import upper_quantile
 
 # searched among each other, of the audit part
 SEARCHED = 5000

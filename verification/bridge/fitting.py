@@ -14,8 +14,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy import linalg, optimize
 
-from verification._rows import stream
 from verification.bridge.maps import Direction, FeatureMap
+from verification.statistics.rows import stream
 
 Rows = Float[ndarray, "n dim"]
 # root mean square of the squared singular values' distance from 1 that costs a λ-orthogonal map nothing

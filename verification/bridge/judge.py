@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._linear import SAMPLED_PAIRS, LinearPairs
-from verification._rows import Rows
 from verification.audit import Sides, judge_sides
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
 from verification.inequalities import estimate
+from verification.statistics.linear import SAMPLED_PAIRS, LinearPairs
+from verification.statistics.rows import Rows
 
 # that tell the second-order part of the variance, to some per cent even of a hundred rows
 PAIRS_A_ROW = 8

@@ -6,10 +6,10 @@ import os
 from html import escape
 from pathlib import Path
 
-from verification._markup import KINDS, mark, page, table
 from verification.bridge.decision import BridgeReport
 from verification.bridge.report import as_it_is, candidates, findings
 from verification.features import write_atomically
+from verification.page.markup import KINDS, mark, page, table
 
 _WORDS = {"compatible": "Yes", "incompatible": "No", "inconclusive": "Undecided"}
 

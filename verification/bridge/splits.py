@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._rows import choose_rows, stream
 from verification.features import FeatureSet
+from verification.statistics.rows import choose_rows, stream
 
 # numbers of one model's rows in each part
 PART = 2**23

@@ -9,10 +9,10 @@ from scipy import stats
 
 from theory import angles, compatibility, distances, monte_carlo
 from theory.caps import UniformCap
-from verification._rows import stream
 from verification.claims.ledger import Claim, Finding, Number
 from verification.claims.material import Material
 from verification.claims.theorem import step_by_step
+from verification.statistics.rows import stream
 
 CASES = ((100, 3), (1000, 128), (1000, 1024))  # (n, d)
 NEW, OLD, CLASSES = 0.3, 0.6, 3

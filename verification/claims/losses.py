@@ -10,11 +10,11 @@ from scipy import stats
 from theory import duality
 from theory.simplex import simplex_vertices
 from verification import dependence
-from verification._rows import stream
 from verification.audit import audit
 from verification.claims.ledger import Claim, Finding, Number
 from verification.claims.material import CE, HOC, Material, Update
 from verification.features import FeatureSet
+from verification.statistics.rows import stream
 
 PARTS = 6
 RESIDUAL = 1e-5  # of an SLSQP solution; distances between minimisers scale with its root

@@ -12,9 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verification._markup import definitions, table
 from verification.claims.ledger import VERDICTS, Entry, Finding, Verdict
 from verification.features import write_atomically
+from verification.page.markup import definitions, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

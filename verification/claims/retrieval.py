@@ -10,12 +10,12 @@ import numpy as np
 from theory.caps import UniformCap
 from theory.simplex import simplex_vertices
 from verification import matrices
-from verification._rows import stream
 from verification.audit import audit
 from verification.claims.ledger import Claim, Finding, Number, Verdict
 from verification.claims.material import Material
 from verification.features import FeatureSet
 from verification.retrieval import average_accuracy, outcomes
+from verification.statistics.rows import stream
 
 QUERIES = 50_000  # behind each entry of the released matrices
 # as the released notebooks print them: AC, AA in per cent

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from verification._shards import Shard
+from verification.files.shards import Shard
 from verification.sources._keyed import watching
 
 __all__ = ["SCHEMES", "is_url", "open_url", "watching"]

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from verification._shards import Fill, Shard, check_features
+from verification.files.shards import Fill, Shard, check_features
 
 Id = int | str
 Content = TypeVar("Content")

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from verification._shards import Fill, Shard, check_features
+from verification.files.shards import Fill, Shard, check_features
 
 _EXACT = ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexFlat1D", "IndexHNSWFlat")
 _EXACT_BY_LIST = ("IndexIVFFlat",)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
-from verification._shards import Shard
+from verification.files.shards import Shard
 from verification.sources._keyed import ConnectionLost, Id, Layout, open_keyed
 from verification.sources._url import Address
 

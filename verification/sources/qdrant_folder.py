@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 from numpy import ndarray
 
-from verification._shards import Fill, Shard, check_features
+from verification.files.shards import Fill, Shard, check_features
 from verification.sources._keyed import Id, ids_of, labels_of, tell
 from verification.sources._url import Address
 from verification.sources.qdrant import checked, chosen

@@ -1,4 +1,4 @@
-"""Ask every peer about the cases of :mod:`verification.known_upgrades`, and write what they said as a page."""
+"""Ask every peer about the upgrades whose right answer is known, and write what they said as a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter, 
 from tests.benchmarks.peers.page import page
 from verification.audit import audit
 from verification.features import FeatureSet, write_atomically
-from verification.known_upgrades import CASES
+from verification.simulated.known_upgrades import CASES
 
 SIZES = (200, 5000)
 PEERS = (

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from verification.known_upgrades import CASES, DIM, NOISE, NUM_CLASSES
+from verification.simulated.known_upgrades import CASES, DIM, NOISE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from tests.benchmarks.peers.__main__ import Asked
@@ -32,8 +32,8 @@ def _opening(answers: Sequence[Asked]) -> Iterator[str]:
     yield "Written by `python -m tests.benchmarks.peers`; change nothing here by hand."
     yield ""
     yield "Tools that decide about an embedding upgrade were asked about four upgrades whose right answer is known"
-    yield f"(`verification/known_upgrades.py`): {NUM_CLASSES} classes, d = {DIM}, old features normal about the"
-    yield f"vertices of a simplex with standard deviation {NOISE} a coordinate, used as unit vectors. The new model is"
+    yield f"(`verification/simulated/known_upgrades.py`): {NUM_CLASSES} classes, d = {DIM}, old features normal about"
+    yield f"the vertices of a simplex with standard deviation {NOISE} a coordinate, as unit vectors. The new model is"
     yield ""
     for name, case in CASES.items():
         yield f"- **{name}**: {MEANING[name]}. May new queries search the old gallery? {_right(case.answer)}"

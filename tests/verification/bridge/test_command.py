@@ -12,7 +12,7 @@ import pytest
 from tests.test_stationary import run
 from verification.bridge.maps import FeatureMap
 from verification.features import FeatureSet
-from verification.known_upgrades import CASES
+from verification.simulated.known_upgrades import CASES
 
 FAST = ("--maps", "orthogonal")
 

@@ -15,7 +15,7 @@ from verification.bridge import bridge
 from verification.bridge.decision import choose
 from verification.bridge.splits import split
 from verification.features import FeatureSet
-from verification.known_upgrades import CASES
+from verification.simulated.known_upgrades import CASES
 
 LINEAR = ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge")
 

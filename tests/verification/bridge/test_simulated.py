@@ -9,8 +9,8 @@ from verification.bridge import fitting
 from verification.bridge.decision import audits
 from verification.bridge.judge import Rule
 from verification.bridge.splits import Part, Splits
-from verification.decisions import compute, limit
-from verification.simulated_bridge import REFERENCE, Turned, designs, true_gaps
+from verification.simulated.bridge import REFERENCE, Turned, designs, true_gaps
+from verification.simulated.decisions import compute, limit
 
 RULE = Rule(0.95, 0.0, 0.0, 0)
 

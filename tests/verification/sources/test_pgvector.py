@@ -19,7 +19,7 @@ from tests.verification.sources.helpers import refused, single
 from tests.verification.sources.postgres import Server
 from verification.audit import audit
 from verification.features import FeatureSet
-from verification.known_upgrades import CASES
+from verification.simulated.known_upgrades import CASES
 from verification.sources import _keyed, watching
 
 psycopg = pytest.importorskip("psycopg")

@@ -1,0 +1,1 @@
+"""The upgrade decision, whole: retrieval and accept thresholds beside Definition 1."""

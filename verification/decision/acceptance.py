@@ -1,0 +1,217 @@
+"""Which pairs an accept threshold lets through: histograms of similarities, and how counts of pairs vary by sample.
+
+Rows are read against all items, a block at a time. A first pass bins the cosines of old and of new queries with old
+items; a second one counts, for chosen thresholds, the kernel :math:`b[u_i·v_j ≥ τ'] − a[v_i·v_j ≥ τ]`, as the
+statistics of an audit (:mod:`verification.statistics.pairwise`) whose "distance" is a step: its mean over pairs of one
+class is a change of the true accept rate, over pairs of different classes of the false accept rate, and the unit of its
+variance is the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from verification.statistics.pairwise import AllPairs
+from verification.statistics.rows import Rows
+
+BINS = 2**16  # of [-1, 1]
+_PAIRS = 2**21  # looked at at a time
+
+
+class Kernel(NamedTuple):
+    """``new_weight·[u·v ≥ new_threshold] − old_weight·[v·v' ≥ old_threshold]``."""
+
+    old_threshold: float
+    new_threshold: float
+    old_weight: float = 1.0
+    new_weight: float = 1.0
+
+
+class Cosines(NamedTuple):
+    """A block of queries with all items: of old and of new queries, and of old queries with new items."""
+
+    rows: slice
+    old: Float[ndarray, "b g"]
+    new: Float[ndarray, "b g"]
+    back: Float[ndarray, "b g"] | None
+    own: ndarray | None  # of the block's own pairs, which are none
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Numbers of pairs from a cosine upwards.
+
+    Attributes
+    ----------
+    counts : ndarray, shape (2, 2, BINS)
+        Of old and new queries, of different and the same class.
+    """
+
+    counts: Int[ndarray, "2 2 bins"]
+
+    def pairs(self, same: int) -> int:
+        """Ordered pairs of different (0) or one (1) class."""
+        return int(self.counts[0, same].sum())
+
+    @cached_property
+    def rates(self) -> Float[ndarray, "2 2 bins"]:
+        """Share of the pairs at or above each bin's lower edge, falling; indexed as the counts."""
+        pairs = np.maximum(self.counts[0].sum(axis=-1), 1)
+        return np.cumsum(self.counts[..., ::-1], axis=-1)[..., ::-1] / pairs[:, None]
+
+    def threshold(self, model: int, rate: float) -> float:
+        """The least edge at which no more than this share of pairs of different classes is accepted."""
+        at = int(np.searchsorted(-self.rates[model, 0], -rate * (1.0 + 1e-12)))
+        return edge(at)
+
+    def rate(self, model: int, same: int, threshold: float) -> float:
+        """Share of the pairs that are accepted at a threshold, which lies at an edge."""
+        at = round((threshold + 1.0) * BINS / 2.0)
+        return float(self.rates[model, same, at]) if at < BINS else 0.0
+
+
+def edge(at: int) -> float:
+    """Lower edge of a bin."""
+    return 2.0 * at / BINS - 1.0
+
+
+def _blocks(rows: Rows, gallery: Rows | None) -> Iterator[Cosines]:
+    new, old = rows.models
+    # copies, because NumPy multiplies a matrix by its own transpose differently, to other roundings
+    items = (rows if gallery is None else gallery).old.copy().T
+    step = max(1, _PAIRS // items.shape[1])
+    back = new.copy().T if gallery is None else None
+    for start in range(0, len(old), step):
+        some = slice(start, min(start + step, len(old)))
+        own = None if gallery is not None else np.arange(some.stop - some.start)
+        yield Cosines(some, old[some] @ items, new[some] @ items, None if back is None else old[some] @ back, own)
+
+
+def histogram(rows: Rows, gallery: Rows | None) -> Histogram:
+    """Bin the cosines of all pairs."""
+    counts = np.zeros((2, 2, BINS), dtype=np.int64)
+    codes = (rows if gallery is None else gallery).codes
+    for block in _blocks(rows, gallery):
+        same = rows.codes[block.rows, None] == codes
+        for model, values in enumerate((block.old, block.new)):
+            bins = _bins(values)
+            if block.own is not None:  # into a bin of its own, that is dropped
+                bins[block.own, block.rows.start + block.own] = BINS
+            for kind, chosen in enumerate((~same, same)):
+                counts[model, kind] += np.bincount(bins[chosen], minlength=BINS + 1)[:BINS]
+    return Histogram(counts)
+
+
+def _bins(values: ndarray) -> ndarray:
+    # an edge belongs to the bin above it, in the arithmetic in which thresholds are compared
+    return np.clip(np.floor((values + 1.0) * (BINS / 2.0)), 0, BINS - 1).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Tallies:
+    """Accepted pairs of each sample at rising thresholds, of one model.
+
+    Attributes
+    ----------
+    queries, items : ndarray, shape (2, n, T), (2, g, T)
+        Pairs of different and of one class, by query and by item.
+    """
+
+    queries: Float[ndarray, "2 n t"]
+    items: Float[ndarray, "2 g t"]
+
+
+def count(rows: Rows, gallery: Rows | None, kernels: Sequence[Kernel]) -> tuple[list[AllPairs], list[tuple[int, int]]]:
+    """Statistics of some kernels, and the ordered pairs of different and of one class that each tells apart.
+
+    Rows are sorted by class.
+    """
+    items = rows if gallery is None else gallery
+    found = [_Sums(rows, items, gallery is None) for _ in kernels]
+    for block in _blocks(rows, gallery):
+        same = rows.codes[block.rows, None] == items.codes
+        for kernel, sums in zip(kernels, found, strict=True):
+            sums.add(block, kernel, same)
+    return [sums.statistics(gallery) for sums in found], [sums.told_apart for sums in found]
+
+
+def tally(rows: Rows, gallery: Rows | None, curves: Sequence[Float[ndarray, " t"]]) -> list[Tallies]:
+    """Accepted pairs of each sample at the rising thresholds of old and of new queries."""
+    items = rows if gallery is None else gallery
+    tallies = [
+        (np.zeros((2, len(rows.codes), len(some) + 1)), np.zeros((2, len(items.codes), len(some) + 1)))
+        for some in curves
+    ]
+    for block in _blocks(rows, gallery):
+        same = rows.codes[block.rows, None] == items.codes
+        for values, thresholds, (by_query, by_item) in zip((block.old, block.new), curves, tallies, strict=True):
+            _tally(values, thresholds, same, block, by_query, by_item)
+    # from the bins between thresholds to the pairs at or above each
+    return [Tallies(*(np.cumsum(part[..., ::-1], axis=-1)[..., ::-1][..., 1:] for part in both)) for both in tallies]
+
+
+def _tally(
+    values: ndarray, thresholds: ndarray, same: ndarray, block: Cosines, by_query: ndarray, by_item: ndarray
+) -> None:
+    level = np.searchsorted(thresholds, values.ravel(), side="right").reshape(values.shape)
+    if block.own is not None:
+        level[block.own, block.rows.start + block.own] = 0  # below every threshold
+    size, width = len(thresholds) + 1, values.shape[1]
+    kind = same.astype(np.intp)
+    height = len(values)
+    at = (kind * height + np.arange(height)[:, None]) * size + level
+    by_query[:, block.rows] += np.bincount(at.ravel(), minlength=2 * height * size).reshape(2, height, size)
+    at = (kind * width + np.arange(width)) * size + level
+    by_item += np.bincount(at.ravel(), minlength=2 * width * size).reshape(2, width, size)
+
+
+class _Sums:
+    """The sums of one kernel, by class, as an audit's statistics hold them."""
+
+    def __init__(self, rows: Rows, items: Rows, paired: bool) -> None:
+        self.rows, self.items, self.paired = rows, items, paired
+        num_classes = len(rows.sizes)
+        self.ordered, self.squares = np.zeros((2, num_classes, num_classes))
+        self.by_query = np.zeros((len(rows.codes), num_classes))
+        self.by_item = self.by_query if paired else np.zeros((len(items.codes), num_classes))
+        self.told_apart = (0, 0)
+
+    def add(self, block: Cosines, kernel: Kernel, same: ndarray) -> None:
+        """Take in a block of queries."""
+        some = block.rows
+        before = kernel.old_weight * (block.old >= kernel.old_threshold)
+        t = kernel.new_weight * (block.new >= kernel.new_threshold) - before
+        h = t
+        if block.back is not None and block.own is not None:
+            h = 0.5 * (t + kernel.new_weight * (block.back >= kernel.new_threshold) - before)
+            own = block.own, some.start + block.own
+            t[own] = h[own] = 0.0
+        apart = t != 0.0
+        within = int(np.count_nonzero(apart & same))
+        self.told_apart = self.told_apart[0] + int(np.count_nonzero(apart)) - within, self.told_apart[1] + within
+        self.by_query[some] = _by_item_class(h, self.items)
+        codes = self.rows.codes[some]
+        np.add.at(self.ordered, codes, _by_item_class(t, self.items))
+        np.add.at(self.squares, codes, _by_item_class(np.square(h), self.items))
+        if not self.paired:
+            classes, starts = np.unique(codes, return_index=True)
+            self.by_item[:, classes] += np.add.reduceat(t, starts, axis=0).T
+
+    def statistics(self, gallery: Rows | None) -> AllPairs:
+        """What was summed."""
+        return AllPairs(self.rows, gallery, self.ordered, self.by_query, self.by_item, self.squares, (0, 0))
+
+
+def _by_item_class(values: ndarray, items: Rows) -> ndarray:
+    """Sum over the items of each class; a class without items has 0."""
+    present = np.flatnonzero(items.counts)
+    result = np.zeros((len(values), len(items.counts)))
+    result[:, present] = np.add.reduceat(values, items.starts[present], axis=1)
+    return result

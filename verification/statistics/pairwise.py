@@ -1,0 +1,279 @@
+r"""Every pair of two sets of rows, in tiles: what sums cannot tell.
+
+A pair's *shrinkage* is :math:`t_{ij} = d(v_i, v_j) − d(u_i, v_j)`, i a query (u its new, v its old feature) and j a
+gallery item: the gap of inequality 1a, and minus the gap of 1b. Where queries and gallery are the same samples, the
+pair i = j is left out and :math:`h_{ij} = (t_{ij} + t_{ji})/2` is the symmetric kernel of the U-statistic.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from verification._progress import Progress, counter
+from verification.statistics.rows import Rows
+from verification.statistics.sums import class_sums
+from verification.statistics.weights import Weights
+
+TILE = 1024
+
+
+def shrinkage(metric: str, new: ndarray, old: ndarray, items: ndarray) -> ndarray:
+    """t of every query (rows ``new``, ``old``) with every gallery item, shape (queries, items)."""
+    if metric == "sqeuclidean":
+        return (2.0 * (new - old)) @ items.T
+    # a copy, because NumPy multiplies a matrix by its own transpose differently, to other roundings
+    items = items.copy().T
+    return distance(metric, old @ items) - distance(metric, new @ items)
+
+
+def distance(metric: str, cosines: ndarray) -> ndarray:
+    """Distances from cosines, in the place of them."""
+    if metric == "angular":
+        np.clip(cosines, -1.0, 1.0, out=cosines)
+        return np.arccos(cosines, out=cosines)
+    np.subtract(2.0, np.multiply(cosines, 2.0, out=cosines), out=cosines)
+    return np.sqrt(np.maximum(cosines, 0.0, out=cosines), out=cosines)
+
+
+@dataclass(frozen=True)
+class AllPairs:
+    """Statistics of t, and of h, from all pairs of the rows; means over pairs are exact.
+
+    Attributes
+    ----------
+    rows, gallery : Rows
+        Queries and gallery items; None where they are the same samples.
+    ordered : ndarray, shape (K, K)
+        Sum of t over queries of the first class and gallery items of the second.
+    by_query, by_item : ndarray, shape (m, K), (g, K)
+        Sum over the items of a class for each query, over the queries of a class for each item: of t, or of h where
+        queries and gallery are the same samples, and then both are one array.
+    squares : ndarray, shape (K, K)
+        Sum of t², or of h².
+    satisfied : tuple of int
+        Ordered pairs with t ≥ 0 within classes, with t ≤ 0 between classes.
+    """
+
+    rows: Rows
+    gallery: Rows | None
+    ordered: Float[ndarray, "k k"]
+    by_query: Float[ndarray, "m k"]
+    by_item: Float[ndarray, "g k"]
+    squares: Float[ndarray, "k k"]
+    satisfied: tuple[int, int]
+    # means are of the rows here, which may be a part of the data
+    uses_part = True
+
+    @property
+    def sizes(self) -> Int[ndarray, " k"]:
+        """Queries of each class that went into the means."""
+        return self.rows.counts
+
+    @property
+    def gallery_sizes(self) -> Int[ndarray, " k"]:
+        """Gallery items of each class that went into the means."""
+        return (self.gallery or self.rows).counts
+
+    @property
+    def _pairs(self) -> Float[ndarray, "k k"]:
+        """Ordered pairs of each class with each, at least 1 to divide by."""
+        pairs = np.outer(self.sizes, self.gallery_sizes).astype(np.float64)
+        if self.gallery is None:
+            pairs[np.diag_indices_from(pairs)] -= self.sizes
+        return np.maximum(pairs, 1.0)
+
+    def same_means(self) -> Float[ndarray, " k"]:
+        """Mean of t over the pairs of each class."""
+        return np.diag(self.ordered) / np.diag(self._pairs)
+
+    def pair_means(self, classes: slice) -> Float[ndarray, "some k"]:
+        """Mean of t for queries of some classes and gallery items of every class."""
+        return self.ordered[classes] / self._pairs[classes]
+
+    def between(self, weights: Weights) -> float:
+        """Mean of t over pairs of different classes."""
+        products = weights.query[:, None] * weights.gallery * (self.ordered / self._pairs)
+        np.fill_diagonal(products, 0.0)
+        return float(products.sum())
+
+    def own(self) -> tuple[Float[ndarray, " m"], ...]:
+        """For each row, the mean over its partners of its own class: h of samples, or t of queries and of items."""
+        if self.gallery is None:
+            return (_of_class(self.by_query, self.rows) / np.maximum(self.sizes - 1.0, 1.0)[self.rows.codes],)
+        return (
+            _of_class(self.by_query, self.rows) / np.maximum(self.gallery_sizes, 1)[self.rows.codes],
+            _of_class(self.by_item, self.gallery) / np.maximum(self.sizes, 1)[self.gallery.codes],
+        )
+
+    def others(self, weights: Weights) -> tuple[Float[ndarray, " m"], ...]:
+        """For each row, its weighted mean over partners of other classes, times the weight of its class."""
+        forward = self.by_query * (weights.gallery / np.maximum(self.gallery_sizes, 1))
+        queries = weights.query[self.rows.codes] * (forward.sum(axis=1) - _of_class(forward, self.rows))
+        if self.gallery is None:
+            return (2.0 * queries,)
+        backward = self.by_item * (weights.query / np.maximum(self.sizes, 1))
+        items = backward.sum(axis=1) - _of_class(backward, self.gallery)
+        return queries, weights.gallery[self.gallery.codes] * items
+
+    def same_spread(self) -> Float[ndarray, " k"]:
+        """Variance of h within the pairs of each class; of what only pairs show in t, for a gallery."""
+        if self.gallery is not None:
+            return np.diag(self._doubly_centred())
+        pairs = np.diag(self._pairs)
+        return np.maximum(np.diag(self.squares) - np.diag(self.ordered) ** 2 / pairs, 0.0) / pairs
+
+    def between_spread(self, weights: Weights) -> float:
+        """Variance, in the mean over pairs of different classes, of what only pairs show."""
+        design = weights.pair_design(self.sizes, self.gallery_sizes)
+        several = (self.sizes[:, None] > 1) & (self.gallery_sizes > 1) & (design > 0.0)
+        if not np.any(several):
+            return np.inf
+        # a class of one has no such variance of its own: it borrows the others'
+        share = float(np.sum((design * self._doubly_centred())[several])) / float(design[several].sum())
+        paired = 2.0 if self.gallery is None else 1.0
+        return paired * float(design.sum()) * share
+
+    def _doubly_centred(self) -> Float[ndarray, "k k"]:
+        """Unbiased variance, for each two classes, of t or h less its means over either sample."""
+        n, m = np.maximum(self.sizes, 1.0), np.maximum(self.gallery_sizes, 1.0)
+        totals = _sum_classes(self.by_query, self.rows)
+        over_queries = _sum_classes(np.square(self.by_query), self.rows) / m
+        over_items = _sum_classes(np.square(self.by_item), self.gallery or self.rows).T / n[:, None]
+        squares = self.squares - over_queries - over_items + totals**2 / (n[:, None] * m)
+        return np.maximum(squares, 0.0) / np.maximum((n - 1.0)[:, None] * (m - 1.0), 1.0)
+
+    def fractions(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Share of pairs that satisfy 1a and 1b, each with its standard error, zero as all were looked at."""
+        n, m = self.sizes.astype(np.int64), self.gallery_sizes.astype(np.int64)
+        within = int(n @ m) - (int(n.sum()) if self.gallery is None else 0)
+        between = int(n.sum()) * int(m.sum()) - int(n @ m)
+        return (self.satisfied[0] / within, 0.0), (self.satisfied[1] / between, 0.0)
+
+
+def _of_class(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, " m"]:
+    return values[np.arange(len(values)), rows.codes]
+
+
+def _sum_classes(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, "k k"]:
+    return class_sums(values, rows.codes, len(rows.sizes))
+
+
+def look_at_all_pairs(
+    metric: str, rows: Rows, gallery: Rows | None = None, progress: Progress | None = None
+) -> AllPairs:
+    """Look at all pairs of the rows with each other, or with those of a gallery; on all cores, O(m·g·d)."""
+    num_classes = len(rows.sizes)
+    paired = gallery is None
+    other = rows if gallery is None else gallery
+    ordered, squares = np.zeros((2, num_classes, num_classes))
+    queries = np.zeros((len(rows.codes), num_classes))
+    items = queries if paired else np.zeros((len(other.codes), num_classes))
+    within = between = 0
+
+    def compute(tile: tuple[slice, slice]) -> _Tile:
+        return _paired_tile(metric, rows, *tile) if paired else _gallery_tile(metric, rows, other, *tile)
+
+    tiles = [(i, j) for i in _slices(rows) for j in _slices(other) if not paired or i.start <= j.start]
+    tick = counter(progress, "comparing blocks of pairs", len(tiles))
+    for (i, j), tile in zip(tiles, _map(compute, tiles), strict=True):
+        first, second = tile.classes
+        queries[i, second] += tile.rows
+        ordered[first, second] += tile.forward
+        squares[first, second] += tile.squares
+        if not paired or i != j:
+            items[j, first] += tile.columns.T
+        if paired and i != j:
+            ordered[second, first] += tile.backward.T
+            squares[second, first] += tile.squares.T
+        within, between = within + tile.satisfied[0], between + tile.satisfied[1]
+        tick(1)
+    return AllPairs(rows, gallery, ordered, queries, items, squares, (within, between))
+
+
+def _slices(rows: Rows) -> list[slice]:
+    return [slice(start, min(start + TILE, len(rows.codes))) for start in range(0, len(rows.codes), TILE)]
+
+
+def _map(compute: Callable[[tuple[slice, slice]], _Tile], tiles: list[tuple[slice, slice]]) -> Iterator[_Tile]:
+    if len(tiles) == 1:
+        yield compute(tiles[0])
+        return
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    # one thread a tile: BLAS threads beside these would take turns on the same cores
+    with ThreadPoolExecutor(os.cpu_count()) as pool, threadpool_limits(1, user_api="blas"):
+        # a few at a time, so that results do not pile up
+        for start in range(0, len(tiles), 64):
+            yield from pool.map(compute, tiles[start : start + 64])
+
+
+@dataclass(frozen=True)
+class _Tile:
+    classes: tuple[slice, slice]
+    rows: ndarray
+    columns: ndarray
+    forward: ndarray
+    backward: ndarray
+    squares: ndarray
+    satisfied: tuple[int, int]
+
+
+def _gallery_tile(metric: str, rows: Rows, gallery: Rows, i: slice, j: slice) -> _Tile:
+    t = shrinkage(metric, rows.models[0][i], rows.old[i], gallery.old[j])
+    (first, left), (second, right) = _indicator(rows, i, t.dtype), _indicator(gallery, j, t.dtype)
+    by_class = t @ right
+    within, between = _satisfied(t, rows.codes[i], gallery.codes[j])
+    forward = left.T @ by_class
+    return _Tile(
+        (first, second), by_class, left.T @ t, forward, forward, left.T @ np.square(t) @ right, (within, between)
+    )
+
+
+def _paired_tile(metric: str, rows: Rows, i: slice, j: slice) -> _Tile:
+    new, old = rows.models
+    if i == j:
+        forward = shrinkage(metric, new[i], old[i], old[j])
+        np.fill_diagonal(forward, 0.0)
+        backward = forward.T
+    elif metric == "sqeuclidean":
+        forward = shrinkage(metric, new[i], old[i], old[j])
+        backward = shrinkage(metric, new[j], old[j], old[i]).T
+    else:
+        # every product in one order, so that identical models give the very same numbers, and zero
+        base = distance(metric, old[i] @ old[j].T)
+        forward = base - distance(metric, new[i] @ old[j].T)
+        backward = base - distance(metric, old[i] @ new[j].T)
+    (first, left), (second, right) = _indicator(rows, i, forward.dtype), _indicator(rows, j, forward.dtype)
+    satisfied = np.array(_satisfied(forward, rows.codes[i], rows.codes[j]))
+    if i == j:
+        satisfied[0] -= len(forward)  # the diagonal
+    else:
+        satisfied += _satisfied(backward, rows.codes[i], rows.codes[j])
+    h = 0.5 * (forward + backward)
+    ordered = left.T @ forward @ right, left.T @ backward @ right
+    within, between = (int(count) for count in satisfied)
+    return _Tile((first, second), h @ right, left.T @ h, *ordered, left.T @ np.square(h) @ right, (within, between))
+
+
+def _indicator(rows: Rows, some: slice, dtype: np.dtype) -> tuple[slice, ndarray]:
+    """Which classes a slice of the rows spans, and (rows, classes) ones where a row has the class."""
+    codes = rows.codes[some]
+    classes = slice(int(codes[0]), int(codes[-1]) + 1)
+    return classes, (codes[:, None] == np.arange(classes.start, classes.stop)).astype(dtype)
+
+
+def _satisfied(t: ndarray, first: Int[ndarray, " m"], second: Int[ndarray, " g"]) -> tuple[int, int]:
+    """Count t ≥ 0 within classes and t ≤ 0 between them; codes are sorted."""
+    within, inside = 0, 0
+    for c in np.intersect1d(first, second):
+        block = t[slice(*np.searchsorted(first, (c, c + 1))), slice(*np.searchsorted(second, (c, c + 1)))]
+        within += int(np.count_nonzero(block >= 0))
+        inside += int(np.count_nonzero(block <= 0))
+    return within, int(np.count_nonzero(t <= 0)) - inside

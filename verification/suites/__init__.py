@@ -1,0 +1,1 @@
+"""Tables over methods: what each case trains, and what came out."""
