@@ -1,7 +1,8 @@
 """A server that speaks the part of Qdrant's protocol that the reader uses, for connections that drop.
 
-It stands in for the network alone: the points, their order and their vectors come from the client's local mode, and the
-client under test sends and parses real requests. It is no Qdrant server; one is tested where QDRANT_URL names it.
+It stands in for the network alone: the points, their order and their vectors come from the client's local mode or from
+Qdrant's storage engine (:mod:`tests.verification.sources.qdrant_engine`), and the client under test sends and parses
+real requests. It is no Qdrant server; one is tested where QDRANT_URL names it.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qdrant_client import QdrantClient
 
+if TYPE_CHECKING:
+    from tests.verification.sources.qdrant_engine import Engine
+
 
 class Wire:
-    """Serves the collections of ``local`` on the loopback address."""
+    """Serves the collections of ``local`` on the loopback address; port 0 is any that is free."""
 
-    def __init__(self, local: QdrantClient) -> None:
+    def __init__(self, local: QdrantClient | Engine, port: int = 0) -> None:
         self.local = local
         self.keys: set[str | None] = set()
         self.failing: list[int | None] = []  # for the next scrolls: a status, or None for a connection cut short
-        self.port = 0
+        self.port = port
         self.lock = threading.Lock()
         self.start()
 

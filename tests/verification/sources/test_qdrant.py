@@ -1,4 +1,4 @@
-"""Collections of Qdrant: the client's local folder, the client's requests over connections that drop, and a server.
+"""Collections of Qdrant: the client's local folder, its requests over connections that drop, the engine, and a server.
 
 The last runs where QDRANT_URL (and QDRANT_API_KEY) name one that may be written to.
 """
@@ -252,6 +252,50 @@ def test_the_command_tells_how_far_it_is(pair, wire, call, monkeypatch: pytest.M
     assert f"{url}: labels 400" in told
     assert f"{url}: connection lost, try 1 of 1" in told
     assert f"{url}: vectors 400 of 400" in told
+
+
+@pytest.fixture
+def server(tmp_path: Path, pair, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """A process that serves collections of Qdrant's storage engine: the pair, and one with ids that are UUIDs."""
+    pytest.importorskip("qdrant_edge")
+    from tests.verification.sources.qdrant_engine import Server, store
+
+    monkeypatch.delenv("QDRANT_API_KEY", raising=False)
+    folder = tmp_path / "engine"
+    store(folder, "new", pair[0], IDS, "Euclid")
+    store(folder, "old", pair[1], IDS, "Dot", vector="face")
+    store(folder, "cosine", pair[1], np.array([str(uuid.UUID(int=int(key))) for key in IDS]), "Cosine")
+    served = Server(folder)
+    yield served
+    served.kill()
+
+
+def test_of_the_engine_the_report_is_that_of_the_file_to_the_last_digit(tmp_path: Path, pair, server) -> None:
+    new = FeatureSet.load(f"qdrant://{server.address}/new")
+    old = FeatureSet.load(f"qdrant://{server.address}/old?vector=face")
+    np.testing.assert_array_equal(new.ids, IDS)
+    assert audit(new, old).to_dict() == of_files(tmp_path)
+    cosine = FeatureSet.load(f"qdrant://{server.address}/cosine")
+    assert cosine.ids[0] == str(uuid.UUID(int=int(IDS[0])))
+    # normalised in float32 by the engine
+    np.testing.assert_allclose(cosine.features, pair[1].unit, rtol=0, atol=4 * np.finfo(np.float32).eps)
+
+
+def test_the_engine_is_killed_and_started_again_in_mid_read(pair, server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_keyed, "PAGE_BYTES", 16 * 4 * 25)  # 16 pages
+    loaded = FeatureSet.load(f"qdrant://{server.address}/new")
+    told, blocks = [], []
+    with watching(lambda name, what, done, total: told.append((what, done))):
+        for number, block in enumerate(loaded.blocks(40)):
+            blocks.append(block)
+            if number == 3:
+                server.kill()
+                again = threading.Timer(0.3, server.start)
+                again.start()
+    again.join()
+    np.testing.assert_array_equal(np.concatenate(blocks), pair[0].features)
+    assert [done for what, done in told if what == "vectors"] == list(range(25, 401, 25))
+    assert any(what.startswith("connection lost") for what, _ in told)
 
 
 @pytest.mark.skipif("QDRANT_URL" not in os.environ, reason="needs a Qdrant server that QDRANT_URL names")
