@@ -27,7 +27,7 @@ from verification.bridge.maps import DIRECTIONS, Direction, FeatureMap
 from verification.bridge.splits import Part, Splits, split
 from verification.features import FeatureSet
 
-# of what to_dict returns
+# of schema/bridge-report.schema.json, which describes what to_dict returns
 SCHEMA_VERSION = 1
 # to all classes, and without those held out
 Fitted = tuple[FeatureMap, FeatureMap | None]

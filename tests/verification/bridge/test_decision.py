@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy import stats
 from tests.verification.samples import upgrade
 from theory.simplex import simplex_vertices
 from verification.audit import audit
-from verification.bridge import bridge
+from verification.bridge import BridgeReport, bridge
 from verification.bridge.decision import choose
 from verification.bridge.splits import split
 from verification.features import FeatureSet
@@ -162,13 +163,67 @@ def test_the_most_rigid_compatible_map_is_chosen_and_else_the_least_loss():
     assert max(lossy.candidates, key=lambda c: c.weakest.lower).kind == "identity"
 
 
-def test_the_report_is_plain_values():
+@pytest.fixture(scope="module")
+def validators():
+    """Of a bridge report, and of the audit in it."""
+    jsonschema = pytest.importorskip("jsonschema")
+    found = []
+    for name in ("bridge", "audit"):
+        text = resources.files("verification").joinpath("schema", f"{name}-report.schema.json").read_text("utf-8")
+        schema = json.loads(text)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        found.append(jsonschema.Draft202012Validator(schema))
+    return found
+
+
+def plain(report: BridgeReport) -> dict:
+    return json.loads(json.dumps(report.to_dict(), allow_nan=False))
+
+
+def test_the_report_is_plain_values(validators):
     report = bridge(*drawn("rotated", 300), maps=["orthogonal"])
-    read = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    read = plain(report)
     assert read["sentence"] == "incompatible; compatible through an orthogonal map"
     assert read["as_is"]["verdict"] == "incompatible"
     assert len(read["held_out_classes"]) == 3
     assert {candidate["kind"] for candidate in read["candidates"]} == {"identity", "orthogonal"}
+    for schema, content in zip(validators, (read, read["as_is"]), strict=True):
+        schema.validate(content)
+
+
+def test_reports_without_a_map_a_first_verdict_or_other_classes_are_valid(validators):
+    schema, _ = validators
+    none_needed = plain(bridge(*drawn("tighter", 600), maps=["orthogonal"]))
+    assert (none_needed["kind"], none_needed["cost"], none_needed["candidates"]) == ("identity", None, [])
+    new, old = drawn("same law", 300)
+    other_dimension = plain(bridge(FeatureSet(new.features[:, :60], new.labels), old, maps=["ridge"], closed_set=True))
+    assert other_dimension["as_is"] is other_dimension["held_out"] is None
+    for report in (none_needed, other_dimension):
+        schema.validate(report)
+
+
+def test_broken_reports_are_not_valid(validators):
+    schema, _ = validators
+    whole = plain(bridge(*drawn("rotated", 300), maps=["orthogonal"]))
+    for key in whole:
+        assert not schema.is_valid({name: value for name, value in whole.items() if name != key}), key
+    broken = [
+        {"schema_version": 2},
+        {"verdict": "maybe"},
+        {"kind": "affine"},
+        {"direction": "both"},
+        {"as_is": {}},
+        {"confidence": 1.0},
+        {"needed_margin": -0.1},
+        {"num_fit": 0.5},
+        {"held_out_classes": [0.5]},
+        {"all_classes": whole["all_classes"] | {"verdict": None}},
+        {"candidates": [whole["candidates"][0] | {"kind": 1}]},
+        {"cost": whole["cost"] | {"mapped": 1.1}},
+    ]
+    for change in broken:
+        assert not schema.is_valid(whole | change), change
+    assert schema.is_valid(whole | {"added_later": 1})
 
 
 def paired(labels_new, labels_old=None, rows=None) -> tuple[FeatureSet, FeatureSet]:
