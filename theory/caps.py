@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from theory._quadrature import half_cap_moments, log_sine_ratio
 from theory._series import gegenbauer
 from theory._validation import check_dim, check_radius, check_range
-from theory.angles import log_cap_area
+from theory.areas import log_cap_area
 
 FloatArray = NDArray[np.float64]
 

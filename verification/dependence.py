@@ -190,7 +190,7 @@ def information_bound(
     ----------
     van den Oord, Li & Vinyals, *Representation learning with contrastive predictive coding*, 2018.
     """
-    from theory.duality import infonce_loss
+    from theory.infonce import infonce_loss
 
     check_paired(new, old)
     if not (math.isfinite(scale) and scale > 0):

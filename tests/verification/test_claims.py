@@ -18,7 +18,7 @@ import pytest
 
 import stationary
 from tests.verification.samples import cap_features
-from theory import angles, compatibility, distances, duality, monte_carlo, proofs
+from theory import angles, compatibility, distances, duality, infonce, monte_carlo, proofs
 from theory.proofs import beyond_cosine, geometry
 from theory.proofs.moments import K, m_k, m_t
 from theory.simplex import simplex_vertices
@@ -258,7 +258,7 @@ nothing_pushed = replaced(loss_claims, "repelled", lambda sound: lambda seed: (s
 all_negatives = replaced(
     dependence, "information_bound", lambda sound: lambda new, old, scale, size, kind: sound(new, old, scale, size)
 )
-too_much = replaced(duality, "infonce_bound", lambda sound: lambda *a: dataclasses.replace(sound(*a), bound=9.0))
+too_much = replaced(infonce, "infonce_bound", lambda sound: lambda *a: dataclasses.replace(sound(*a), bound=9.0))
 other_dimension = replaced(angles, "angle_cdf", lambda sound: lambda theta, dim: sound(theta, dim + 1))
 denser = replaced(angles, "angle_pdf", lambda sound: lambda theta, dim: 1.01 * sound(theta, dim))
 longer = replaced(distances, "expected_distance", lambda sound: lambda *a: 1.01 * sound(*a))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from theory import duality
+from theory import duality, infonce
 from theory.simplex import simplex_vertices
 from verification import dependence
 from verification.audit import audit
@@ -163,7 +163,7 @@ def _constraint(material: Material) -> Finding:
 def _information(material: Material) -> Finding:
     evidence, sound = [], True
     for r, size in ((0.5, 64), (0.9, 64), (0.9, 512)):
-        found = duality.infonce_bound(np.full(4, r), size, 50 if material.quick else 400)
+        found = infonce.infonce_bound(np.full(4, r), size, 50 if material.quick else 400)
         half = 3.29 * found.standard_error
         evidence += [
             Number.around(f"Gaussians, r = {r}, N = {size}: log N − L", found.bound, half),
