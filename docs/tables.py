@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scipy import stats
 
-from verification.suites.suite import Result, Row, read_rows
+from verification.suites.results import Result, Row, read_rows
 from verification.suites.tables import disagreement, tally
 
 DOCS = Path(__file__).parent

@@ -12,9 +12,10 @@ from learning.losses import HOCLoss, contrastive_loss, cross_entropy, first_mome
 from learning.methods import METHODS, Method, make_method
 from learning.models import EmbeddingModel, ModelSpec, load_model, save_model
 from learning.protocol import Scenario
+from learning.recipes import PRESETS, Recipe, TrainingConfig, resolve_device
 from learning.runs import ScenarioRun, run_scenario
 from learning.scenarios import ExtendedClasses, ExtendedData, TrainedModels, train_extended_data
-from learning.training import PRESETS, Recipe, TrainingConfig, extract_features, fit, resolve_device, update
+from learning.training import extract_features, fit, update
 from learning.updates import Update
 
 __all__ = [

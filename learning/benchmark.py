@@ -19,7 +19,8 @@ from learning.data import Images
 from learning.losses import cross_entropy
 from learning.methods import make_method
 from learning.models import EmbeddingModel, ModelSpec
-from learning.training import Objective, TrainingConfig, fit, resolve_device
+from learning.recipes import TrainingConfig, resolve_device
+from learning.training import Objective, fit
 from learning.updates import Update
 
 if TYPE_CHECKING:

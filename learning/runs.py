@@ -25,7 +25,8 @@ from learning.losses import cross_entropy
 from learning.methods import Method, make_method
 from learning.models import EmbeddingModel, ModelSpec, load_model, save_model
 from learning.protocol import Scenario, Step
-from learning.training import PRESETS, Recipe, TrainingConfig, extract_features, fit, resolve_device
+from learning.recipes import PRESETS, Recipe, TrainingConfig, resolve_device
+from learning.training import extract_features, fit
 from learning.updates import Update
 
 # what is being trained, epochs done, epochs in all, then the mean of the epoch: loss, accuracy, drift, concentration

@@ -20,7 +20,8 @@ from learning.datasets import Split
 from learning.losses import HOCLoss, cross_entropy
 from learning.models import EmbeddingModel
 from learning.protocol import Scenario, Step, classes_of
-from learning.training import TrainingConfig, extract_features, fit, update
+from learning.recipes import TrainingConfig
+from learning.training import extract_features, fit, update
 
 # what is being trained, epochs done, epochs in all, mean loss
 StageProgress = Callable[[str, int, int, float], None]

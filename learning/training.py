@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from learning.checkpoints import load_training, save_training
-from learning.data import Augmentation, Images, augment, check_augmentation
+from learning.data import Images, augment
 from learning.models import EmbeddingModel
+from learning.recipes import TrainingConfig, resolve_device
 
 if TYPE_CHECKING:
     from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -27,96 +28,6 @@ if TYPE_CHECKING:
 Objective = Callable[[Tensor, Tensor, Tensor, Any], Tensor]
 # epochs done, epochs in all, then the mean of the epoch: loss, accuracy, drift (radians), concentration
 Progress = Callable[[int, int, float, float, float, float], None]
-
-OPTIMIZERS = ("adamw", "sgd")
-PRECISIONS = ("no", "bf16", "fp16")
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """What a run is made of; the defaults train a model from scratch on small data.
-
-    Attributes
-    ----------
-    epochs : int
-        Passes over the data, ≥ 1.
-    batch_size : int
-        Images a step, all processes together, ≥ 2 (batch normalisation needs two).
-    learning_rate : float
-        Peak rate > 0; a cosine takes it to zero, step by step.
-    weight_decay : float
-        ≥ 0. Decoupled with AdamW; with SGD it spares biases and normalisation weights, as in the paper's released code.
-    seed : int
-        Of the order of the images and their augmentation, ≥ 0.
-    device : str
-        "auto" (a GPU when there is one) or a torch device.
-    optimizer : {"adamw", "sgd"}
-        SGD has momentum 0.9.
-    precision : {"no", "bf16", "fp16"}
-        Mixed precision of the networks; losses are computed in float32. fp16 needs a GPU.
-    augmentation : {"none", "crop", "crop-flip"}
-        See :func:`learning.data.augment`.
-    """
-
-    epochs: int = 25
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    seed: int = 0
-    device: str = "auto"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    augmentation: Augmentation = "none"
-
-    def __post_init__(self) -> None:
-        for name, minimum in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-                raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}.")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate must be a finite number > 0, got {self.learning_rate!r}.")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise ValueError(f"weight_decay must be a finite number >= 0, got {self.weight_decay!r}.")
-        for name, allowed in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
-        check_augmentation(self.augmentation)
-
-
-class Recipe(NamedTuple):
-    """How the first model of a sequence is trained, and how each update is."""
-
-    first: TrainingConfig
-    update: TrainingConfig
-
-
-_PAPER = TrainingConfig(
-    epochs=70, batch_size=128, learning_rate=1e-3, weight_decay=5e-4, optimizer="sgd", augmentation="crop-flip"
-)
-# the released settings of the paper (there the cosine moves once an epoch and ends at 1e-5), and ours for small data
-PRESETS = {
-    "small": Recipe(TrainingConfig(), TrainingConfig(learning_rate=5e-4)),
-    "paper": Recipe(_PAPER, _PAPER),
-}
-
-
-def resolve_device(device: str = "auto") -> torch.device:
-    """Return the torch device of that name; "auto" is a GPU when there is one, else the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown or the device is not there.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device must be 'auto' or a device of this machine, got {device!r}: {reason}") from None
-    return resolved
 
 
 def fit(

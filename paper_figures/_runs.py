@@ -15,8 +15,8 @@ from verification.features import FeatureSet
 
 if TYPE_CHECKING:
     from learning.lifelong import CL2R, IAMCL2R
+    from learning.recipes import Recipe
     from learning.scenarios import Scenario
-    from learning.training import Recipe
 
 # those of Figs. 4 and 7 of the paper
 METHODS = {"cvs": "CVS", "bct-er": "BCT-ER", "simplex-fd": "d-Simplex-FD", "hoc": "d-Simplex-HOC"}
@@ -28,7 +28,7 @@ def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:
 
     ``learning_rate`` is that of the updates, where not the preset's.
     """
-    from learning.training import PRESETS, Recipe
+    from learning.recipes import PRESETS, Recipe
 
     first, update = (replace(config, epochs=epochs) for config in PRESETS["small"])
     update = replace(update, batch_size=32)

@@ -91,7 +91,7 @@ def bridge(
 
     from rich.console import Console
 
-    from verification.bridge.report import bridge_table
+    from verification.bridge.table import bridge_table
 
     Console().print(bridge_table(report))
     raise typer.Exit(VERDICT_STATUS[report.verdict])

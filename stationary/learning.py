@@ -33,8 +33,8 @@ def train(
     from dataclasses import replace
 
     from learning.lifelong import PROTOCOLS
+    from learning.recipes import PRESETS, Recipe
     from learning.runs import run_scenario
-    from learning.training import PRESETS, Recipe
 
     with user_input(), progress_bar() as bar:
         for name, value, known in (("--protocol", protocol, PROTOCOLS), ("--preset", preset, PRESETS)):

@@ -60,8 +60,8 @@ def verify(
 
     from rich.console import Console
 
+    from learning.recipes import resolve_device
     from learning.scenarios import ExtendedData
-    from learning.training import resolve_device
     from verification.audit import write_json
     from verification.report import THEOREM_LEGEND, theorem_table
     from verification.upgrades import train_upgrades

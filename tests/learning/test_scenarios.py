@@ -21,7 +21,7 @@ from learning import (
     run_scenario,
 )
 from learning.datasets import DEBIAN_FASHION_MNIST
-from learning.training import Recipe
+from learning.recipes import Recipe
 
 DIGITS = load_digits(0).labels[:1200]
 CIFAR = torch.arange(50_000) % 100

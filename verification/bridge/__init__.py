@@ -7,13 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verification.bridge.decision import BridgeReport, bridge
+    from verification.bridge.decision import bridge
     from verification.bridge.fitting import KINDS, fit
     from verification.bridge.maps import FeatureMap
+    from verification.bridge.report import BridgeReport
 
 __all__ = ["KINDS", "BridgeReport", "FeatureMap", "bridge", "fit"]
 
-_WHERE = {"BridgeReport": "decision", "bridge": "decision", "KINDS": "fitting", "fit": "fitting", "FeatureMap": "maps"}
+_WHERE = {"BridgeReport": "report", "bridge": "decision", "KINDS": "fitting", "fit": "fitting", "FeatureMap": "maps"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,8 +6,8 @@ import os
 from html import escape
 from pathlib import Path
 
-from verification.bridge.decision import BridgeReport
-from verification.bridge.report import as_it_is, candidates, findings
+from verification.bridge.report import BridgeReport
+from verification.bridge.table import as_it_is, candidates, findings
 from verification.features import write_atomically
 from verification.page.markup import KINDS, mark, page, table
 

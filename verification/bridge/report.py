@@ -1,119 +1,133 @@
-"""How a bridge is shown in a terminal: both verdicts, every map, what the chosen one costs."""
+"""What a bridge reports: both verdicts, every map that competed, what the chosen one costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from verification.audit import SideReport, Sides
+from verification._breakdown import Verdict
+from verification.audit import AuditReport, SideReport, Sides, json_safe
 from verification.bridge.cost import Cost
-from verification.bridge.decision import BridgeReport
-from verification.report import COLOURS
+from verification.bridge.maps import Direction, FeatureMap
 
-_SPACES = {
-    "queries": "new queries are mapped into the old space, the gallery stays",
-    "gallery": "the old gallery is mapped into the new space",
+# of schema/bridge-report.schema.json, which describes what to_dict returns
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One kind of map on the choice part.
+
+    Attributes
+    ----------
+    kind : str
+    all_classes, held_out : Sides
+        For samples of all classes, and of classes that it was not fitted to; None where none were held out.
+    """
+
+    kind: str
+    all_classes: Sides
+    held_out: Sides | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Compatible when every audit of it says so, incompatible when one does."""
+        verdicts = {sides.verdict for sides in self.audits}
+        if "incompatible" in verdicts:
+            return "incompatible"
+        return "compatible" if verdicts == {"compatible"} else "inconclusive"
+
+    @property
+    def weakest(self) -> SideReport:
+        """The side with the least lower bound: what the map may lose."""
+        sides = [side for sides in self.audits for side in (sides.same_class, sides.different_class)]
+        return min(sides, key=lambda side: side.lower)
+
+    @property
+    def audits(self) -> list[Sides]:
+        """Those that there are."""
+        return [sides for sides in (self.all_classes, self.held_out) if sides is not None]
+
+
+@dataclass(frozen=True)
+class BridgeReport:
+    """What :func:`verification.bridge.bridge` found.
+
+    Attributes
+    ----------
+    verdict : {"compatible", "incompatible", "inconclusive"}
+        Through the chosen map; as it is, where that is compatible already.
+    as_is : AuditReport or None
+        The audit without a map, of all samples; None where the dimensions differ and there is nothing to audit.
+    kind : str
+        Of the chosen map; ``identity`` where none is needed.
+    direction : {"queries", "gallery"}
+    all_classes, held_out : Sides or None
+        The chosen map on the audit part, for samples of all classes and of classes that it was not fitted to. None of
+        the identity, and ``held_out`` where no classes were.
+    held_out_classes : tuple
+        Labels kept from the second fit.
+    candidates : tuple of Candidate
+        On the choice part, the most rigid first.
+    needed_margin : float or None
+        The margin from which on the map would have been compatible: the loss that it stays within, with the report's
+        confidence.
+    cost : Cost or None
+        What the chosen map costs against new queries in a gallery of the new model.
+    map : FeatureMap
+    num_fit, num_choice, num_audit : int
+    confidence, margin : float
+    """
+
+    verdict: Verdict
+    as_is: AuditReport | None
+    kind: str
+    direction: Direction
+    all_classes: Sides | None
+    held_out: Sides | None
+    held_out_classes: tuple[int | str, ...]
+    candidates: tuple[Candidate, ...]
+    needed_margin: float | None
+    cost: Cost | None
+    map: FeatureMap
+    num_fit: int
+    num_choice: int
+    num_audit: int
+    confidence: float
+    margin: float
+
+    @property
+    def sentence(self) -> str:
+        """Both verdicts in one line."""
+        if self.as_is is not None and self.as_is.verdict == "compatible":
+            return "compatible as it is; no map is needed"
+        first = "dimensions differ" if self.as_is is None else self.as_is.verdict
+        if self.verdict == "compatible":
+            return f"{first}; compatible through {_NAMES[self.kind]}"
+        if self.kind == "identity":
+            return f"{first}; no map does better than none"
+        if self.verdict == "incompatible":
+            return f"{first}; no map makes it compatible (the least bad is {_NAMES[self.kind]})"
+        return f"{first}; undecided through {_NAMES[self.kind]}"
+
+    def save_map(self, path: str | os.PathLike[str]) -> None:
+        """Write the map beside how it came about."""
+        about = {"verdict": self.verdict, "num_fit": self.num_fit, "confidence": self.confidence, "margin": self.margin}
+        self.map.save(path, about)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, without the map's arrays."""
+        report = asdict(self)
+        del report["map"]
+        report["as_is"] = None if self.as_is is None else self.as_is.to_dict()
+        return json_safe({"schema_version": SCHEMA_VERSION, "sentence": self.sentence, **report})
+
+
+_NAMES = {
+    "translation": "a translation",
+    "orthogonal": "an orthogonal map",
+    "lambda-orthogonal": "a λ-orthogonal map",
+    "ridge": "a ridge affine map",
+    "adapter": "a learned adapter",
 }
-
-
-def bridge_table(report: BridgeReport) -> RenderableType:
-    """Verdicts first, then the maps on the part that chose, then the chosen one on the part that judged."""
-    verdict = Text(f"{report.verdict.upper()}  ", style=f"bold {COLOURS[report.verdict]}").append(
-        f"{report.sentence[:1].upper()}{report.sentence[1:]}.", style="default"
-    )
-    parts: list[RenderableType] = [verdict, "", Text(as_it_is(report))]
-    if report.candidates:
-        parts += [_maps(report), *(Text(line) for line in findings(report))]
-    return Group(*parts)
-
-
-def as_it_is(report: BridgeReport) -> str:
-    """The first verdict, in a sentence."""
-    if report.as_is is None:
-        return "Without a map there is nothing to audit: the models have different dimensions."
-    sides = gaps(report.as_is.same_class, report.as_is.different_class)
-    return f"Without a map: {report.as_is.verdict} ({sides}; {report.as_is.num_samples} samples)."
-
-
-def gaps(same: SideReport, different: SideReport) -> str:
-    """Both gaps with their intervals."""
-    return f"1a {gap(same)}, 1b {gap(different)}"
-
-
-def gap(side: SideReport) -> str:
-    """A gap with the half-width of its interval; what is below rounding is zero."""
-    if max(abs(side.lower), abs(side.upper)) < 1e-5:
-        return "0, but for rounding" if max(abs(side.lower), abs(side.upper)) < 1e-12 else f"{side.gap:+.1e}"
-    return f"{side.gap:+.4f} ± {side.upper - side.gap:.4f}"
-
-
-def _maps(report: BridgeReport) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in ("map", "may lose", "all classes", "held-out classes"):
-        table.add_column(header)
-    for row in candidates(report):
-        *cells, chosen = row
-        table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in cells), style="bold" if chosen else "")
-    return table
-
-
-def candidates(report: BridgeReport) -> Iterable[tuple[str, str, str, str, bool]]:
-    """Of every map: its kind, the least lower bound, both verdicts, and whether it was chosen."""
-    for candidate in report.candidates:
-        lower = candidate.weakest.lower
-        yield (
-            candidate.kind,
-            "nothing" if lower >= -1e-12 else f"{-lower:.2g}",
-            candidate.all_classes.verdict,
-            "–" if candidate.held_out is None else candidate.held_out.verdict,
-            candidate.kind == report.kind,
-        )
-
-
-def findings(report: BridgeReport) -> Iterable[str]:
-    """What the audit part says of the chosen map, in sentences."""
-    assert report.cost is not None  # there were candidates
-    chosen = f"Chosen on {report.num_choice} samples after a fit to {report.num_fit}: {report.kind}; "
-    if report.all_classes is None:
-        yield f"{chosen}nothing was fitted, so the verdict is the one without a map."
-    else:
-        yield f"{chosen}{_SPACES[report.direction]}. Audited on {report.num_audit} others:"
-        yield f"all classes: {_sides(report.all_classes)}"
-        yield _held_out(report)
-    if report.verdict != "compatible" and report.needed_margin is not None:
-        yield f"It loses no more than {report.needed_margin:.2g}: --margin {report.needed_margin:.2g} would accept it."
-    seen_only = [
-        c.kind for c in report.candidates if c.verdict != "compatible" and c.all_classes.verdict == "compatible"
-    ]
-    if report.verdict != "compatible" and seen_only:
-        yield (
-            f"Compatible for the classes it was fitted to alone: {', '.join(seen_only)}. If the gallery will hold no "
-            "others, ask with --closed-set."
-        )
-    yield from _cost(report.cost)
-
-
-def _cost(cost: Cost) -> Iterable[str]:
-    yield (
-        f"Nearest neighbour right: old → old {cost.old_old:.1%}, new → old through the map {cost.mapped:.1%}, "
-        f"new → new {cost.new_new:.1%}. Reindexing would win {100 * cost.lost:+.1f} points "
-        f"({100 * cost.lower:+.1f} to {100 * cost.upper:+.1f})."
-    )
-    distances = cost.distances
-    yield f"Distances beside those of new → new: {gaps(distances.same_class, distances.different_class)}."
-
-
-def _held_out(report: BridgeReport) -> str:
-    if report.held_out is None:
-        return "No classes were held out: how the map does for classes it was not fitted to is not known."
-    names = [str(label) for label in report.held_out_classes]
-    named = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-    return f"fitted without classes {named} and audited on them: {_sides(report.held_out)}"
-
-
-def _sides(sides: Sides) -> str:
-    return f"{gaps(sides.same_class, sides.different_class)}; {sides.verdict}."

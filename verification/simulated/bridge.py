@@ -18,9 +18,10 @@ from numpy import ndarray
 from scipy import stats
 
 from theory.simplex import simplex_vertices
-from verification.bridge.decision import Candidate, Fitted, audits, bridge, choose, compete
+from verification.bridge.decision import Fitted, audits, bridge, choose, compete
 from verification.bridge.judge import Rule, mapped
 from verification.bridge.maps import Direction
+from verification.bridge.report import Candidate
 from verification.bridge.splits import Part, Splits, split
 from verification.features import FeatureSet
 from verification.simulated.decisions import Design

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from learning.lifelong import CL2R
 from learning.methods import METHODS
+from learning.recipes import PRESETS, Recipe
 from learning.scenarios import ExtendedClasses, ExtendedData
-from learning.training import PRESETS, Recipe
 from verification.suites.suite import Case, Variant
 
 SMALL = PRESETS["small"]

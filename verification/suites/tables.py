@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from verification.suites.suite import PairOutcome, Row
+from verification.suites.results import PairOutcome, Row
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

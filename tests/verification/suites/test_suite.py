@@ -13,7 +13,8 @@ from learning import ExtendedData, Recipe, TrainingConfig, make_method, run_scen
 from verification import FeatureSet
 from verification.evaluate import evaluate
 from verification.suites.cases import SUITES, plain
-from verification.suites.suite import Case, PairOutcome, Result, Row, Variant, read_rows, run_suite
+from verification.suites.results import PairOutcome, Result, Row, read_rows
+from verification.suites.suite import Case, Variant, run_suite
 from verification.suites.tables import render, tally
 
 ONE = TrainingConfig(epochs=1, device="cpu")
