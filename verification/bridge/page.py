@@ -1,4 +1,7 @@
-"""The bridge as a page of its own, or as a section of another: nothing is loaded from elsewhere, nothing runs."""
+"""The bridge as a page: the answer, what every map does, and behind it the audit of the models as they are.
+
+Nothing is loaded from elsewhere and nothing runs.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,35 @@ from pathlib import Path
 from verification.bridge.report import BridgeReport
 from verification.bridge.table import as_it_is, candidates, findings
 from verification.features import write_atomically
+from verification.page.html import evidence
 from verification.page.markup import KINDS, mark, page, table
 
-_WORDS = {"compatible": "Yes", "incompatible": "No", "inconclusive": "Undecided"}
+_WORDS = {"compatible": "Yes, through a map", "incompatible": "No", "inconclusive": "Undecided"}
+_ADVICE = {
+    "queries": "New queries may search the old gallery once they went through the map. The gallery stays as it is.",
+    "gallery": "New queries may search the old gallery once its vectors went through the map. No image is read again.",
+    "incompatible": "Embed the gallery again, or train the new model to be compatible.",
+    "inconclusive": "These samples do not tell whether a map makes up for the update; more samples would.",
+}
 
 
 def write_page(report: BridgeReport, path: str | os.PathLike[str], title: str) -> None:
     """Write the page; it appears whole or not at all."""
     body = _verdict(report) + section(report)
+    if report.as_is is not None:
+        body += evidence(report.as_is)
     write_atomically(Path(path), lambda file: file.write(page(title, body).encode()))
 
 
 def _verdict(report: BridgeReport) -> str:
     kind = KINDS[report.verdict]
     sentence = f"{report.sentence[:1].upper()}{report.sentence[1:]}."
+    as_is = report.verdict == "compatible" and report.kind == "identity"
+    word = "Yes" if as_is else _WORDS[report.verdict]
+    advice = "" if as_is else _ADVICE[report.direction if report.verdict == "compatible" else report.verdict]
     return (
-        f'<section class="verdict {kind}" aria-labelledby="answer">\n<h2 class="word" id="answer">'
-        f"{_WORDS[report.verdict]}</h2>\n<p><strong>{escape(sentence)}</strong></p>\n"
+        f'<section class="verdict {kind}" aria-labelledby="answer">\n<h2 class="word" id="answer">{word}</h2>\n'
+        f"<p><strong>{escape(sentence)}</strong> {advice}</p>\n"
         f'<p class="soft">{escape(as_it_is(report))}</p>\n</section>\n'
     )
 
@@ -45,7 +60,9 @@ def section(report: BridgeReport) -> str:
         + table("Maps, the most rigid first", ("map", "may lose", "all classes", "held-out classes"), rows)
         + f"<ul>\n{sentences}</ul>\n"
         "<p>A map was fitted on one part of the samples, chosen on a second and judged on a third. Held-out classes "
-        "are judged with a map that was fitted without them.</p>\n</section>\n"
+        "are judged with a map that was fitted without them. "
+        + ("What follows is about the models as they are, without a map." if report.as_is is not None else "")
+        + "</p>\n</section>\n"
     )
 
 

@@ -119,8 +119,18 @@ def render(
 ) -> str:
     """Return the page of :func:`to_html`."""
     data = report.to_dict() | {"margin_sentence": report.margin_sentence}
+    return page(title, _verdict(data, matrix) + evidence(report, polar, hypotheses, matrix))
+
+
+def evidence(
+    report: AuditReport,
+    polar: PolarAngles | None = None,
+    hypotheses: Hypotheses | None = None,
+    matrix: MatrixReport | None = None,
+) -> str:
+    """The sections behind the answer."""
+    data = report.to_dict()
     sections = [
-        _verdict(data, matrix),
         gaps(data),
         retrieval_change(data) if data["retrieval"] else "",
         thresholds(data) if data["thresholds"] else "",
@@ -132,7 +142,7 @@ def render(
         _not_checked(data, polar, hypotheses, matrix),
         _basis(data),
     ]
-    return page(title, "".join(sections))
+    return "".join(sections)
 
 
 def _verdict(data: dict[str, Any], matrix: MatrixReport | None) -> str:

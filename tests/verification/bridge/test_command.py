@@ -201,5 +201,7 @@ def test_the_page_stands_alone(call, case, tmp_path, name):
     parser.feed(page)
     assert not parser.open
     assert not re.search(r"https?://|<script|src=", page)
-    assert {"rotated": "Yes", "tighter": "Yes", "wider": "No"}[name] in page
+    word = {"rotated": "Yes, through a map", "tighter": "Yes", "wider": "No"}[name]
+    assert f'id="answer">{word}</h2>' in page
     assert ("Through a map" in page) == (name != "tighter")
+    assert "What was not checked" in page  # of the models as they are, behind the answer
