@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from verification.features import write_atomically
+from verification.files.atomic import write_atomically
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("theory", "learning", "verification", "paper_figures")

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from matplotlib.figure import Figure
 
-from verification.features import write_atomically
+from verification.files.atomic import write_atomically
 
 COLUMN_WIDTH = 3.5  # inches, one column of a two-column page
 

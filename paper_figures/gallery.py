@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paper_figures.make import Made, load
-from verification.features import write_atomically
+from verification.files.atomic import write_atomically
 
 HEAD = """# Figures
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from paper_figures import _cache, _style
-from verification.features import write_atomically
+from verification.files.atomic import write_atomically
 
 FIGURES = (
     "fig01_caps",

@@ -37,10 +37,35 @@ def test_a_room_imports_only_the_rooms_before_it(room):
         assert not imported_roots(path) & later, path
 
 
+# of verification: what a module loads when it is imported lies before it; the floor is what is in no room
+FLOOR = ["files", "sources", "features", "statistics", "floor", "page", "decision", "bridge", "simulated", "suites"]
+
+
+def loaded_rooms(path: Path) -> set[str]:
+    """Rooms of verification that a module there imports at once, not inside a function or for its types."""
+    statements = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)]
+    names = [node.module.split(".") for node in statements if node.module and node.module.startswith("verification.")]
+    return {name[1] if name[1] in FLOOR else "floor" for name in names}
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_inside_verification_imports_go_one_way_too(room):
+    folder = ROOT / "verification"
+    modules = {"floor": folder.glob("*.py"), "features": [folder / "features.py"]}.get(
+        room, (folder / room).rglob("*.py")
+    )
+    later = set(FLOOR[FLOOR.index(room) + 1 :])
+    for path in modules:
+        if room == "features" or path.name != "features.py":
+            assert not loaded_rooms(path) & later, path
+
+
 def test_the_direction_test_can_fail(tmp_path):
     offender = tmp_path / "offender.py"
     offender.write_text("def f():\n    from verification.audit import audit\n")
     assert "verification" in imported_roots(offender)
+    offender.write_text("from verification.bridge.maps import FeatureMap\nfrom verification.audit import audit\n")
+    assert loaded_rooms(offender) == {"bridge", "floor"}
 
 
 def test_theory_needs_numpy_scipy_and_sympy_alone():

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from verification._breakdown import ClassPairs, Verdict, Worst, read_class_pairs, read_classes
-from verification._progress import Progress
 from verification.audit_report import AuditReport, SideReport, Sides, json_safe, write_json
 from verification.drift import drift_margin
 from verification.features import FeatureSet
@@ -17,6 +16,7 @@ from verification.inequalities import SideEstimate, Statistics, estimate, statis
 from verification.margin import old_contrast, parse_margin
 from verification.power import SamplesNeeded, samples_needed
 from verification.statistics.collect import Map
+from verification.statistics.progress import Progress
 from verification.statistics.student import upper_quantile
 from verification.statistics.weights import WEIGHTINGS
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from verification._breakdown import ClassGap, ClassPairs, Verdict, Worst
 from verification.drift import DriftMargin
-from verification.features import write_atomically
+from verification.files.atomic import write_atomically
 from verification.power import SamplesNeeded
 
 if TYPE_CHECKING:  # not needed to judge Definition 1, which starts faster without

@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from verification._turning import Turned
 from verification.inequalities import Statistics
 from verification.statistics.linear import LinearPairs
-from verification.statistics.turning import Turned
 
 # pairs of rows that are turned, all classes together, at each step of the search for an angle
 TURNED_PAIRS = 1e6

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from verification.files.atomic import write_atomically
 from verification.files.filling import cached_rows, cut, fill, squared_lengths, usable
 from verification.files.parquet import write_parquet
 from verification.files.readers import READERS, labels_path, open_shards
@@ -228,25 +228,6 @@ def _blocks(count: int, dim: int, rows: int, dtype: Any) -> Iterator[ndarray]:
     if rows < 1:
         raise ValueError(f"rows must be an integer >= 1, got {rows}.")
     return (np.empty((min(rows, count - start), dim), dtype) for start in range(0, count, rows))
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write beside ``path`` and rename: whoever reads sees the old content or the new, never half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _as_array(value: Any) -> ndarray:

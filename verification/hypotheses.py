@@ -17,12 +17,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.simplex import simplex_vertices
-from verification._progress import Progress, counter
 from verification.audit import check_paired
 from verification.features import FeatureSet
 from verification.inequalities import KEPT
 from verification.neural_collapse import NeuralCollapse, neural_collapse
 from verification.statistics.collect import collect
+from verification.statistics.progress import Progress, counter
 from verification.statistics.rows import Rows, choose_rows, stream
 from verification.statistics.student import upper_quantile
 

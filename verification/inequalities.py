@@ -17,11 +17,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._progress import Progress, counter
 from verification.features import FeatureSet
 from verification.statistics.collect import Map, collect
 from verification.statistics.linear import LinearPairs
 from verification.statistics.pairwise import look_at_all_pairs
+from verification.statistics.progress import Progress, counter
 from verification.statistics.protocol import Statistics
 from verification.statistics.rows import Rows, choose_rows, stream
 from verification.statistics.sums import ClassSums, class_sums

@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification._progress import Progress, Tick, counter
 from verification.audit import check_paired
 from verification.features import FeatureSet
 from verification.inequalities import class_sums
+from verification.statistics.progress import Progress, Tick, counter
 
 BINS = 90  # two degrees each
 COVERAGE = 0.9

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from verification.features import FeatureSet, write_atomically
+from verification.features import FeatureSet
+from verification.files.atomic import write_atomically
 
 FORMATS = [".npz", ".npy", ".safetensors", ".parquet"]
 

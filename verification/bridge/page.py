@@ -11,7 +11,7 @@ from pathlib import Path
 
 from verification.bridge.report import BridgeReport
 from verification.bridge.table import as_it_is, candidates, findings
-from verification.features import write_atomically
+from verification.files.atomic import write_atomically
 from verification.page.html import evidence
 from verification.page.markup import KINDS, mark, page, table
 

@@ -15,7 +15,8 @@ from numpy import ndarray
 
 from theory.simplex import simplex_vertices
 from verification.evaluate import Evaluation, evaluate
-from verification.features import FeatureSet, write_atomically
+from verification.features import FeatureSet
+from verification.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from learning.scenarios import Scenario

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verification.claims.ledger import VERDICTS, Entry, Finding, Verdict
-from verification.features import write_atomically
+from verification.files.atomic import write_atomically
 from verification.page.markup import definitions, table
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from verification._progress import Progress
 from verification.audit import AuditReport, audit
 from verification.decision.retrieval import compare_retrieval, searchable
 from verification.decision.thresholds import check_threshold, compare_thresholds
 from verification.features import FeatureSet
 from verification.margin import parse_margin
 from verification.statistics.collect import Map
+from verification.statistics.progress import Progress
 
 _NOT_SEARCHED = (
     "Retrieval was left out: a gallery of this size is searched by an index, not row by row in memory. Give a random "

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification.features import write_atomically
+from verification.files.atomic import write_atomically
 from verification.files.parquet import write_parquet
 from verification.files.readers import READERS, labels_path
 

@@ -11,9 +11,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from verification._progress import Progress
 from verification.audit_report import AuditReport
-from verification.features import FeatureSet, write_atomically
+from verification.features import FeatureSet
+from verification.files.atomic import write_atomically
 from verification.hypotheses import Hypotheses, check_hypotheses
 from verification.matrices import MatrixReport
 from verification.page.claims_beside import retrieval_change, thresholds
@@ -21,6 +21,7 @@ from verification.page.margin_section import margin
 from verification.page.markup import KINDS, METRICS, definitions, page
 from verification.page.sections import caps, classes, drift, gaps, retrieval
 from verification.polar import PolarAngles, polar_angles
+from verification.statistics.progress import Progress
 
 _ANSWERS = {
     "compatible": (

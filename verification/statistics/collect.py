@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from verification._progress import Tick
 from verification.features import FeatureSet
 from verification.files.filling import cached_rows, fill, usable
 from verification.files.shards import Piece
+from verification.statistics.progress import Tick
 from verification.statistics.rows import Rows
 from verification.statistics.sums import ClassSums
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification._progress import Progress, counter
+from verification.statistics.progress import Progress, counter
 from verification.statistics.rows import Rows
 from verification.statistics.sums import class_sums
 from verification.statistics.weights import Weights

@@ -19,7 +19,8 @@ import numpy as np
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter, quiet
 from tests.benchmarks.peers.page import page
 from verification.audit import audit
-from verification.features import FeatureSet, write_atomically
+from verification.features import FeatureSet
+from verification.files.atomic import write_atomically
 from verification.simulated.known_upgrades import CASES
 
 SIZES = (200, 5000)

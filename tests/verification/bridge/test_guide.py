@@ -46,6 +46,6 @@ def test_the_maps_of_the_guide_are_those_that_there_are():
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z-]+", GUIDE)) - {"--what", "--runs"}))
 def test_options_exist(option):
-    sources = (ROOT / "stationary" / "bridge.py", ROOT / "verification" / "bridge" / "__main__.py")
+    sources = (ROOT / "stationary" / "bridge.py", ROOT / "verification" / "simulated" / "__main__.py")
     # Typer makes --closed-set of closed_set
     assert option[2:].replace("-", "_") in "".join(path.read_text() for path in sources)

@@ -1,4 +1,4 @@
-"""The four cases, many seeds each: ``python -m verification.bridge --seeds 200 --samples 5000``."""
+"""The four cases, many seeds each: ``python -m verification.simulated --seeds 200 --samples 5000``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINEAR = ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge")
 
 def main() -> None:
     """Print how often each pair of verdicts was given."""
-    parser = argparse.ArgumentParser(prog="python -m verification.bridge", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m verification.simulated", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--samples", type=int, default=5000)
     arguments = parser.parse_args()
