@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stationary._app import DONE, NO, VERDICT_STATUS, JsonPath, Unusable, app, check_output, progress_bar, user_input
+from stationary._app import (
+    DONE,
+    NO,
+    VERDICT_STATUS,
+    JsonPath,
+    Unusable,
+    app,
+    check_output,
+    progress_when_long,
+    title_of,
+    user_input,
+)
 
 if TYPE_CHECKING:
     from verification.bridge import BridgeReport
@@ -24,11 +35,14 @@ class Direction(StrEnum):
 @app.command()
 def bridge(
     new: Annotated[
-        Path,
-        typer.Argument(metavar="NEW", help="Features by the new model; with --apply, of the model that the map takes."),
+        str,
+        typer.Argument(
+            metavar="NEW",
+            help="Features by the new model, files or URLs; with --apply, of the model that the map takes.",
+        ),
     ],
     old: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="OLD", help="Features of the same samples by the old model; with --apply, the file to write."
         ),
@@ -74,7 +88,7 @@ def bridge(
     for path in (json, html, save):
         check_output(path)
     if apply is not None:
-        _apply(apply, new, old, direction)
+        _apply(apply, new, Path(old), direction)
         return
     report = _judge(new, old, direction or Direction.queries, maps, confidence, margin, closed_set, seed, save)
     with user_input():
@@ -83,7 +97,7 @@ def bridge(
         if html is not None:
             from verification.bridge.page import write_page
 
-            write_page(report, html, title=f"{new.name} → {old.name}")
+            write_page(report, html, title=f"{title_of(new)} → {title_of(old)}")
         if json is not None:
             from verification.audit import write_json
 
@@ -98,8 +112,8 @@ def bridge(
 
 
 def _judge(
-    new: Path,
-    old: Path,
+    new: str,
+    old: str,
     direction: Direction,
     maps: str | None,
     confidence: float,
@@ -108,14 +122,12 @@ def _judge(
     seed: int,
     save: Path | None,
 ) -> BridgeReport:
-    from rich.console import Console
-
     from verification.bridge import bridge as build
     from verification.bridge.maps import check_suffix
     from verification.features import FeatureSet
 
     kinds = None if maps is None else [kind.strip() for kind in maps.split(",")]
-    with user_input(), Console(stderr=True).status("…") as status:
+    with user_input(), progress_when_long() as show:
         if save is not None:
             check_suffix(save)
         sets = FeatureSet.load(new), FeatureSet.load(old)
@@ -127,29 +139,28 @@ def _judge(
             margin,
             closed_set,
             seed,
-            lambda stage: status.update(f"{stage} …"),
+            lambda stage: show(stage, 0, None),
         )
 
 
-def _apply(path: Path, features: Path, out: Path, direction: Direction | None) -> None:
+def _apply(path: Path, features: str, out: Path, direction: Direction | None) -> None:
     check_output(out)
     from verification.bridge import FeatureMap
     from verification.bridge.apply import apply as write
     from verification.features import FeatureSet
 
-    with user_input(), progress_bar() as bar:
+    with user_input(), progress_when_long() as show:
         found = FeatureMap.load(path)
         if direction is not None and found.direction != direction.value:
             raise Unusable(f"{path}: maps {found.takes}, --direction {direction.value} asks for the other.")
-        task = bar.add_task("rows", note="")
-        write(found, FeatureSet.load(features), out, lambda done, total: bar.update(task, completed=done, total=total))
+        write(found, FeatureSet.load(features), out, lambda done, total: show("rows", done, total))
     print(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
 
 
 @app.command()
 def check(
-    new: Annotated[Path, typer.Argument(help="Features by the new model.")],
-    old: Annotated[Path, typer.Argument(help="Features meant to be of the same samples, by the old model.")],
+    new: Annotated[str, typer.Argument(help="Features by the new model, files or URLs.")],
+    old: Annotated[str, typer.Argument(help="Features meant to be of the same samples, by the old model.")],
     tolerance: Annotated[
         float | None, typer.Option(help="Unit rows nearer than this are equal. [default: 0.0039, copies in bfloat16]")
     ] = None,
@@ -167,7 +178,8 @@ def check(
     from verification.bridge.identify import TOLERANCE, identify
     from verification.features import FeatureSet
 
-    with user_input(), Console(stderr=True).status("comparing …"):
+    with user_input(), progress_when_long() as show:
+        show("comparing", 0, None)
         sets = FeatureSet.load(new), FeatureSet.load(old)
         found = identify(*sets, TOLERANCE if tolerance is None else tolerance, seed)
         if json is not None:

@@ -12,10 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification.files.atomic import write_atomically
 from verification.files.filling import cached_rows, cut, fill, squared_lengths, usable
-from verification.files.parquet import write_parquet
-from verification.files.readers import READERS, labels_path, open_shards
+from verification.files.readers import open_shards
 from verification.files.shards import Piece, Shard, array_shard
 
 
@@ -30,12 +28,14 @@ class FeatureSet:
         Finite, no row of zeros (a direction is needed); need not be normalised. N ≥ 1, d ≥ 1.
     labels : array_like or torch.Tensor, shape (N,), integers or strings
         The class of each row.
+    ids : array_like, shape (N,), integers or strings, optional
+        By which the rows are known elsewhere, each once.
 
     Attributes
     ----------
     labels : ndarray, shape (N,)
     ids : ndarray, shape (N,), or None
-        Integers or strings by which the source knows the rows, in whose order they are; None where it has none.
+        None where there are none. Two sets that both have ids are a pair only if these are equal row by row.
     remarks : tuple of str
         What to know of how the source stores features.
 
@@ -49,8 +49,8 @@ class FeatureSet:
     ids: ndarray | None
     remarks: tuple[str, ...]
 
-    def __init__(self, features: Any, labels: Any) -> None:
-        self._hold([array_shard(_as_array(features), _as_array(labels))])
+    def __init__(self, features: Any, labels: Any, ids: Any = None) -> None:
+        self._hold([array_shard(_as_array(features), _as_array(labels), None if ids is None else np.asarray(ids))])
         room = np.empty((min(len(self), 2**10), self.dim), self.dtype)
         for _ in fill(self.pieces(), cut(room, len(self)), squared_lengths):
             pass
@@ -171,10 +171,10 @@ class FeatureSet:
         """Open arrays or columns named ``features`` and ``labels``, a folder of shards of one kind, or a database.
 
         A file is ``.npz``, ``.safetensors``, ``.parquet`` (``features`` a column of lists of one length), ``NAME.npy``
-        or a FAISS index ``NAME.index`` or ``NAME.faiss`` beside ``NAME.labels.npy``. Shards are read in the order of
-        their names; hidden files are left out. A string that begins with ``qdrant://`` or ``pgvector://`` names a
-        collection or a table, read in the order of its ids (docs/sources.md). Labels are read here, features by
-        :meth:`blocks` and what builds on it. Nothing is unpickled.
+        or a FAISS index ``NAME.index`` or ``NAME.faiss`` beside ``NAME.labels.npy``; where ``NAME.ids.npy`` is beside
+        it, rows have ids. Shards are read in the order of their names; hidden files are left out. A string that begins
+        with ``qdrant://`` or ``pgvector://`` names a collection or a table, read in the order of its ids
+        (docs/sources.md). Labels are read here, features by :meth:`blocks` and what builds on it. Nothing is unpickled.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class FeatureSet:
         return loaded
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``.npz``, ``.parquet``, ``.safetensors`` (integer labels only) or a ``.npy`` pair.
+        """Write to ``.npz``, ``.parquet``, ``.safetensors`` (integer labels only) or a ``.npy`` pair; ids beside it.
 
         A file appears whole or not at all.
 
@@ -202,26 +202,9 @@ class FeatureSet:
         ValueError
             For another suffix, string labels in ``.safetensors``, or features from a file that cannot be used.
         """
-        path = Path(path)
-        if path.suffix == ".npz":
-            write_atomically(path, lambda file: np.savez(file, features=self.features, labels=self.labels))
-        elif path.suffix == ".npy":
-            write_atomically(labels_path(path), lambda file: np.save(file, self.labels, allow_pickle=False))
-            write_atomically(path, lambda file: np.save(file, self.features, allow_pickle=False))
-        elif path.suffix == ".parquet":
-            write_atomically(path, lambda file: write_parquet(file, self.blocks(), self.labels, self.dim))
-        elif path.suffix == ".safetensors":
-            if self.labels.dtype.kind not in "iu":
-                raise ValueError(f"{path}: labels must be integers in .safetensors, got {self.labels.dtype}.")
-            from safetensors.numpy import save
+        from verification.files.writers import write_features
 
-            arrays = {"features": self.features, "labels": self.labels}
-            payload = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-            write_atomically(path, lambda file: file.write(payload))
-        else:
-            raise ValueError(
-                f"{path}: features are written to one of {', '.join(READERS)}, got suffix {path.suffix!r}."
-            )
+        write_features(Path(path), self.blocks(), self.labels, self.dim, self.dtype, self.ids)
 
 
 def _blocks(count: int, dim: int, rows: int, dtype: Any) -> Iterator[ndarray]:

@@ -399,3 +399,39 @@ def test_signalling_nan_is_refused_without_a_warning():
     bits[3, 0] = 0x7F800001
     with pytest.raises(ValueError, match="the first is row 3"):
         FeatureSet(bits.view(np.float32), Y)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".safetensors", ".parquet"])
+def test_ids_go_beside_the_file_and_come_back(tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"f{suffix}"
+    for ids in (np.array([7, 3, 9, 1, 2]), np.array(["é", "b", "c", "d", "long"])):
+        FeatureSet(X, Y, ids).save(path)
+        np.testing.assert_array_equal(FeatureSet.load(path).ids, ids)
+    # as they are, they would be taken for those of other rows
+    with pytest.raises(ValueError, match=r"f\.ids\.npy: is there and would be taken for the ids of f\."):
+        FeatureSet(X, Y).save(path)
+    (tmp_path / "f.ids.npy").unlink()
+    FeatureSet(X, Y).save(path)
+    assert FeatureSet.load(path).ids is None
+
+
+@pytest.mark.parametrize("ids", [np.arange(4), np.array([1, 1, 2, 3, 4]), np.linspace(0.0, 1.0, 5)])
+def test_ids_that_cannot_be_used_are_refused(tmp_path, ids):
+    with pytest.raises(ValueError, match="ids must be integers or strings, one for each of 5 rows, each once"):
+        FeatureSet(X, Y, ids)
+    FeatureSet(X, Y).save(tmp_path / "f.npz")
+    np.save(tmp_path / "f.ids.npy", ids)
+    with pytest.raises(ValueError, match=r"f\.npz: .*f\.ids\.npy"):
+        FeatureSet.load(tmp_path / "f.npz")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".safetensors"])
+def test_of_rows_that_cannot_be_written_nothing_is_left(tmp_path, suffix):
+    np.savez(tmp_path / "bad.npz", features=ZERO, labels=Y)
+    np.save(tmp_path / "bad.ids.npy", np.arange(5))
+    before = set(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="direction"):
+        FeatureSet.load(tmp_path / "bad.npz").save(tmp_path / f"f{suffix}")
+    assert set(tmp_path.iterdir()) == before

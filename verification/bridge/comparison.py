@@ -30,6 +30,8 @@ class Evidence:
         Rows that were compared.
     labels_differ : int
         Rows of the whole data whose labels differ.
+    ids_differ : int or None
+        Of all rows; None where not both sets have ids.
     row_distance : float or None
         Median distance of the two unit rows of a sample.
     equal_rows : float or None
@@ -56,6 +58,7 @@ class Evidence:
 
     num_rows: int
     labels_differ: int
+    ids_differ: int | None
     row_distance: float | None
     equal_rows: float | None
     moved: int | None
@@ -73,10 +76,11 @@ class Evidence:
     found_elsewhere: float | None
 
 
-def labels_differ(new: FeatureSet, old: FeatureSet) -> int:
-    if (new.labels.dtype.kind == "U") != (old.labels.dtype.kind == "U"):
+def rows_differ(new: ndarray, old: ndarray) -> int:
+    """Rows in which labels, or ids, differ."""
+    if (new.dtype.kind == "U") != (old.dtype.kind == "U"):
         return len(new)
-    return int(np.count_nonzero(new.labels != old.labels))
+    return int(np.count_nonzero(new != old))
 
 
 def as_they_are(u: ndarray, v: ndarray, tolerance: float) -> tuple[float | None, float | None]:

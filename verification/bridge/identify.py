@@ -20,8 +20,8 @@ from verification.bridge.comparison import (
     contrasts,
     cosines,
     found_elsewhere,
-    labels_differ,
     matched,
+    rows_differ,
     turned,
 )
 from verification.bridge.splits import take
@@ -94,6 +94,8 @@ class Identification:
         )
         if e.labels_differ:
             yield f"labels differ in {e.labels_differ} rows"
+        if e.ids_differ:
+            yield f"ids differ in {e.ids_differ} rows"
         if e.found_elsewhere is not None:
             yield f"new rows found at another old row: {e.found_elsewhere:.1%}"
 
@@ -135,7 +137,8 @@ def identify(new: FeatureSet, old: FeatureSet, tolerance: float = TOLERANCE, see
     moved, flipped, equal_matched = matched(u, v, tolerance)
     evidence = Evidence(
         len(rows),
-        labels_differ(new, old),
+        rows_differ(new.labels, old.labels),
+        None if new.ids is None or old.ids is None else rows_differ(new.ids, old.ids),
         row_distance,
         equal_rows,
         moved,
@@ -149,8 +152,7 @@ def identify(new: FeatureSet, old: FeatureSet, tolerance: float = TOLERANCE, see
     relation = _relation(evidence, new.dim == old.dim)
     if relation in ("another space", "labels or rows shuffled"):
         evidence = replace(evidence, found_elsewhere=found_elsewhere(u, rows, old, tolerance, rng))
-        relation = _relation(evidence, True)
-    relation = _relation(evidence, new.dim == old.dim)
+        relation = _relation(evidence, new.dim == old.dim)
     return Identification(relation, _sentence(relation, evidence), evidence, (new.dim, old.dim), tolerance)
 
 

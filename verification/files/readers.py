@@ -22,6 +22,7 @@ from typing import IO
 import numpy as np
 from numpy import ndarray
 
+from verification.files.beside import ids_path, labels_path
 from verification.files.parquet import read_parquet
 from verification.files.shards import (
     BFLOAT16,
@@ -82,7 +83,10 @@ def _open_file(path: Path) -> Shard:
     if not path.is_file():
         raise ValueError(f"{path}: must be a file or a folder of shards.")
     try:
-        return reader(path)
+        shard = reader(path)
+        if path.suffix not in INDEXES and ids_path(path).exists():
+            shard = replace(shard, ids=_ids_of(path, len(shard)))
+        return shard
     except FileNotFoundError:
         raise
     except MemoryError:
@@ -124,11 +128,6 @@ def _refuse_copies(paths: Collection[Path]) -> None:
         others.append(path)
 
 
-def labels_path(path: Path) -> Path:
-    """Where the labels of a ``.npy`` or an index are."""
-    return path.with_suffix(".labels.npy")
-
-
 # ---- .npy and .npz
 
 
@@ -166,7 +165,7 @@ def _read_npy(path: Path) -> Shard:
 
 
 def _read_index(path: Path) -> Shard:
-    from verification.sources.faiss_index import ids_path, open_index
+    from verification.sources.faiss_index import open_index
 
     labels, ids = _beside(path, _labels_file(path), "labels"), None
     if (ids_file := ids_path(path)).exists():
@@ -176,6 +175,16 @@ def _read_index(path: Path) -> Shard:
                 f"{ids_file.name} must hold an integer for each label, got {len(ids)} of {ids.dtype} for {len(labels)}."
             )
     return open_index(path, labels, ids)
+
+
+def _ids_of(path: Path, count: int) -> ndarray:
+    ids = _beside(path, ids_path(path), "ids")
+    if len(ids) != count or len(np.unique(ids)) != count:
+        raise ValueError(
+            f"{ids_path(path).name} must hold an id for each of {count} rows, each once, got {len(ids)}, "
+            f"{len(np.unique(ids))} different ones."
+        )
+    return ids
 
 
 def _labels_file(path: Path) -> Path:

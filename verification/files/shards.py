@@ -43,7 +43,7 @@ class Shard:
     seek : callable or None
         As ``open``, from a given row on; None where rows have to be decoded from the first on.
     ids : ndarray or None
-        Integers or strings in ascending order, of sources that have them.
+        Integers or strings, each once, of sources that have them.
     remarks : tuple of str
         What a user should know of how the features are stored, a sentence each.
     """
@@ -95,13 +95,20 @@ class Piece:
     length: int
 
 
-def array_shard(features: ndarray, labels: ndarray) -> Shard:
+def array_shard(features: ndarray, labels: ndarray, ids: ndarray | None = None) -> Shard:
     """Shard of arrays in memory; ValueError where their shape or dtype will not do."""
     check_features(features.shape, features.dtype)
     check_labels(labels.shape, labels.dtype)
+    if ids is not None and (
+        ids.dtype.kind not in "iuU" or ids.shape != labels.shape or len(np.unique(ids)) != len(labels)
+    ):
+        raise ValueError(
+            f"ids must be integers or strings, one for each of {len(labels)} rows, each once, got {ids.dtype} of "
+            f"shape {ids.shape}."
+        )
     features = features.astype(_native(features.dtype), copy=False)
     rows, whole = partial(_open_array, features), partial(np.asarray, features)
-    return Shard(None, features.shape, features.dtype, usable_labels(labels), rows, whole, rows)
+    return Shard(None, features.shape, features.dtype, usable_labels(labels), rows, whole, rows, ids)
 
 
 def flat_shard(

@@ -17,8 +17,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from verification.files.atomic import write_atomically
+from verification.files.beside import ids_path, labels_path
 from verification.files.parquet import write_parquet
-from verification.files.readers import READERS, labels_path
+from verification.files.readers import READERS
 
 FLUSHED_EVERY = 0.25  # seconds
 Blocks = Iterable[Float[ndarray, "rows dim"]]
@@ -26,7 +27,9 @@ _SAFETENSORS = {"f2": "F16", "f4": "F32", "f8": "F64", "i1": "I8", "i2": "I16", 
                 "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64"}  # fmt: skip
 
 
-def write_features(path: Path, blocks: Blocks, labels: ndarray, dim: int, dtype: Any) -> None:
+def write_features(
+    path: Path, blocks: Blocks, labels: ndarray, dim: int, dtype: Any, ids: ndarray | None = None
+) -> None:
     """Write rows as they come, beside their labels, as :meth:`verification.features.FeatureSet.load` reads them.
 
     Parameters
@@ -39,16 +42,16 @@ def write_features(path: Path, blocks: Blocks, labels: ndarray, dim: int, dtype:
     dim : int
     dtype : numpy dtype
         Of the rows.
+    ids : ndarray, shape (N,), optional
+        Written to ``NAME.ids.npy`` beside it.
 
     Raises
     ------
     ValueError
         See :func:`check_features_path`, or what the blocks raise.
     """
-    check_features_path(path, labels)
+    check_features_path(path, labels, ids)
     shape, dtype = (len(labels), dim), np.dtype(dtype).newbyteorder("<")
-    if path.suffix == ".npy":
-        write_atomically(labels_path(path), lambda file: np.save(file, labels, allow_pickle=False))
 
     def write(file: IO[bytes]) -> None:
         with _on_the_disk(file):
@@ -61,7 +64,12 @@ def write_features(path: Path, blocks: Blocks, labels: ndarray, dim: int, dtype:
             else:
                 write_parquet(file, iter(blocks), labels, dim)
 
+    # rows first: where one cannot be used, nothing is left behind
     write_atomically(path, write)
+    if path.suffix == ".npy":
+        write_atomically(labels_path(path), lambda file: np.save(file, labels, allow_pickle=False))
+    if ids is not None:
+        write_atomically(ids_path(path), lambda file: np.save(file, ids, allow_pickle=False))
 
 
 @contextmanager
@@ -84,12 +92,14 @@ def _on_the_disk(file: IO[bytes]) -> Iterator[None]:
     os.fsync(file.fileno())
 
 
-def check_features_path(path: Path, labels: ndarray) -> None:
-    """Raise ValueError unless features with such labels can be written to such a path."""
+def check_features_path(path: Path, labels: ndarray, ids: ndarray | None = None) -> None:
+    """Raise ValueError unless features with such labels and ids can be written to such a path."""
     if path.suffix not in READERS:
         raise ValueError(f"{path}: features are written to one of {', '.join(READERS)}, got suffix {path.suffix!r}.")
     if path.suffix == ".safetensors" and labels.dtype.kind not in "iu":
         raise ValueError(f"{path}: labels must be integers in .safetensors, got {labels.dtype}.")
+    if ids is None and ids_path(path).exists():
+        raise ValueError(f"{ids_path(path)}: is there and would be taken for the ids of {path.name}; remove it.")
 
 
 def _write_npy(file: IO[bytes], blocks: Blocks, shape: tuple[int, int], dtype: np.dtype) -> None:

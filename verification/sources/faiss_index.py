@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from verification.files.beside import ids_path
 from verification.files.shards import Fill, Shard, check_features
 
 _EXACT = ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexFlat1D", "IndexHNSWFlat")
@@ -85,11 +86,6 @@ def _open_vectors(path: Path, start: int = 0) -> Iterator[Fill]:
         position += len(out)
 
     yield fill
-
-
-def ids_path(path: Path) -> Path:
-    """Where it may be told which id each label is of."""
-    return path.with_suffix(".ids.npy")
 
 
 def _stored(path: Path) -> _Stored:

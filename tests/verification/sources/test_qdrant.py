@@ -216,6 +216,28 @@ def test_bad_collections_are_one_sentence(pair, wire, call, tmp_path: Path) -> N
     refused(outcome, r"must have equal ids row by row, but 400 rows differ", tmp_path)
 
 
+def test_a_bridge_reads_it_too_and_mapped_vectors_keep_their_ids(pair, wire, call, tmp_path: Path) -> None:
+    _, old = pair
+    turn = np.linalg.qr(np.random.default_rng(4).standard_normal((16, 16)))[0].astype(np.float32)
+    fill(wire.local, "old", old, IDS)
+    fill(wire.local, "new", FeatureSet(old.features @ turn, old.labels), IDS)
+    urls = [f"qdrant://{wire.address}/{name}" for name in ("new", "old")]
+    assert call("check", *urls)[1].startswith("ROTATION")
+    saved, mapped = tmp_path / "map.npz", tmp_path / "mapped.npz"
+    made = call("bridge", *urls, "--direction", "gallery", "--maps", "orthogonal", "--save", saved)
+    assert made[0] == 0, made
+    assert call("bridge", "--apply", saved, urls[1], mapped)[0] == 0
+    np.testing.assert_array_equal(FeatureSet.load(mapped).ids, IDS)
+    # rows are stored in float32
+    np.testing.assert_allclose(FeatureSet.load(mapped).unit, FeatureSet.load(urls[0]).unit, atol=1e-5)
+    assert call("check", mapped, urls[0])[0] == 0
+    np.save(tmp_path / "mapped.ids.npy", IDS + 1)
+    assert "ids differ in 400 rows" in call("check", mapped, urls[0])[1]
+    status, out, err = call("audit", mapped, urls[0])
+    assert (status, out) == (2, "")
+    assert "must have equal ids row by row, but 400 rows differ" in err
+
+
 def test_a_key_is_sent_and_never_shown(pair, wire, call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "a-secret-of-the-test"
     monkeypatch.setenv("QDRANT_API_KEY", secret)
