@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from theory._laws import Law, parameter
 from theory._sampling import CapQuantile, cap_quantile, vmf_haversine, vmf_quantile
 from theory.caps import UniformCap
-from theory.distances import Law, parameter
 from theory.metrics import METRICS, Metric
 
 Array = Any  # of NumPy or of torch

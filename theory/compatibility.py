@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from theory._laws import Law, axis_angle, check_laws, parameter
 from theory._validation import check_integer, check_range
 from theory.caps import UniformCap, plain
-from theory.distances import Law, axis_angle, check_laws, mean_gaps, parameter
+from theory.distances import mean_gaps
 from theory.metrics import MetricLike, as_metric
 
 FloatArray = NDArray[np.float64]

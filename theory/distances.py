@@ -8,88 +8,26 @@ terms, and a function that a user brings has no closed coefficients; there a qua
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
 from theory._coaxial import cap_pair_excess, cap_pair_mean, density_pair_mean, sphere_average
+from theory._laws import Law, Pairs, axis_angle, check_laws, make_pairs, parameter, with_values
 from theory._quadrature import unit_gauss
 from theory._series import expansion, gegenbauer, has_expansion, sphere_mean
 from theory._validation import check_cosine
 from theory.caps import UniformCap, cap_moments, plain
 from theory.metrics import Metric, MetricLike, as_metric
-from theory.von_mises_fisher import VonMisesFisher, bessel_ratio, log_bessel
+from theory.von_mises_fisher import bessel_ratio, log_bessel
 
 FloatArray = NDArray[np.float64]
-Law = UniformCap | VonMisesFisher
 
 _EPS = float(np.finfo(np.float64).eps)
 _COUNTS = (64, 512, 4096, 32768)  # terms tried; what needs more goes to quadrature
 _RELATIVE_ERROR = 3e-11
 _BLOCK = 1 << 21  # numbers held at once
-
-
-class Pairs(NamedTuple):
-    """Pairs of laws and angles between their axes: distinct values, and for each pair its place among them."""
-
-    new: Law
-    old: Law
-    angles: FloatArray
-    new_at: NDArray[np.intp]
-    old_at: NDArray[np.intp]
-    angle_at: NDArray[np.intp]
-    shape: tuple[int, ...]
-
-    def pick(self, which: NDArray[np.bool_]) -> Pairs:
-        """Those pairs alone, with the distinct values that they still use."""
-        new, new_at = np.unique(self.new_at[which], return_inverse=True)
-        old, old_at = np.unique(self.old_at[which], return_inverse=True)
-        angle, angle_at = np.unique(self.angle_at[which], return_inverse=True)
-        return Pairs(
-            _with(self.new, parameter(self.new)[new]),
-            _with(self.old, parameter(self.old)[old]),
-            self.angles[angle],
-            new_at,
-            old_at,
-            angle_at,
-            (int(which.sum()),),
-        )
-
-
-def parameter(law: Law) -> FloatArray:
-    """The radius of a cap or the concentration of a von Mises–Fisher law."""
-    return np.asarray(law.radius if isinstance(law, UniformCap) else law.kappa, dtype=np.float64)
-
-
-def _with(law: Law, values: FloatArray) -> Law:
-    return type(law)(law.dim, values)
-
-
-def check_laws(new: object, old: object) -> None:
-    """Refuse what is not a law, and two laws of different dimension."""
-    for name, law in (("new", new), ("old", old)):
-        if not isinstance(law, UniformCap | VonMisesFisher):
-            raise ValueError(f"{name} must be a UniformCap or a VonMisesFisher, got {law!r}.")
-    assert isinstance(new, UniformCap | VonMisesFisher)
-    assert isinstance(old, UniformCap | VonMisesFisher)
-    if new.dim != old.dim:
-        raise ValueError(f"new and old must have the same dim, got {new.dim} and {old.dim}.")
-
-
-def axis_angle(cosine: FloatArray) -> FloatArray:
-    """arccos that keeps the digits of 1 ∓ c."""
-    near = 2.0 * np.arcsin(np.sqrt(0.5 * (1.0 - np.abs(cosine))))
-    return np.where(cosine >= 0.0, near, math.pi - near)
-
-
-def make_pairs(new: Law, old: Law, angles: ArrayLike) -> Pairs:
-    """Broadcast two laws and the angles between their axes."""
-    columns = np.broadcast_arrays(parameter(new), parameter(old), np.asarray(angles, dtype=np.float64))
-    distinct = [np.unique(column, return_inverse=True) for column in columns]
-    (a, i), (b, j), (c, k) = [(values, at.ravel()) for values, at in distinct]
-    return Pairs(_with(new, a), _with(old, b), c, i, j, k, columns[0].shape)
 
 
 def _linear(pairs: Pairs, scale: float) -> tuple[FloatArray, FloatArray]:
@@ -223,8 +161,8 @@ def _pair_value(metric: Metric, new: Law, old: Law, angle: float, mean: float, f
 def _quadrature(pairs: Pairs, metric: Metric, with_error: bool, centred: bool = False) -> tuple[FloatArray, FloatArray]:
     """Pair by pair; the error is the difference of two orders, with what rounding may add."""
     dim = pairs.new.dim
-    new = [_with(pairs.new, value) for value in parameter(pairs.new)]
-    old = [_with(pairs.old, value) for value in parameter(pairs.old)]
+    new = [with_values(pairs.new, value) for value in parameter(pairs.new)]
+    old = [with_values(pairs.old, value) for value in parameter(pairs.old)]
     orders = (True, False) if with_error else (True,)
     values = np.empty((len(orders), len(pairs.new_at)))
     for row, fine in enumerate(orders):

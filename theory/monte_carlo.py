@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory._kernels import Array, Kernel, Scalars, vector_pairs
+from theory._laws import Law, check_laws, parameter
 from theory._validation import check_cosine, check_integer
 from theory.caps import UniformCap
-from theory.distances import Law, check_laws, parameter
 from theory.metrics import MetricLike, as_metric
 
 FloatArray = NDArray[np.float64]

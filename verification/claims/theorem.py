@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory import compatibility, monte_carlo, proofs
+from theory._laws import Law
 from theory.caps import UniformCap
-from theory.distances import Law, expected_distance
+from theory.distances import expected_distance
 from theory.metrics import MetricLike
 from theory.proofs import beyond_cosine
 from theory.von_mises_fisher import VonMisesFisher
