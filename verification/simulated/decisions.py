@@ -149,12 +149,13 @@ def limit(runs: int) -> float:
 def table(data: dict[str, Any]) -> str:
     """What :func:`compute` found, a line a design."""
     bound = limit(data["runs"])
+    width = max(len(row["name"]) for row in data["designs"])
     lines = [
         f"{data['runs']} upgrades a design; wrong decisive verdicts {PROMISED:.0%} at most, to {bound:.1%} by chance",
-        f"{'':58} {'yes':>5} {'no':>5} {'wrong':>6}",
+        f"{'':{width + 20}} {'yes':>5} {'no':>5} {'wrong':>6}",
     ]
     lines += [
-        f"{row['kind']:10} {row['where']:8} {row['name']:38} {row['compatible']:5.1%} {row['incompatible']:5.1%} "
+        f"{row['kind']:10} {row['where']:8} {row['name']:{width}} {row['compatible']:5.1%} {row['incompatible']:5.1%} "
         f"{row['wrong']:6.1%}{'  too many' if row['wrong'] > bound else ''}"
         for row in data["designs"]
     ]
