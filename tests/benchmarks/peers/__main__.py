@@ -189,23 +189,24 @@ def main() -> None:
     names = [peer.name for peer in (OURS, *PEERS)]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="draws a case and size")
-    parser.add_argument("--slow-seeds", type=int, default=5, help="draws for a peer that takes seconds each")
-    parser.add_argument("--slow", nargs="*", default=["embedflow", "rebasis", "isotrieve"], help="those peers")
     parser.add_argument("--only", nargs="*", default=names, help="whom to ask; of the others, what they said last")
-    parser.add_argument("--limit", type=float, default=1800.0, help="seconds for each peer")
+    parser.add_argument("--limit", type=float, default=7200.0, help="seconds for each peer")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "stationary" / "peers")
     parser.add_argument("--output", type=Path, default=Path("docs/peers.md"), help="page to write")
     chosen = parser.parse_args()
-    if set(chosen.only + chosen.slow) - set(names) or min(chosen.seeds, chosen.slow_seeds) < 1:
+    if set(chosen.only) - set(names) or chosen.seeds < 1:
         parser.error(f"whom to ask must be of {', '.join(names)}, and seeds at least 1.")
     with tempfile.TemporaryDirectory() as folder:
         draws = draw_all(Path(folder), chosen.seeds) if chosen.only else []
         for peer in (OURS, *PEERS):
             if peer.name in chosen.only:
                 print(f"asking {peer.name} …", file=sys.stderr)
-                seeds = min(chosen.seeds, chosen.slow_seeds) if peer.name in chosen.slow else chosen.seeds
                 mine = peer is OURS
-                asked = ask_ourselves(draws, seeds) if mine else ask(peer, draws, seeds, chosen.cache, chosen.limit)
+                asked = (
+                    ask_ourselves(draws, chosen.seeds)
+                    if mine
+                    else ask(peer, draws, chosen.seeds, chosen.cache, chosen.limit)
+                )
                 remember(asked, chosen.cache)
     text = page([asked for peer in (OURS, *PEERS) if (asked := remembered(peer, chosen.cache))], SIZES)
     write_atomically(chosen.output, lambda file: file.write(text.encode()))
