@@ -1,6 +1,7 @@
 """The suites by name: which cases each compares. Everything is trained here, from data that needs no download.
 
-"quick" takes under a minute on two cores, "fashion-28", the one at full resolution, about an hour, the others minutes.
+"quick" takes under a minute on two cores, the others on digits minutes, "fashion" most of an hour and "fashion-28", the
+same at full resolution, hours.
 """
 
 from __future__ import annotations
