@@ -85,11 +85,9 @@ def step_costs(
     ValueError
         For an unknown backbone.
     """
-    generator = torch.Generator().manual_seed(0)
     device = resolve_device()
     channels = 3 if size == 32 else 1
-    labels = torch.arange(max(batch_size, num_classes)) % num_classes
-    data = Images(torch.randn(len(labels), channels, size, size, generator=generator), labels).to(device)
+    data = _noise(max(batch_size, num_classes), num_classes, channels, size).to(device)
     steps: dict[str, Callable[[], None]] = {}
     kept = {}
     for name in (REFERENCE, *METHODS):
@@ -122,10 +120,8 @@ def throughput(
     ValueError
         For an unknown backbone.
     """
-    generator = torch.Generator().manual_seed(0)
     device = resolve_device()
-    labels = torch.arange(batch_size * batches) % 10
-    data = Images(torch.randn(len(labels), 3, size, size, generator=generator), labels).to(device)
+    data = _noise(batch_size * batches, 10, 3, size).to(device)
     config = TrainingConfig(epochs=1, batch_size=batch_size, optimizer="sgd", learning_rate=1e-3)
     model = ModelSpec(10, backbone, in_channels=3).build().to(device)
 
@@ -161,6 +157,12 @@ def render(costs: list[StepCost], speed: Throughput) -> RenderableType:
         f"one, ratio {speed.ratio:.3f}."
     )
     return Group(table, Text(line))
+
+
+def _noise(count: int, num_classes: int, channels: int, size: int) -> Images:
+    """Images of noise, all classes in turn."""
+    images = torch.randn(count, channels, size, size, generator=torch.Generator().manual_seed(0))
+    return Images(images, torch.arange(count) % num_classes)
 
 
 def _step(model: EmbeddingModel, old: EmbeddingModel | None, batch: Images, objective: Objective) -> Callable[[], None]:

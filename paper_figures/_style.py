@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from verification.files.atomic import write_atomically
@@ -39,6 +41,18 @@ RC: Any = {
     "axes.axisbelow": True,
     "figure.constrained_layout.use": True,
 }
+
+
+def look(number: int) -> dict[str, Any]:
+    """Colour, line and marker of a series, which differ in grey too."""
+    return {"color": COLORS[number], "linestyle": LINE_STYLES[number], "marker": MARKERS[number]}
+
+
+def box_tasks(axes: Axes, tasks: Iterable[int]) -> None:
+    """Box the ticks of these tasks, counted from 1, of an axis that has a tick for each."""
+    for task in tasks:
+        label = axes.get_xticklabels()[task - 1]
+        label.set_bbox({"boxstyle": "square,pad=0.2", "facecolor": "none", "linewidth": 0.7})
 
 
 def save(figure: Figure, directory: Path, name: str, dpi: int = 300) -> list[Path]:

@@ -73,19 +73,10 @@ def draw(data: dict[str, Any]) -> Figure:
         for axes, (panel, title) in zip(panels.flat, TITLES.items(), strict=True):
             for i, (method, found) in enumerate(data[panel].items()):
                 tasks = np.arange(1, len(found["aa"]) + 1)
-                axes.plot(
-                    tasks,
-                    found["aa"],
-                    color=_style.COLORS[i],
-                    linestyle=_style.LINE_STYLES[i],
-                    marker=_style.MARKERS[i],
-                    label=method,
-                )
+                axes.plot(tasks, found["aa"], **_style.look(i), label=method)
             axes.set(title=title, xticks=tasks)
             if panel != "not_replaced":
-                for task in data["boxed"]:
-                    label = axes.get_xticklabels()[task - 1]
-                    label.set_bbox({"boxstyle": "square,pad=0.2", "facecolor": "none", "linewidth": 0.7})
+                _style.box_tasks(axes, data["boxed"])
         for axes in panels[:, 0]:
             axes.set_ylabel(r"average accuracy AA$_\tau$")
         for axes in panels[1]:

@@ -88,13 +88,7 @@ def draw(data: dict[str, Any]) -> Figure:
         rate.fill_between(values, low, high, color="0.88", linewidth=0)
         for i, (key, name) in enumerate((("ac", "AC"), ("aa", "AA"), ("compatible_accuracy", "over compatible"))):
             shown = [(row["value"], row[key]) for row in data["rate"] if row[key] is not None]
-            rate.plot(
-                *zip(*shown, strict=True),
-                color=_style.COLORS[i],
-                linestyle=_style.LINE_STYLES[i],
-                marker=_style.MARKERS[i],
-                label=name,
-            )
+            rate.plot(*zip(*shown, strict=True), **_style.look(i), label=name)
         rate.set(
             xscale="log", xlabel="learning rate of the updates", ylabel="share of entries; accuracy", ylim=(0, 1.02)
         )
@@ -102,19 +96,9 @@ def draw(data: dict[str, Any]) -> Figure:
         rate.legend(loc="lower left")
         for i, row in enumerate(data["memory"]):
             tasks = np.arange(1, len(row["aa"]) + 1)
-            memory.plot(
-                tasks,
-                row["aa"],
-                color=_style.COLORS[i],
-                linestyle=_style.LINE_STYLES[i],
-                marker=_style.MARKERS[i],
-                label=f"{row['value']}",
-            )
+            memory.plot(tasks, row["aa"], **_style.look(i), label=f"{row['value']}")
         memory.set(xlabel=r"task $\tau$", xticks=tasks, ylabel=r"average accuracy AA$_\tau$", title="(b) replay memory")
-        for task in data["boxed"]:
-            memory.get_xticklabels()[task - 1].set_bbox(
-                {"boxstyle": "square,pad=0.2", "facecolor": "none", "linewidth": 0.7}
-            )
+        _style.box_tasks(memory, data["boxed"])
         memory.legend(title="images a class", title_fontsize=7, ncols=2)
         return figure
 

@@ -107,14 +107,14 @@ def compute(
     parts = [(*job, seed, range(start, min(start + PART, runs))) for job in jobs for start in range(0, runs, PART)]
     counts: dict[tuple[str, int], Counter[str]] = {job: Counter() for job in jobs}
     with ExitStack() as stack:
-        found: Iterable[Counter[str]] = map(_verdicts, *zip(*parts, strict=True))
+        run: Callable[..., Iterable[Counter[str]]] = map
         if workers > 1:
             # not forked: the libraries that are loaded here have threads
             pool = ProcessPoolExecutor(workers, get_context("spawn"), _one_thread)
             stack.callback(pool.shutdown, cancel_futures=True)
-            found = pool.map(_verdicts, *zip(*parts, strict=True))
+            run = pool.map
         done = 0
-        for part, verdicts in zip(parts, found, strict=True):
+        for part, verdicts in zip(parts, run(_verdicts, *zip(*parts, strict=True)), strict=True):
             counts[part[:2]] += verdicts
             done += len(part[3])
             if progress is not None:
