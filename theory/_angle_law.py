@@ -55,7 +55,7 @@ def log_sine_power(theta: FloatArray, power: FloatArray) -> FloatArray:
     """log sin^p θ, where sin θ near 1 would lose the digits that p multiplies."""
     cosine = np.cos(theta)
     near_one = 0.5 * power * np.log1p(-np.minimum(cosine**2, 0.5))
-    return np.where(cosine**2 < 0.5, near_one, xlogy(power, np.sin(theta)))
+    return np.asarray(np.where(cosine**2 < 0.5, near_one, xlogy(power, np.sin(theta))))
 
 
 def log_density(theta: FloatArray, dim: FloatArray) -> FloatArray:
@@ -122,7 +122,7 @@ def expected_minimum(count: FloatArray, dim: FloatArray) -> FloatArray:
     widths = np.diff(edges)
     theta = edges[..., :-1, None] + widths[..., None] * _NODES
     survival = np.exp(count[..., None] * log_survival(theta, dim[..., None]))
-    return edges[..., 0] + np.sum(widths * (survival @ _WEIGHTS), axis=-1)
+    return np.asarray(edges[..., 0] + np.sum(widths * (survival @ _WEIGHTS), axis=-1))
 
 
 def survival_quantile(log_share: FloatArray, dim: FloatArray) -> FloatArray:

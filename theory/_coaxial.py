@@ -19,6 +19,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from theory._angle_law import log_cdf
 from theory._quadrature import equator_rule, half_cap_moments, polar_rule, unit_gauss
 
 FloatArray = NDArray[np.float64]
@@ -79,9 +80,11 @@ def _smooth_rule(dim: int, wide: float, narrow: float, order: int) -> tuple[Floa
     return psi, weights * np.prod(half_cap_moments(dim, np.array([wide, narrow]))[0])
 
 
-def _graded_rule(dim: int, wide: float, narrow: float, rough: list[float], order: int) -> tuple[FloatArray, FloatArray]:
-    """ψ and weights of coaxial caps with panels that shrink towards the angles in ``rough``."""
+def graded_rule(dim: int, wide: float, narrow: float, rough: list[float], order: int) -> tuple[FloatArray, FloatArray]:
+    """ψ and weights of coaxial caps of any radii, with panels that shrink towards the angles in ``rough``."""
     gap, product = wide - narrow, math.sin(wide) * math.sin(narrow)
+    # beyond the first, two caps that together exceed the sphere always overlap in the same area
+    last = min(wide + narrow, 2.0 * math.pi - wide - narrow)
     # the smallest of 10 panels, 5e−8 of the interval, misses that to the power d − 1 + 2s. The circle, and caps that
     # all but make up the sphere, need smaller ones
     levels = 18 if dim == 2 or wide + narrow > math.pi - 1e-5 else 10
@@ -89,7 +92,7 @@ def _graded_rule(dim: int, wide: float, narrow: float, rough: list[float], order
     crossing = [
         2.0 * math.asin(math.sqrt(min(1.0, math.sin(0.5 * (b - gap)) * math.sin(0.5 * (b + gap)) / product)))
         for b in rough
-        if gap < b < wide + narrow
+        if gap < b < last
     ]
     phi, step = _panels([0.0, *sorted(crossing), np.pi], order, levels)
     half_sine = np.sqrt(math.sin(0.5 * gap) ** 2 + product * np.sin(0.5 * phi) ** 2)
@@ -103,14 +106,33 @@ def _graded_rule(dim: int, wide: float, narrow: float, rough: list[float], order
     later = np.concatenate((np.cumsum(panel[::-1])[::-1][1:], [0.0]))
     width = step.sum(axis=1)
     common = later[:, None] + width[:, None] * (rim @ _remaining(order).T)
+    least = 0.0
+    if wide + narrow > math.pi:
+        least = _forced_overlap(dim, wide, narrow) * (scale / product) ** (dim - 1)
+        common += least
     mass = step * sine ** (dim - 2) * common * ratio
     nodes, weights = [psi.ravel()], [mass.ravel() * (product / scale**2)]
     if gap > 0.0:  # ψ < gap: the narrow cap lies inside the wide one
         theta, step = _panels([0.0, *sorted(b for b in rough if 0.0 < b < gap), gap], order, levels)
         nodes.append(theta.ravel())
-        weights.append((step / scale * (np.sin(theta) / scale) ** (dim - 2)).ravel() * panel.sum())
+        weights.append((step / scale * (np.sin(theta) / scale) ** (dim - 2)).ravel() * (panel.sum() + least))
+    if least > 0.0:
+        theta, step = _panels([last, *sorted(b for b in rough if last < b < math.pi), math.pi], order, levels)
+        nodes.append(theta.ravel())
+        weights.append((step / scale * (np.sin(theta) / scale) ** (dim - 2)).ravel() * least)
     joined = np.concatenate(weights)
     return np.concatenate(nodes), joined / joined.sum()
+
+
+def _forced_overlap(dim: int, wide: float, narrow: float) -> float:
+    """The area that two caps with α + α' > π share however they lie, over the volume of the unit ball of R^{d−2}."""
+    d = np.asarray(float(dim))
+    # F(α) − F(π − α'), from the tails where both are large
+    if narrow > 0.5 * math.pi:
+        share = 1.0 - sum(float(np.exp(log_cdf(np.asarray(math.pi - radius), d))) for radius in (wide, narrow))
+    else:
+        share = float(np.exp(log_cdf(np.asarray(narrow), d)) - np.exp(log_cdf(np.asarray(math.pi - wide), d)))
+    return 2.0 * math.pi * max(share, 0.0)
 
 
 def _circle_rule(dim: int, rough: bool, fine: bool) -> tuple[FloatArray, FloatArray]:
@@ -133,7 +155,7 @@ def _cap_rule(
     rough = [b for b in (axis_angle, math.pi - axis_angle) if 0.0 < b < 2.0 * (wide + narrow)]
     if dim >= SMOOTH_DIM:
         return *_smooth_rule(dim, wide, narrow, 40 if fine else 32), bool(rough)
-    return *_graded_rule(dim, wide, narrow, rough, 14 if fine else 11), bool(rough)
+    return *graded_rule(dim, wide, narrow, rough, 14 if fine else 11), bool(rough)
 
 
 def _turned_mean(

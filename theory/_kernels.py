@@ -21,7 +21,7 @@ import numpy as np
 from theory._laws import Law, parameter
 from theory._sampling import CapQuantile, cap_quantile, vmf_haversine, vmf_quantile
 from theory.caps import UniformCap
-from theory.metrics import METRICS, Metric
+from theory.metrics import Metric
 
 Array = Any  # of NumPy or of torch
 Uniform = Callable[[int], Array]  # count → that many uniform variates in [0, 1)
@@ -77,29 +77,17 @@ class Scalars:
         sphere = self._cap(dim - 1, math.pi)
         return lambda count, uniform: sphere.cosine(uniform(count))
 
-    def distance(self, metric: Metric) -> Callable[[Array], Array]:
-        """The metric of haversines."""
-        torch, power = self.torch, metric.power
-        if torch is None:
-            return metric.of_haversine
-        if power is not None:
-            return lambda y: metric.scale * (4.0 * y) ** power
-        if metric is METRICS["angular"]:
-            return lambda y: 2.0 * torch.arctan2(torch.sqrt(y), torch.sqrt(1.0 - y))
-        # a function of the user's is NumPy's: through the host
-        return lambda y: torch.as_tensor(metric.of_haversine(y.cpu().numpy()), device=self.device)
-
     def pairs(self, new: Law, old: Law, axis_cosine: float, metric: Metric) -> Kernel:
         """Distances of independent pairs, shape (1, count)."""
         draw_new, draw_old = self.polar(new), self.polar(old)
-        project, distance = self.projection(new.dim), self.distance(metric)
+        project = self.projection(new.dim)
         tilt = 0.5 * (1.0 - axis_cosine)
 
         def kernel(count: int, uniform: Uniform) -> Array:
             a, b = draw_new(count, uniform), draw_old(count, uniform)
             if tilt > 0.0:
                 b = haversine_between(b, tilt, project(count, uniform), self.xp)
-            return distance(haversine_between(a, b, project(count, uniform), self.xp))[None]
+            return metric.of_haversine(haversine_between(a, b, project(count, uniform), self.xp), self.xp)[None]
 
         return kernel
 

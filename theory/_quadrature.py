@@ -7,10 +7,11 @@ there. Powers of sines are taken relative to the rim, as exp((d−2)·log1p(·))
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
@@ -60,6 +61,26 @@ def half_cap_moments(dim: int, radius: FloatArray) -> tuple[FloatArray, FloatArr
     rim = np.asarray(radius)[..., None]
     cosine = np.cos(rim) * np.cos(depth) + np.sin(rim) * np.sin(depth)  # at the equator, sin(depth) to its last digit
     return (weights * cosine).sum(-1), (weights * 2.0 * np.sin(0.5 * (rim - depth)) ** 2).sum(-1)
+
+
+def cap_moments(dim: int, radius: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """(m, 1 − m) of uniform caps, each to a few units in the last place.
+
+    Above π/2, with J(α) = ∫_0^α sin^{d−2} = sin^{d−1}α / ((d−1)·m(α)) and J(π) = 2·J(π/2),
+    m(α) = sin^{d−1}α / (2/m(π/2) − sin^{d−1}α / m(π−α)).
+    """
+    radius = np.asarray(radius, dtype=np.float64)
+    wide = radius > 0.5 * math.pi
+    folded = np.where(wide, math.pi - radius, radius)
+    # a radius of π folds to 0, where sin^{d−1}α vanishes and the value of m(0) does not matter
+    mean, complement = half_cap_moments(dim, np.maximum(folded, 1e-300))
+    if np.any(wide):
+        equator, _ = half_cap_moments(dim, np.asarray(0.5 * math.pi))
+        rim = np.exp((dim - 1) * log_sine_ratio(0.5 * math.pi - radius, np.asarray(0.5 * math.pi)))
+        wide_mean = rim / (2.0 / equator - rim / mean)
+        mean = np.where(wide, wide_mean, mean)
+        complement = np.where(wide, 1.0 - wide_mean, complement)
+    return mean, complement
 
 
 def equator_rule(power: float, order: int = 40) -> tuple[FloatArray, FloatArray]:

@@ -25,7 +25,7 @@ from numpy.polynomial import Chebyshev
 from numpy.typing import NDArray
 from scipy.linalg.blas import dger
 
-from theory.caps import cap_moments
+from theory._quadrature import cap_moments
 
 FloatArray = NDArray[np.float64]
 Array = Any  # of NumPy or of torch: the kernels are written in what the two share
@@ -157,7 +157,7 @@ class CapQuantile:
         theta = 2.0 * np.arcsin(self.half_sine * np.sqrt(self._ratio(share)))
         if side is not None:
             theta = np.where(side > 0.0, theta, math.pi - theta)
-        return np.minimum(theta, self.radius)  # which the table's 1e−12 would overstep
+        return np.asarray(np.minimum(theta, self.radius))  # which the table's 1e−12 would overstep
 
 
 cap_quantile = lru_cache(maxsize=64)(CapQuantile)
@@ -265,7 +265,7 @@ def sample_vmf_polar(dim: int, kappa: float, size: Size, rng: np.random.Generato
     """
     law = cap_quantile(dim, math.pi)
     h = vmf_haversine(dim, float(kappa), int(np.prod(size)), rng.random, law).reshape(size)
-    return 2.0 * np.arctan2(np.sqrt(h), np.sqrt(1.0 - h))
+    return np.asarray(2.0 * np.arctan2(np.sqrt(h), np.sqrt(1.0 - h)))
 
 
 def sample_around_axis(polar: FloatArray, dim: int, axis: NDArray[Any] | None, rng: np.random.Generator) -> FloatArray:

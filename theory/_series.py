@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dtbsv
 from scipy.special import gamma
 
-from theory.metrics import Metric
+from theory.metrics import AngularDistance, PowerDistance
 
 FloatArray = NDArray[np.float64]
 
@@ -44,24 +44,23 @@ def gamma_ratio(x: float, s: float) -> float:
         return (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0 - 1.0 / (1680.0 * z * z)) / (z * z)) / (z * z)) / z
 
     log_rest = (x - 0.5) * math.log1p(s / x) - s + correction(x + s) - correction(x)
-    return shift * (x + s) ** s * math.exp(log_rest)
+    return float(shift * (x + s) ** s * math.exp(log_rest))
 
 
-def has_expansion(metric: Metric) -> bool:
-    """Whether the coefficients of the metric are known in closed form."""
-    return metric.power is not None or metric.name == "angular"
+Expandable = PowerDistance | AngularDistance
+"""The distances whose coefficients are known in closed form."""
 
 
-def sphere_mean(metric: Metric, dim: int) -> float:
-    """F_0: the mean of F(u·v) for v uniform on the sphere, of a metric that :func:`has_expansion`."""
-    if metric.power is None:
+def sphere_mean(metric: Expandable, dim: int) -> float:
+    """F_0: the mean of F(u·v) for v uniform on the sphere."""
+    if isinstance(metric, AngularDistance):
         return 0.5 * math.pi
-    half, s = 0.5 * (dim - 1), metric.power
-    return metric.scale * 4.0**s * gamma_ratio(half, s) / gamma_ratio(2.0 * half, s)
+    half, s = 0.5 * (dim - 1), float(metric.s)
+    return float(metric.scale * 4.0**s * gamma_ratio(half, s) / gamma_ratio(2.0 * half, s))
 
 
 @lru_cache(maxsize=64)
-def expansion(metric: Metric, dim: int, count: int) -> Expansion:
+def expansion(metric: Expandable, dim: int, count: int) -> Expansion:
     r"""Coefficients of a power of the chord or of the angle.
 
     For (2−2c)^s the partial sums telescope: Σ_{n ≤ N} N_n F_n = F_0 T_N with
@@ -70,8 +69,8 @@ def expansion(metric: Metric, dim: int, count: int) -> Expansion:
     lam = 0.5 * dim - 1.0
     mean = sphere_mean(metric, dim)
     n = np.arange(1.0, count)
-    if metric.power is not None:
-        s = metric.power
+    if isinstance(metric, PowerDistance):
+        s = float(metric.s)
         drop = 2.0 * s * (lam + n) / (n * (2.0 * lam + s + n))
         partial = np.concatenate(([1.0], np.cumprod(1.0 - drop)))
         terms = mean * np.concatenate(([1.0], -drop * partial[:-1]))

@@ -32,12 +32,19 @@ def check_range(
 ) -> NDArray[np.float64]:
     """Return ``value`` as float64 with every entry in [low, high] (or (low, high] when ``open_low``).
 
+    What lies beyond an end by a few roundings of its own type, as float32's π does, counts as that end.
+
     ``rule`` is the sentence's middle: "in (0, π]" gives "radius must be in (0, π], got -1.0."
     """
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be {rule}, got {value!r}.") from None
+    given = np.asarray(value)
+    rounding = 8.0 * float(np.finfo(given.dtype if given.dtype.kind == "f" else np.float64).eps)
+    array = np.where((array > high) & (array <= high + rounding * abs(high)), high, array)
+    if not open_low:
+        array = np.where((array < low) & (array >= low - rounding * abs(low)), low, array)
     below = array <= low if open_low else array < low
     bad = below | (array > high) | np.isnan(array)
     if np.any(bad):

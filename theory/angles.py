@@ -167,4 +167,4 @@ def _check_angle(theta: ArrayLike, dim: ArrayLike) -> tuple[FloatArray, FloatArr
 def _expected_minimum_of_powers(count: FloatArray, dim: FloatArray) -> FloatArray:
     """∫_0^∞ exp(−N c_d θ^{d−1}) dθ: the mean of a Weibull law."""
     power = dim - 1.0
-    return np.exp(gammaln(1.0 + 1.0 / power) - (np.log(count) + log_leading_coefficient(dim)) / power)
+    return np.asarray(np.exp(gammaln(1.0 + 1.0 / power) - (np.log(count) + log_leading_coefficient(dim)) / power))

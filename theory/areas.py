@@ -133,4 +133,4 @@ def disc_to_cap_ratio(dim: ArrayLike, radius: ArrayLike) -> float | FloatArray:
 
 
 def _log_ball_volume(dim: FloatArray) -> FloatArray:
-    return 0.5 * dim * math.log(math.pi) - gammaln(0.5 * dim + 1.0)
+    return np.asarray(0.5 * dim * math.log(math.pi) - gammaln(0.5 * dim + 1.0))

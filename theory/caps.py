@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory._quadrature import half_cap_moments, log_sine_ratio
+from theory._quadrature import cap_moments, log_sine_ratio
+from theory._sampling import sample_around_axis, sample_cap_polar
 from theory._series import gegenbauer
 from theory._validation import check_dim, check_radius, check_range
 from theory.areas import log_cap_area
@@ -24,26 +25,6 @@ def plain(values: ArrayLike) -> float | FloatArray:
     """A Python float for a scalar, the array otherwise."""
     array = np.asarray(values, dtype=np.float64)
     return float(array) if array.ndim == 0 else array
-
-
-def cap_moments(dim: int, radius: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """(m, 1 − m) of uniform caps, each to a few units in the last place.
-
-    Above π/2, with J(α) = ∫_0^α sin^{d−2} = sin^{d−1}α / ((d−1)·m(α)) and J(π) = 2·J(π/2),
-    m(α) = sin^{d−1}α / (2/m(π/2) − sin^{d−1}α / m(π−α)).
-    """
-    radius = np.asarray(radius, dtype=np.float64)
-    wide = radius > 0.5 * math.pi
-    folded = np.where(wide, math.pi - radius, radius)
-    # a radius of π folds to 0, where sin^{d−1}α vanishes and the value of m(0) does not matter
-    mean, complement = half_cap_moments(dim, np.maximum(folded, 1e-300))
-    if np.any(wide):
-        equator, _ = half_cap_moments(dim, np.asarray(0.5 * math.pi))
-        rim = np.exp((dim - 1) * log_sine_ratio(0.5 * math.pi - radius, np.asarray(0.5 * math.pi)))
-        wide_mean = rim / (2.0 / equator - rim / mean)
-        mean = np.where(wide, wide_mean, mean)
-        complement = np.where(wide, 1.0 - wide_mean, complement)
-    return mean, complement
 
 
 @dataclass(frozen=True)
@@ -165,8 +146,6 @@ class UniformCap:
         ValueError
             If ``radius`` is an array: there is one law per radius.
         """
-        from theory._sampling import sample_around_axis, sample_cap_polar  # which stands on this module
-
         if not isinstance(self.radius, float):
             raise ValueError(f"radius must be a scalar to sample from, got shape {np.shape(self.radius)}.")
         rng = np.random.default_rng(rng)

@@ -1,4 +1,4 @@
-"""Definition 1 in expectation: the gaps that Theorem 1 predicts, and the drift that they bear (paper, Eq. 1a/1b).
+"""Definition 1 in expectation: the gaps that Theorem 1 predicts, and the drift that they tolerate (paper, Eq. 1a/1b).
 
 A new model is compatible with an old one when same-class distances across the models do not exceed those within the old
 model (1a) and different-class distances do not fall below them (1b). A gap is the slack: ≥ 0 is compatible.
@@ -64,7 +64,7 @@ def theorem1_gaps(
         The law of a class's features under each model, same dimension; they broadcast.
     num_classes : int
         K, from 2 to dim + 1.
-    metric : str, PowerDistance or function of the cosine
+    metric : str, Metric or function of the cosine
         As for :func:`theory.distances.expected_distance`.
     drift : float or array
         Angle ω in [0, π] by which the new mean has turned from its vertex. 1b is for the *worst class pair*: the turn
@@ -106,7 +106,7 @@ def tolerable_drift(new: Law, old: Law, num_classes: int, metric: MetricLike = "
         Same dimension; they broadcast.
     num_classes : int
         K, from 2 to dim + 1.
-    metric : str, PowerDistance or function of the cosine
+    metric : str, Metric or function of the cosine
 
     Returns
     -------
@@ -124,12 +124,12 @@ def tolerable_drift(new: Law, old: Law, num_classes: int, metric: MetricLike = "
     between = _simplex_angle(num_classes, new.dim)
     distance = as_metric(metric)
     uniform = parameter(old) == (math.pi if isinstance(old, UniformCap) else 0.0)
-    if distance.power == 1.0:
+    if distance.linear is not None:
         same, different = _linear_drift(new, old, between)
     else:
         skip = uniform | np.zeros(np.broadcast_shapes(parameter(new).shape, uniform.shape), dtype=bool)
-        same = _last_root(lambda turn: -mean_gaps(new, old, turn, 0.0, distance), math.pi, skip)
-        different = _last_root(lambda turn: mean_gaps(new, old, between - turn, between, distance), between, skip)
+        same = last_root(lambda turn: -mean_gaps(new, old, turn, 0.0, distance), math.pi, skip)
+        different = last_root(lambda turn: mean_gaps(new, old, between - turn, between, distance), between, skip)
     return Drift(plain(np.where(uniform, math.pi, same)), plain(np.where(uniform, math.pi, different)))
 
 
@@ -148,7 +148,7 @@ def _linear_drift(new: Law, old: Law, between: float) -> tuple[FloatArray, Float
     return same, np.arcsin(np.minimum(cosine * share * (1.0 + ratio) / floor, 1.0))
 
 
-def _last_root(gap: Callable[[FloatArray], FloatArray], end: float, skip: NDArray[np.bool_]) -> FloatArray:
+def last_root(gap: Callable[[FloatArray], FloatArray], end: float, skip: NDArray[np.bool_]) -> FloatArray:
     """Where a decreasing gap falls through zero on [0, end], elementwise; 0 if it starts there, π if it never does.
 
     Regula falsi (Illinois) in x = ω²: for 1a the gap is even in ω, so linear in x near 0. Bisection finishes what

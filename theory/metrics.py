@@ -1,126 +1,234 @@
 """Distances between unit vectors, each a function of the cosine c = u·v (paper, Definition 1's d(·, ·)).
 
-Definition 1 leaves the distance open. A :class:`Metric` carries F(c) in the variable y = (1−c)/2 = sin²(ψ/2), ψ the
-angle between the vectors, because c itself cannot resolve near points: 1 − c loses half of the digits at ψ = 1e−8.
+:data:`METRICS` is the one registry of distances: a distance is one entry there, and whatever takes a metric takes its
+name. What is known of a distance beyond its values (closed series, exact differences) belongs to its class and never
+to its name, so a function that happens to be called ``angular`` is computed as the function that it is.
+
+Closed forms are written in the variable y = (1−c)/2 = sin²(ψ/2), ψ the angle between the vectors, because c itself
+cannot resolve near points: 1 − c loses half of the digits at ψ = 1e−8.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class PowerDistance:
-    """The power ‖u − v‖^{2s} of the chord: ``sqeuclidean`` at s = 1, ``euclidean`` at s = ½.
-
-    Parameters
-    ----------
-    s : float
-        Half of the exponent, s > 0. Of negative type, and covered by the proof of Theorem 1, for s ≤ 1.
-    """
-
-    s: float
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.s, int | float) and math.isfinite(self.s) and self.s > 0):
-            raise ValueError(f"s must be a finite number > 0, got {self.s!r}.")
+LARGEST_POWER = 32.0  # 10^6 to this power, which the mean over a sphere of R^d needs, is still a float
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A distance as a function of y = (1−c)/2.
+class Metric(ABC):
+    """A distance: a function F of the cosine that does not increase with it.
 
     Attributes
     ----------
     name : str
         How reports call it.
-    of_haversine : callable
-        F as a function of y in [0, 1], array → array, float64.
-    power : float or None
-        s where F = scale·‖u−v‖^{2s}; None for ``angular`` and for functions that a user brings.
-    scale : float
-        The factor of the power (½ for ``cosine``).
+    description : str
+        The same in plain English, for people who do not know the name.
     """
 
     name: str
-    of_haversine: Callable[[FloatArray], FloatArray]
-    power: float | None = None
-    scale: float = 1.0
+    description: str
 
+    @property
+    def linear(self) -> float | None:
+        """The factor a if F is a·(2 − 2c), a multiple of ``sqeuclidean``; None for every other distance."""
+        return None
+
+    @abstractmethod
     def of_cosine(self, cosine: ArrayLike) -> FloatArray:
-        """F(c) for cosines in [−1, 1]."""
-        return self.of_haversine(np.clip(0.5 * (1.0 - np.asarray(cosine, dtype=np.float64)), 0.0, 1.0))
+        """F(c), elementwise, in float64; cosines beyond ±1 by rounding count as ±1."""
+
+    def of_haversine(self, y: Any, xp: Any = np) -> Any:
+        """F as a function of y = (1−c)/2 in [0, 1], on NumPy or torch (``xp``)."""
+        if xp is np:
+            return self.of_cosine(1.0 - 2.0 * y)
+        # a function that a user brings is NumPy's: through the host
+        return xp.as_tensor(self.of_cosine(1.0 - 2.0 * y.cpu().numpy()), device=y.device)
 
     def increment(self, y: ArrayLike, step: ArrayLike) -> FloatArray:
-        """F(y + step) − F(y) for y > 0, relative to the step rather than to F for the distances named here."""
+        """F(y + step) − F(y) for y > 0; the closed forms keep the digits of the step rather than those of F."""
         y, step = np.asarray(y, dtype=np.float64), np.asarray(step, dtype=np.float64)
-        if self.power is not None:
-            return self.of_haversine(y) * np.expm1(self.power * np.log1p(np.maximum(step / y, -1.0)))
-        before, after = self.of_haversine(y), self.of_haversine(np.clip(y + step, 0.0, 1.0))
-        if self is METRICS["angular"]:  # sin²a − sin²b = sin(a−b)·sin(a+b), in half angles
-            return 2.0 * np.arcsin(np.clip(step / np.sin(0.5 * (before + after)), -1.0, 1.0))
-        return after - before
+        return np.asarray(self.of_haversine(np.clip(y + step, 0.0, 1.0)) - self.of_haversine(y))
 
 
-def _power(name: str, s: float, scale: float = 1.0) -> Metric:
-    return Metric(name, lambda y: scale * (4.0 * y) ** s, power=s, scale=scale)
+@dataclass(frozen=True)
+class PowerDistance(Metric):
+    """The power ‖u − v‖^{2s} of the chord, times a factor: ``sqeuclidean`` at s = 1, ``euclidean`` at s = ½.
 
-
-METRICS: dict[str, Metric] = {
-    "sqeuclidean": Metric("sqeuclidean", lambda y: 4.0 * y, power=1.0),
-    "cosine": Metric("cosine", lambda y: 2.0 * y, power=1.0, scale=0.5),
-    "euclidean": Metric("euclidean", lambda y: 2.0 * np.sqrt(y), power=0.5),
-    "angular": Metric("angular", lambda y: 2.0 * np.arctan2(np.sqrt(y), np.sqrt(1.0 - y))),
-}
-
-MetricLike = str | PowerDistance | Callable[[FloatArray], FloatArray] | Metric
-
-
-def as_metric(metric: MetricLike) -> Metric:
-    """Turn a name, a :class:`PowerDistance` or a function of the cosine into a :class:`Metric`.
-
-    A function must map an array of cosines in [−1, 1] to an array of the same shape, finite, and not increase with
-    the cosine (a distance grows with the angle); this is checked on a grid.
+    Parameters
+    ----------
+    s : float
+        Half of the exponent, 0 < s ≤ 32. Of negative type, and covered by the proof of Theorem 1, for s ≤ 1.
+    scale : float
+        The factor, > 0.
+    name, description : str, optional
 
     Raises
     ------
     ValueError
-        For an unknown name, or a function that breaks one of these rules.
+        For an exponent or a factor outside these ranges.
+    """
+
+    s: float
+    scale: float = 1.0
+    name: str = field(default="", compare=False)
+    description: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.s, int | float) and 0 < self.s <= LARGEST_POWER):
+            raise ValueError(f"s must be a number in (0, {LARGEST_POWER:g}], got {self.s!r}.")
+        if not (isinstance(self.scale, int | float) and math.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"scale must be a finite number > 0, got {self.scale!r}.")
+        factor = "" if self.scale == 1.0 else f"{self.scale:g}·"
+        object.__setattr__(self, "name", self.name or f"{factor}‖u−v‖^{2 * self.s:g}")
+        object.__setattr__(self, "description", self.description or f"{factor}Euclidean distance to the {2 * self.s:g}")
+
+    @property
+    def linear(self) -> float | None:
+        """``scale`` at s = 1."""
+        return float(self.scale) if self.s == 1.0 else None
+
+    def of_cosine(self, cosine: ArrayLike) -> FloatArray:
+        """scale·(2 − 2c)^s."""
+        square = np.clip(2.0 - 2.0 * np.asarray(cosine, dtype=np.float64), 0.0, 4.0)
+        return np.asarray(self.scale * square**self.s)
+
+    def of_haversine(self, y: Any, xp: Any = np) -> Any:
+        """scale·(4y)^s."""
+        return self.scale * (4.0 * y) ** self.s
+
+    def increment(self, y: ArrayLike, step: ArrayLike) -> FloatArray:
+        """From the relative change of y, so that nothing cancels."""
+        y, step = np.asarray(y, dtype=np.float64), np.asarray(step, dtype=np.float64)
+        return np.asarray(self.of_haversine(y) * np.expm1(self.s * np.log1p(np.maximum(step / y, -1.0))))
+
+
+@dataclass(frozen=True)
+class AngularDistance(Metric):
+    """The angle arccos c, in radians."""
+
+    name: str = field(default="angular", compare=False)
+    description: str = field(default="angle in radians", compare=False)
+
+    def of_cosine(self, cosine: ArrayLike) -> FloatArray:
+        """arccos c."""
+        return np.asarray(np.arccos(np.clip(np.asarray(cosine, dtype=np.float64), -1.0, 1.0)))
+
+    def of_haversine(self, y: Any, xp: Any = np) -> Any:
+        """2·arcsin √y, written so that neither end loses digits."""
+        return 2.0 * xp.arctan2(xp.sqrt(y), xp.sqrt(1.0 - y))
+
+    def increment(self, y: ArrayLike, step: ArrayLike) -> FloatArray:
+        """From sin²a − sin²b = sin(a−b)·sin(a+b), in half angles."""
+        y, step = np.asarray(y, dtype=np.float64), np.asarray(step, dtype=np.float64)
+        both = self.of_haversine(y) + self.of_haversine(np.clip(y + step, 0.0, 1.0))
+        return np.asarray(2.0 * np.arcsin(np.clip(step / np.sin(0.5 * both), -1.0, 1.0)))
+
+
+@dataclass(frozen=True)
+class FunctionDistance(Metric):
+    """Any other function of the cosine.
+
+    Parameters
+    ----------
+    name, description : str
+    function : callable
+        Maps an array of cosines in [−1, 1] to an array of the same shape, finite, and does not increase with the
+        cosine (a distance grows with the angle); this is checked on a grid.
+
+    Raises
+    ------
+    ValueError
+        If the function breaks one of these rules.
+    """
+
+    name: str
+    description: str
+    function: Callable[[FloatArray], FloatArray]
+
+    def __post_init__(self) -> None:
+        grid = np.cos(np.linspace(np.pi, 0.0, 1025))
+        try:
+            values = np.asarray(self.function(grid.copy()), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            message = f"metric must map an array of cosines to an array, but calling it raised: {error}."
+            raise ValueError(message) from None
+        if values.shape != grid.shape:
+            raise ValueError(f"metric must keep the shape of its argument, but {grid.shape} became {values.shape}.")
+        if not np.all(np.isfinite(values)):
+            at = float(grid[~np.isfinite(values)][0])
+            raise ValueError(f"metric must be finite on [-1, 1], but it is not at cosine {at!r}.")
+        # rounding may make neighbouring values of a flat stretch rise by a few units in the last place
+        rise = np.diff(values) > 8 * np.finfo(float).eps * np.max(np.abs(values))
+        if np.any(rise):
+            at = float(grid[:-1][rise][0])
+            raise ValueError(f"metric must not increase with the cosine, but it does at cosine {at!r}.")
+
+    def step(self) -> tuple[float, float, float] | None:
+        """(τ, value below τ, value from τ on) if the function takes two values only, else None."""
+        grid = np.cos(np.linspace(np.pi, 0.0, 1025))
+        values = self.of_cosine(grid)
+        if len(np.unique(values)) != 2:
+            return None
+        at = int(np.argmax(values < values[0]))
+        low, high = float(grid[at - 1]), float(grid[at])
+        while np.nextafter(low, high) < high:
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if self.of_cosine(middle) == values[0] else (low, middle)
+        return high, float(values[0]), float(values[-1])
+
+    def of_cosine(self, cosine: ArrayLike) -> FloatArray:
+        """The function's values."""
+        return np.asarray(self.function(np.clip(np.asarray(cosine, dtype=np.float64), -1.0, 1.0)), dtype=np.float64)
+
+
+METRICS: dict[str, Metric] = {
+    entry.name: entry
+    for entry in (
+        PowerDistance(1.0, name="sqeuclidean", description="squared Euclidean distance"),
+        PowerDistance(1.0, 0.5, name="cosine", description="cosine distance, 1 - cosine similarity"),
+        PowerDistance(0.5, name="euclidean", description="Euclidean distance"),
+        AngularDistance(),
+    )
+}
+"""The registry of distances, by name; to add one, add an entry: ``METRICS[name] = FunctionDistance(name, …)``."""
+
+MetricLike = str | Metric | Callable[[FloatArray], FloatArray]
+
+
+def as_metric(metric: MetricLike) -> Metric:
+    """Look up a name in :data:`METRICS`, or turn a function of the cosine into a :class:`Metric`.
+
+    Parameters
+    ----------
+    metric : str, Metric or function of the cosine
+        A name, a :class:`PowerDistance` or another metric, or a function as :class:`FunctionDistance` takes it.
+
+    Returns
+    -------
+    Metric
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a function that is not a distance.
     """
     if isinstance(metric, Metric):
         return metric
     if isinstance(metric, str) and metric in METRICS:
         return METRICS[metric]
-    if isinstance(metric, PowerDistance):
-        return _power(f"‖u−v‖^{2 * metric.s:g}", float(metric.s))
     if not callable(metric):
         raise ValueError(
             f"metric must be one of {', '.join(METRICS)}, a PowerDistance or a function of the cosine, got {metric!r}."
         )
-    grid = np.cos(np.linspace(np.pi, 0.0, 1025))
-    try:
-        values = np.asarray(metric(grid.copy()), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"metric must map an array of cosines to an array, but calling it raised: {error}.") from None
-    if values.shape != grid.shape:
-        raise ValueError(f"metric must keep the shape of its argument, but {grid.shape} became {values.shape}.")
-    if not np.all(np.isfinite(values)):
-        at = float(grid[~np.isfinite(values)][0])
-        raise ValueError(f"metric must be finite on [-1, 1], but it is not at cosine {at!r}.")
-    # rounding may make neighbouring values of a flat stretch rise by a few units in the last place
-    rise = np.diff(values) > 8 * np.finfo(float).eps * np.max(np.abs(values))
-    if np.any(rise):
-        at = float(grid[:-1][rise][0])
-        raise ValueError(f"metric must not increase with the cosine, but it does at cosine {at!r}.")
-    function = metric
-    return Metric(
-        getattr(function, "__name__", type(function).__name__),
-        lambda y: np.asarray(function(1.0 - 2.0 * y), dtype=np.float64),
-    )
+    name = getattr(metric, "__name__", type(metric).__name__)
+    return FunctionDistance(name, f"the function {name} of the cosine", metric)

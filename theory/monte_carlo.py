@@ -30,6 +30,7 @@ Moments = tuple[int, FloatArray, FloatArray]  # number of samples; per quantity:
 REPLICATES = 32  # of a randomised quasi-Monte Carlo rule: its z-scores follow t with 31 degrees of freedom
 _CHUNK = 12288  # pairs at a time: 96 KiB an array, within the cache and below the allocator's mmap threshold
 _SOBOL_CHUNK = 8192  # a power of two keeps every stretch of the sequence balanced
+_SOBOL_BITS = 53
 _CHUNKS_A_BLOCK = 32  # per seed; the unit that threads share out
 _MAX_BLOCKS = 4096
 _VECTOR_ENTRIES = 2**20  # numbers in one array of full vectors
@@ -78,15 +79,13 @@ def _chunk_moments(values: Array, xp: Any) -> Moments:
     return values.shape[-1], np.asarray(mean.tolist()), np.asarray(spread.tolist())
 
 
-def _parallel(
-    task: Callable[[np.random.SeedSequence], Any], seeds: list[np.random.SeedSequence], most: int
-) -> list[Any]:
-    """One result a seed, in their order, by at most ``most`` threads: NumPy releases the interpreter's lock."""
+def _parallel(task: Callable[[Any], Any], inputs: list[Any], most: int) -> list[Any]:
+    """One result per input, in their order, by at most ``most`` threads: NumPy releases the interpreter's lock."""
     workers = min(os.cpu_count() or 1, most)
     if workers == 1:
-        return [task(seed) for seed in seeds]
+        return [task(value) for value in inputs]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(task, seeds))
+        return list(pool.map(task, inputs))
 
 
 def _estimate(
@@ -115,22 +114,29 @@ def _estimate(
 
 
 def _estimate_qmc(kernel: Kernel, columns: int, num_samples: int, seeds: np.random.SeedSequence) -> Estimate:
-    """Mean of independently scrambled Sobol rules of 2^m points each."""
+    """Mean over one scrambled Sobol rule of 2^m points under independent digital shifts.
+
+    Given the scrambling, each shifted rule is unbiased and the rules are independent, which is all that the standard
+    error needs; building one rule instead of 32 saves a tenth of a second.
+    """
     from scipy.stats import qmc  # half a second, which few need
 
     points = 1 << (num_samples // REPLICATES).bit_length() - 1
     chunk = min(points, _SOBOL_CHUNK)
-
-    def run(seed: np.random.SeedSequence) -> float:
-        sobol = qmc.Sobol(columns, scramble=True, bits=53, rng=np.random.default_rng(seed))
-        total = 0.0
-        for _ in range(points // chunk):
-            variates = iter(sobol.random(chunk).T)
-            total += float(kernel(chunk, lambda _: next(variates)).mean())  # noqa: B023
-        return total / (points // chunk)
-
+    rng = np.random.default_rng(seeds)
+    sobol = qmc.Sobol(columns, scramble=True, bits=_SOBOL_BITS, rng=rng)
+    shifts = rng.integers(1 << _SOBOL_BITS, size=(REPLICATES, columns, 1))
     most = math.ceil(num_samples / (_CHUNKS_A_BLOCK * _CHUNK))  # no thread for less than a block of the scalars
-    means = np.array(_parallel(run, seeds.spawn(REPLICATES), most))
+    total = np.zeros(REPLICATES)
+    for _ in range(points // chunk):
+        rule = np.ldexp(sobol.random(chunk).T, _SOBOL_BITS).astype(np.int64)
+
+        def run(shift: NDArray[np.int64], rule: NDArray[np.int64] = rule) -> float:
+            variates = iter(2.0**-_SOBOL_BITS * (rule ^ shift))
+            return float(kernel(chunk, lambda _: next(variates)).mean())
+
+        total += _parallel(run, list(shifts), most)
+    means = total / (points // chunk)
     return Estimate(float(means.mean()), float(means.std(ddof=1) / math.sqrt(REPLICATES)), points * REPLICATES)
 
 
@@ -188,15 +194,15 @@ def estimate_distance(
         Laws of u and v, of equal dimension and with a scalar radius or concentration.
     axis_cosine : float
         Cosine of the angle between the two axes, in [−1, 1].
-    metric : str, PowerDistance or function of the cosine
+    metric : str, Metric or function of the cosine
     num_samples : int
         Pairs, at least 2 (``"qmc"``: at least 32, and rounded down to 32 times a power of two).
     rng : Generator, int or None
         Source of the seeds.
     method : {"scalars", "vectors", "qmc"}
         A handful of scalars a pair, at a cost that does not depend on the dimension; full vectors, as a check;
-        or 32 scrambled Sobol rules in the same scalars, whose scatter is the error (z-scores: t with 31 degrees
-        of freedom).
+        or one scrambled Sobol rule in the same scalars under 32 random shifts, whose scatter is the error (z-scores: t
+        with 31 degrees of freedom).
     device : str
         "cpu", "cuda", "cuda:N", or "auto" (CUDA if torch finds it). Off the CPU the scalars run in torch.
 

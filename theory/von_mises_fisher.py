@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, hyp0f1, xlogy
 
+from theory._sampling import sample_around_axis, sample_vmf_polar
 from theory._validation import check_dim, check_range
 from theory.caps import plain
 
@@ -89,6 +90,25 @@ def log_bessel(order: float, kappa: FloatArray) -> FloatArray:
         near = np.where(small, kappa, 0.0)
         value = np.where(small, np.log(hyp0f1(order + 1.0, 0.25 * near**2)) - gammaln(order + 1.0) - near, value)
     return value
+
+
+def log_mean_exponential(order: float, kappa: FloatArray) -> FloatArray:
+    """log E e^{κ(t−1)} for t the first coordinate of a uniform point of S^{2ν+1}, ν ≥ −½ the order; 0 at κ = 0.
+
+    The value is log[e^{−κ} Γ(ν+1) (2/κ)^ν I_ν(κ)]. For large ν the expansions of I_ν and of Γ are subtracted term by
+    term, so that nothing of the size of ν log ν is left to round.
+    """
+    kappa = np.asarray(kappa, dtype=np.float64)
+    if order == -0.5:  # t = ±1
+        return np.asarray(np.log1p(np.exp(-2.0 * kappa)) - math.log(2.0))
+    if order < _UNIFORM_FROM:
+        return np.asarray(log_bessel(order, kappa) + gammaln(order + 1.0))
+    nu = np.asarray(order)
+    radius, u, _ = _debye_sums(nu, kappa)
+    u_zero = _debye_sums(nu, np.zeros(()))[1]
+    growth = -nu * np.log1p(0.5 * kappa * (kappa / (nu * (radius + nu))))
+    growth -= 2.0 * kappa * nu / (radius + kappa + nu)
+    return np.asarray(growth + 0.5 * np.log(nu / radius) + np.log(u / u_zero))
 
 
 @dataclass(frozen=True)
@@ -172,8 +192,6 @@ class VonMisesFisher:
         rng: np.random.Generator | int | None = None,
     ) -> FloatArray:
         """Draw unit vectors around ``axis``; parameters as for :meth:`theory.caps.UniformCap.sample`."""
-        from theory._sampling import sample_around_axis, sample_vmf_polar
-
         if not isinstance(self.kappa, float):
             raise ValueError(f"kappa must be a scalar to sample from, got shape {np.shape(self.kappa)}.")
         rng = np.random.default_rng(rng)

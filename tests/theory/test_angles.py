@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.integrate import simpson
 from scipy.special import betainc, gammaln
 
+from tests.strategies import angles, dims, open_angles
 from theory.angles import (
     angle_cdf,
     angle_logcdf,
@@ -39,10 +40,6 @@ DIMS = (
     10**6,
 )  # 41 | 42: the series of the Gamma ratio takes over
 ANGLES = (1e-300, 1e-9, 1e-3, 0.3, 1.0, 1.4, 1.55, 1.5707, math.pi / 2, 1.571, 1.6, 2.0, 3.0, 3.14, math.pi)
-
-dims = st.integers(2, 1000) | st.integers(2, 10**6)
-angles = st.floats(0.0, math.pi)
-open_angles = st.floats(1e-6, math.pi - 1e-6)
 
 
 @cache

@@ -17,6 +17,7 @@ from theory.certify.cells import CapCells, SoftCells
 from theory.certify.series import Envelope, both_sides, coefficients
 from theory.certify.sweep import Sweep
 from theory.compatibility import theorem1_gaps
+from theory.metrics import METRICS
 from theory.von_mises_fisher import VonMisesFisher
 
 flint = pytest.importorskip("flint")
@@ -176,7 +177,7 @@ def test_enclosures_reproduce_the_gaps(dim, metric, law):
         cells = (CapCells if law == "cap" else SoftCells)(dim, 200, flint)
         rho = -1 / dim
         for side, sign, truth in zip(SIDES, (1, 1), expected, strict=True):
-            sweep = Sweep(cells, both_sides(dim, metric, (rho, rho), 200, flint)[side], flint)
+            sweep = Sweep(cells, both_sides(dim, METRICS[metric], (rho, rho), 200, flint)[side], flint)
             unit = UniformCap(dim, old).mean_resultant_length() if law == "cap" else 1.0
             mixed = sweep._product("value", [(new, new)], [(old, old)])[0, 0]
             ball = sign * (mixed - sweep._own((old, old)))
@@ -186,7 +187,7 @@ def test_enclosures_reproduce_the_gaps(dim, metric, law):
 
 @pytest.mark.parametrize("metric", ["euclidean", "angular"])
 def test_coefficients_sum_to_the_mean(metric):
-    weights, rest = coefficients(3, metric, 400, flint)
+    weights, rest = coefficients(3, METRICS[metric], 400, flint)
     mean = {"euclidean": 4 / 3, "angular": math.pi / 2}[metric]
     assert float(sum(weights, flint.arb(0)) + rest) == pytest.approx(mean, abs=1e-13)
     assert 0 < float(rest) < 0.01
@@ -200,6 +201,18 @@ def test_envelopes_hold_the_polynomials(dim, angle):
     assert all(abs(v) <= float(b.upper()) + 1e-12 for v, b in zip(values, bounds, strict=False))
     last = max(float(b.upper()) for b in bounds[30:32])
     assert all(abs(v) <= last + 1e-12 for v in values[30:])
+
+
+@pytest.mark.parametrize("dim", [6, 10])
+def test_the_tail_starts_with_the_first_term_left_out(dim):
+    """At a right angle Sonin's bound is attained by the even polynomials: one degree later is already too small."""
+    terms = 31
+    sides = both_sides(dim, METRICS["euclidean"], (0.0, 0.0), terms, flint)
+    rest = coefficients(dim, METRICS["euclidean"], terms, flint)[1]
+    largest = float((sides["different_class"].tail / rest).upper())
+    values = [abs(value) for value in legendre_like(dim, 0.5 * math.pi, terms + 21)]
+    assert largest * (1 + 1e-12) >= max(values[terms + 1 :])
+    assert largest < 1.01 * values[terms + 1]  # and no more than it must be
 
 
 def test_finer_grids_and_more_terms_only_add_decisions():
@@ -264,7 +277,7 @@ def test_the_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         ({"dim": 3}, "give num_classes or axis_cosine"),
         ({"dim": 3, "num_classes": 3, "axis_cosine": 0.0}, "give num_classes or axis_cosine"),
         ({"dim": 3, "axis_cosine": -1.5}, r"axis_cosine must be in \[-1, 1\], got -1.5"),
-        ({"dim": 3, "num_classes": 3, "metrics": "cubic"}, "metrics must be among .*, got 'cubic'"),
+        ({"dim": 3, "num_classes": 3, "metrics": "cubic"}, "metric must be one of .*, got 'cubic'"),
         ({"dim": 3, "num_classes": 3, "law": "gauss"}, "law must be one of cap, von-mises-fisher, got 'gauss'"),
         ({"dim": 3, "num_classes": 3, "new": (1.0, 0.5)}, "new must be \\(low, high\\) with 0 < low < high < π"),
         ({"dim": 3, "num_classes": 3, "new": (0.0, 0.5)}, "new must be .* got 0.0"),

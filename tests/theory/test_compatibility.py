@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from unittest.mock import Mock
 
 import mpmath as mp
 import numpy as np
@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.strategies import seeds
+from theory import distances
 from theory.caps import UniformCap
 from theory.compatibility import (
     class_pair_gaps,
@@ -235,8 +237,7 @@ def moments(seed: int, num_classes: int, dim: int, centred: bool) -> tuple[np.nd
     return new * 0.7 / np.linalg.norm(new, axis=1, keepdims=True), old
 
 
-@settings(deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), num_classes=st.integers(2, 12), dim=st.integers(2, 9), centred=st.booleans())
+@given(seed=seeds, num_classes=st.integers(2, 12), dim=st.integers(2, 9), centred=st.booleans())
 def test_first_moments_and_the_single_number(seed: int, num_classes: int, dim: int, centred: bool) -> None:
     """T1 averaged over classes and pairs, and T8: gap(1b) = gap(1a)/(K−1) + defect, the defect 0 for centred means."""
     new, old = moments(seed, num_classes, dim, centred)
@@ -295,12 +296,13 @@ def test_broadcasts_and_gives_floats() -> None:
         assert tolerable_drift(new, old, 10, metric).same_class.shape == (2, 3)
 
 
-def test_a_grid_of_gaps_is_quick() -> None:
-    """100 × 100 at dim 1023 within a second of processor time (0.05 s measured)."""
+def test_a_grid_of_gaps_is_a_few_matrix_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 × 100 pairs of radii at dim 1023, one in a thousand at most is computed on its own (8 counted)."""
+    quadrature = Mock(wraps=distances._cap_value)
+    monkeypatch.setattr(distances, "_cap_value", quadrature)
     radii = np.linspace(0.05, 3.1, 100)
-    start = time.process_time()
     gaps = theorem1_gaps(UniformCap(1023, radii[:, None]), UniformCap(1023, radii), 1024, "euclidean")
-    assert time.process_time() - start < 1.0
+    assert quadrature.call_count <= 10
     assert np.all((gaps.same_class >= -1e-13) == (radii[:, None] <= radii) | (np.abs(gaps.same_class) < 1e-12))
 
 

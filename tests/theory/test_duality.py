@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import OptimizeResult
 from scipy.special import logsumexp
 
 from theory.duality import FreeFeatureProblem, _minimise, nonconvex_example, solve_duality
@@ -65,6 +66,19 @@ def test_both_losses_are_convex_in_the_features(seed, share):
     for loss in (problem.cross_entropy, problem.contrastive):
         between = loss(share * first + (1 - share) * second)[0]
         assert between <= share * loss(first)[0] + (1 - share) * loss(second)[0] + 1e-12  # rounding of sums of order 10
+
+
+@pytest.mark.parametrize("shrink", [0.9, 1.1])
+def test_a_start_that_ends_off_the_sphere_does_not_count(monkeypatch, shrink):
+    """Inside the ball is as far off the sphere as outside it."""
+
+    def off_the_sphere(objective, start, **options):
+        return OptimizeResult(x=shrink * np.asarray(start))
+
+    problem = random_problem(0)
+    monkeypatch.setattr("theory.duality.minimize", off_the_sphere)
+    with pytest.raises(RuntimeError, match="from none of 1 starts"):
+        _minimise(problem, 0.5, "sphere", problem.old_features[None])
 
 
 @pytest.mark.parametrize("seed", range(3))

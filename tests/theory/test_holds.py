@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from theory.caps import UniformCap
 from theory.compatibility import theorem1_gaps
-from theory.holds import find_counterexample, theorem1_holds_for
-from theory.metrics import PowerDistance
+from theory.distances import expected_distance
+from theory.holds import _ANGLES, _angular_derivatives, _without_noise, find_counterexample, theorem1_holds_for
+from theory.metrics import PowerDistance, as_metric
 from theory.monte_carlo import estimate_distance
 
 
@@ -149,10 +150,59 @@ def test_a_metric_violates_it_too():
     assert gaps == pytest.approx((0.05858, -0.000579), rel=1e-3)  # published digits
 
 
+SETTLED = {
+    "a threshold": lambda c: 1.0 * (c < 0.3),
+    "a hinge": lambda c: np.maximum(0.5 - c, 0.0) * (c > 0) + 0.5 * (c <= 0),
+    "flat below a right angle": lambda c: 1 - np.maximum(c, 0.0) ** 3,
+    "a kink above it": lambda c: np.arccos(c) - np.maximum(c - 0.5, 0.0),
+    "a power": lambda c: (2 - 2 * c) ** 0.75,
+    "another power": lambda c: (2 - 2 * c) ** 0.37,
+    "a sum": lambda c: np.arccos(c) + np.sqrt(2 - 2 * c) + 3 * (1 - c),
+}
+
+
+@pytest.mark.parametrize("name", SETTLED)
+@pytest.mark.parametrize("dim", [2, 3, 9])
+def test_consequence_1_settles_what_is_flat_and_sums_of_proved_distances(name, dim):
+    assert theorem1_holds_for(SETTLED[name], dim).verdict == "proved"
+    assert find_counterexample(SETTLED[name], (dim,)) is None
+
+
+def test_flat_functions_satisfy_1b_where_their_smooth_relatives_fail():
+    gaps = theorem1_gaps(UniformCap(9, 0.2), UniformCap(9, 0.3), 10, SETTLED["flat below a right angle"])
+    assert gaps.different_class == pytest.approx(0.000166, abs=5e-7)  # published; 1 − c³ has −0.00118
+
+
+def test_a_sign_below_its_own_rounding_is_not_resolved():
+    """It used to be called proved, and its gap of 1b is negative: −4.5e−6."""
+    rough = lambda c: np.arccos(c) + 1e-4 * c**2 + 1e-12 * np.cos(110 * np.arccos(c))  # noqa: E731
+    assert theorem1_holds_for(rough, 3).verdict == "not resolved"
+    new, old = UniformCap(3, 0.3), UniformCap(3, 0.6)
+    gap = expected_distance(new, old, 0.0, rough) - expected_distance(old, old, 0.0, rough)
+    assert gap == pytest.approx(-4.54e-6, abs=2e-8)
+
+
+def test_a_wrong_claim_of_flatness_is_found():
+    """Flat above a right angle is not flat below it."""
+    assert theorem1_holds_for(lambda c: 1.0 * (c < -0.3), 5).verdict != "proved"
+    assert theorem1_holds_for(lambda c: 1 - c**3, 5).verdict == "sufficient condition fails"
+
+
+def test_the_last_coefficients_count_whatever_their_sign():
+    """f(ψ) = ψ² − ψ⁴/30: its derivatives are known, and its highest coefficient is negative."""
+    derivatives, errors = _angular_derivatives(as_metric(lambda c: np.arccos(c) ** 2 * (1 - np.arccos(c) ** 2 / 30)))
+    psi = _ANGLES
+    exact = [2 * psi - 4 * psi**3 / 30, 2 - 12 * psi**2 / 30, -24 * psi / 30, np.full_like(psi, -24 / 30)]
+    for found, error, expected in zip(derivatives, errors, exact, strict=True):
+        assert np.all(np.abs(found - expected) <= error)
+        # rounding of 1e-16 in the coefficients up to degree 32, times their fourth derivatives, up to 32^8/105
+        assert np.max(np.abs(found - expected)) < 1e-4
+    assert list(_without_noise(np.array([2.0, 1.0, -1e-3, 1e-17, -1e-17]))) == [2.0, 1.0, -1e-3]
+
+
 def test_even_polynomials_agree_with_exact_moments():
     # the screening series is exact for polynomials: F = 1 − c has one coefficient, and c² the mean 1/d
     from theory.holds import _coefficients
-    from theory.metrics import as_metric
 
     for dim in (2, 3, 9):
         terms = _coefficients(as_metric(lambda c: 3 - 2 * c + c**2 / 2), dim)

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from theory.infonce import infonce_bound
+from theory import infonce
+from theory.infonce import infonce_bound, infonce_loss
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,14 @@ def test_infonce_bounds_the_information_from_below(correlations, batch_size, sha
     assert bound.bound <= min(information + noise, bound.ceiling)
     # the optimal critic loses O(Var(density ratio)/N), and comes close to the lower of I and log N
     assert bound.bound > share * min(information, bound.ceiling) - noise
+
+
+def test_the_standard_error_is_that_of_the_mean_over_batches(monkeypatch):
+    losses = []
+    monkeypatch.setattr(infonce, "infonce_loss", lambda scores: losses.append(infonce_loss(scores)) or losses[-1])
+    bound = infonce_bound([0.5, 0.2], 16, num_batches=7, rng=3)
+    assert bound.standard_error == pytest.approx(stats.sem(losses), rel=1e-12)
+    assert bound.bound == pytest.approx(math.log(16) - np.mean(losses), rel=1e-12)
 
 
 def test_a_high_information_meets_the_ceiling():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +14,44 @@ import sympy as sp
 from scipy.special import roots_jacobi
 
 from theory import proofs
-from theory.proofs import ProofError
+from theory.proofs import ProofError, beyond_cosine
+from theory.proofs import decisions as D
 from theory.proofs._derivation import Derivation, nonnegative_inside
 from theory.proofs.beyond_cosine import c, laplacian
 from theory.proofs.geometry import alpha, dim, integral, theta
 from theory.proofs.moments import K, m_k, m_t
-from theory.proofs.table import CIRCLE, COLUMNS, NARROW, ROWS, SAME_CLASS, SIMPLEX, TRIANGLE, VERDICTS, WIDE
+from theory.proofs.table import (
+    AVERAGE,
+    BELOW,
+    CAPS,
+    CIRCLE,
+    D_COLUMNS,
+    D_ROWS,
+    FALSE_ACUTE,
+    FALSE_OBTUSE,
+    NARROW,
+    ROWS,
+    SAME_CLASS,
+    SIMPLEX,
+    SOFT,
+    SOFT_LAWS,
+    TRIANGLE,
+    VERDICTS,
+    WIDE,
+    columns,
+)
 from theory.proofs.wide import d, s
+
+RECORD = Path(__file__).parent / "data" / "derivations.txt"
+
+
+def written(derived) -> str:
+    """Every derivation as ``stationary theorem --steps`` prints it."""
+    from rich.console import Console
+
+    console = Console(width=10_000, file=io.StringIO())
+    console.print(proofs.render_steps(derived))
+    return re.sub(r"± \d\S*", "±", console.file.getvalue())  # errors are rounding, which processors do differently
 
 
 class Broken:
@@ -56,7 +89,7 @@ def proved(broken) -> dict[str, proofs.Proof]:
 
 
 def test_every_proof_goes_through_and_says_what_it_needs(proved):
-    assert len(proved) == 20
+    assert len(proved) == 31
     for proof in proved.values():
         assert proof.statement
         assert proof.assumptions
@@ -107,6 +140,17 @@ WRONG = {
     "−log((1+c)/2)": (lambda: proofs.different_class(-sp.log((1 + c) / 2), 3), "continuity"),
     "radius above π/2": (lambda: proofs.different_class(2 - 2 * c, 5, sp.Integer(2)), "v"),
 }
+
+
+WRONG |= {
+    "D with Δ₂ of other radii": (
+        lambda: proofs.accept_rates((1 - D.p**2) * (1 - D.q**2) - (D.z + D.p * D.q) ** 2), "3",
+    ),
+    "D with ρz − τ": (lambda: proofs.accept_rates(weight=D.rho * D.z - D.tau), "2"),
+    "D with levels of Δ₁": (lambda: proofs.paired_levels(D.CIRCLE), "5"),
+    "D2 without radii ≤ π/2": (lambda: proofs.false_accept_rate("real"), "6"),
+    "a fall of the false accept rate as a rise": (lambda: proofs.rise_below(threshold=0.2), "i"),
+}  # fmt: skip
 
 
 def _density(shift: int) -> sp.Expr:
@@ -240,13 +284,21 @@ def test_every_step_can_be_broken(broken):
 def test_the_table_says_what_was_proved_and_what_was_not(proved):
     table = proofs.theorem_table(tuple(proved.values()))
     assert tuple(table) == ROWS
-    assert all(tuple(row) == COLUMNS and set(row.values()) <= set(VERDICTS) for row in table.values())
-    named = COLUMNS[:3]
+    assert all(tuple(row) == columns() and set(row.values()) <= set(VERDICTS) for row in table.values())
+    named = ("sqeuclidean", "euclidean", "angular")
     for row in (SAME_CLASS, NARROW, CIRCLE, SIMPLEX, TRIANGLE):
         assert all(table[row][metric] == "proved" for metric in named), row
     assert table[NARROW]["any other"] == "fails: proved"
     assert [table[WIDE][metric] for metric in named] == ["proved", "fails: witnessed", "proved"]
     assert (table[SIMPLEX]["power"], table[TRIANGLE]["power"]) == ("open", "fails: witnessed")
+    # what no derivation reaches is refuted by a case that is computed, not left open
+    assert table[CIRCLE]["any other"] == table[SOFT]["any other"] == "fails: witnessed"
+    assert [table[AVERAGE][metric] for metric in named] == ["proved", "fails: witnessed", "fails: witnessed"]
+    decisions = proofs.decision_table(tuple(proved.values()))
+    assert tuple(decisions) == D_ROWS
+    assert decisions[FALSE_OBTUSE] == dict.fromkeys(D_COLUMNS, "proved")
+    assert decisions[FALSE_ACUTE][SOFT_LAWS] == "open"
+    assert decisions[BELOW][CAPS] == "fails: witnessed"
     # without its proof a cell is open, never empty or proved
     without = proofs.theorem_table([p for p in proved.values() if p.name != "T4, 1b for powers of the chord"])
     assert without[NARROW]["euclidean"] == "open"
@@ -258,10 +310,51 @@ def test_the_table_is_rendered_whole(proved):
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(proofs.render(tuple(proved.values())))
     text = console.export_text()
-    assert all(row in text for row in ROWS)
+    assert all(row in text for row in (*ROWS, *D_ROWS))
     assert "DLMF" in text
+    for proof in proved.values():
+        words = {word for row in proof.settles.values() for word in row.values()}
+        assert proof.witness or "fails: witnessed" not in words
+        assert proof.witness.split(";")[0] in text
+
+
+def test_every_step_assumption_and_citation_is_printed_and_as_recorded(proved):
+    """The record is a file: a step that is dropped or reworded shows as a difference (``python -m`` this module)."""
+    text = written(tuple(proved.values()))
+    assert text == RECORD.read_text()
+    for proof in proved.values():
+        assert all(assumption in text for assumption in proof.assumptions)
+        assert all(lemma in text for lemma in proof.cited)
+
+
+@pytest.mark.parametrize(("name", "word"), [("MONOTONE", "non-increasing"), ("CURVED", "concave")])
+def test_a_wrong_word_in_a_sentence_fails(monkeypatch, name, word):
+    monkeypatch.setattr(beyond_cosine, name, word)
+    with pytest.raises(ProofError):
+        proofs.power_distance()
+
+
+def test_a_sentence_is_made_of_what_is_checked():
+    derivation = Derivation("test")
+    derivation.identity("1", "the square", (c + 1) ** 2, c**2 + 2 * c + 1)
+    positive = sp.Symbol("a", positive=True)
+    derivation.sign("2", "a + 1", ">", positive + 1)
+    derivation.shape("3", "c²", "convex", {1: 2 * c, 2: sp.Integer(2)}, c)
+    assert derivation.steps == ["(1) the square = c^2 + 2·c + 1", "(2) a + 1 = a + 1 > 0", "(3) c² is convex in c"]
+    for wrong in (
+        lambda: derivation.identity("1", "the square", (c + 1) ** 2, c**2 + 1),
+        lambda: derivation.sign("2", "a + 1", "<", positive + 1),
+        lambda: derivation.sign("2", "c", "≥", c),  # no sign follows
+        lambda: derivation.shape("3", "c²", "non-decreasing", {1: 2 * c, 2: sp.Integer(2)}, c),
+    ):
+        with pytest.raises(ProofError):
+            wrong()
 
 
 def test_sympy_loads_with_the_proofs_only():
     script = "import sys, theory.duality, theory.certify; sys.exit('sympy' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    RECORD.write_text(written(proofs.prove_all()))

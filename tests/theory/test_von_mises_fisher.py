@@ -36,6 +36,16 @@ def test_against_bessel_functions(dim: int, kappa: float) -> None:
     assert law.polar_logpdf(theta) == pytest.approx(log_pdf, abs=4 * EPS * (dim * math.log(dim) + kappa + 1))
 
 
+@pytest.mark.parametrize("dim", [2, 3, 9, 120])
+def test_an_array_on_both_sides_of_the_switch_is_its_scalars(dim: int) -> None:
+    """Small orders and concentrations are led down from large ones; the rest of the array stays as it is."""
+    kappa = [0.5, 20.0, 200.0, 1e4, 1e6]
+    law = VonMisesFisher(dim, kappa)
+    one = [VonMisesFisher(dim, k) for k in kappa]
+    assert list(law.mean_resultant_length()) == [single.mean_resultant_length() for single in one]
+    assert list(law.mean_resultant_complement()) == [single.mean_resultant_complement() for single in one]
+
+
 @pytest.mark.parametrize("dim", [2, 3, 1023, 10**6])
 def test_limits(dim: int) -> None:
     """κ = 0 is the sphere; m → κ/d as κ → 0; 1 − m → (d−1)/(2κ) as κ → ∞ (next term relative d/κ)."""

@@ -10,9 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from theory._series import Expandable
 from theory.certify.boxes import Interval
+from theory.metrics import PowerDistance
 
 METRIC_NAMES = ("sqeuclidean", "euclidean", "angular")
+"""The distances of the table of certificates; ``cosine`` has the signs of ``sqeuclidean``."""
 
 
 def load_flint() -> Any:
@@ -67,22 +70,23 @@ class Envelope:
         return bounds
 
 
-def coefficients(dim: int, metric: str, terms: int, flint: Any) -> tuple[list[Any], Any]:
-    """w_1 … w_N of the distance and the remainder Σ_{n>N} w_n, as balls."""
+def coefficients(dim: int, metric: Expandable, terms: int, flint: Any) -> tuple[list[Any], Any]:
+    """w_1 … w_N of a distance of negative type, s ≤ 1, and the remainder Σ_{n>N} w_n, as balls."""
     arb = flint.arb
-    if metric == "sqeuclidean":
-        return [arb(2)] + [arb(0)] * (terms - 1), arb(0)
+    if metric.linear is not None:
+        return [2 * arb(metric.linear)] + [arb(0)] * (terms - 1), arb(0)
     lam = arb(dim - 2) / 2
     half = arb(0.5)
     multiplicity = [arb(dim)]  # N_n
     for n in range(1, terms):
         multiplicity.append(multiplicity[-1] * (n + 1 + lam) / (n + lam) * (n + 2 * lam) / (n + 1))
-    if metric == "euclidean":
-        mean = 2 * (lam + 1).gamma() * (2 * lam + 1).gamma()
-        mean /= (lam + half).gamma() * (2 * lam + 1 + half).gamma()
-        kernel = [half / (half + 2 * lam + 1) * mean]  # −F_n
+    if isinstance(metric, PowerDistance):
+        s = arb(metric.s)
+        mean = metric.scale * arb(4) ** s * (lam + half + s).gamma() * (2 * lam + 1).gamma()
+        mean /= (lam + half).gamma() * (2 * lam + 1 + s).gamma()
+        kernel = [s / (s + 2 * lam + 1) * mean]  # −F_n
         for n in range(1, terms):
-            kernel.append(kernel[-1] * (n - half) / (n + half + 2 * lam + 1))
+            kernel.append(kernel[-1] * (n - s) / (n + s + 2 * lam + 1))
     else:
         mean = arb.pi() / 2
         first = (lam + 1).gamma() ** 2 / ((lam + half).gamma() * (lam + 1 + half).gamma()) / (2 * lam + 1)
@@ -101,7 +105,7 @@ class Signs:
     tail: Any
 
 
-def both_sides(dim: int, metric: str, cosine: Interval, terms: int, flint: Any) -> dict[str, Signs]:
+def both_sides(dim: int, metric: Expandable, cosine: Interval, terms: int, flint: Any) -> dict[str, Signs]:
     """The two inequalities' c_n; those of 1b hold for every axis cosine in the range."""
     arb = flint.arb
     lam = arb(dim - 2) / 2

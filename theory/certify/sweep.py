@@ -7,10 +7,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from theory._series import Expandable
 from theory._validation import check_cosine, check_integer, check_range
 from theory.certify.boxes import Box, Certificate, GapCertificates, Interval
 from theory.certify.cells import BITS, CapCells, SoftCells
-from theory.certify.series import METRIC_NAMES, Signs, both_sides, load_flint
+from theory.certify.series import Signs, both_sides, load_flint
+from theory.metrics import MetricLike, PowerDistance, as_metric
 
 _NEGLIGIBLE = 2.0**-100
 LAWS = ("cap", "von-mises-fisher")
@@ -150,10 +152,18 @@ def _check_axes(dim: int, num_classes: int | None, axis_cosine: float | Interval
     return max(-1.0, math.nextafter(quotient, -1.0)), math.nextafter(quotient, 0.0)
 
 
+def _check_metric(metric: Any) -> Expandable:
+    """A distance of negative type whose coefficients are known."""
+    distance = as_metric(metric)
+    if not isinstance(distance, Expandable) or (isinstance(distance, PowerDistance) and distance.s > 1):
+        raise ValueError(f"metrics must be powers of the chord with s <= 1 or the angle, got {distance.name!r}.")
+    return distance
+
+
 def certify_gaps(
     dim: int,
     num_classes: int | None = None,
-    metrics: str | Sequence[str] = "euclidean",
+    metrics: MetricLike | Sequence[MetricLike] = "euclidean",
     *,
     law: str = "cap",
     new: Interval = (0.3, 1.5),
@@ -171,8 +181,9 @@ def certify_gaps(
         Ambient dimension d ≥ 2.
     num_classes : int, optional
         K, 2 ≤ K ≤ d + 1: the axes' cosine is −1/(K−1). Give this or ``axis_cosine``.
-    metrics : name or names of {"sqeuclidean", "euclidean", "angular"}
-        The distances; the laws' part of the work is shared.
+    metrics : metric, or sequence of metrics
+        The distances, of which the coefficients must be known in closed form: ``sqeuclidean``, ``cosine``,
+        ``euclidean``, ``angular`` and every PowerDistance with s ≤ 1. The laws' part of the work is shared.
     law : {"cap", "von-mises-fisher"}
         What the parameters are: radii α in radians, 0 < α < π, or concentrations κ, 0 < κ < 1e5.
     new : (low, high)
@@ -209,10 +220,7 @@ def certify_gaps(
     dim = check_integer("dim", dim, 2)
     terms = check_integer("terms", terms, 2)
     levels = check_integer("levels", levels, 0)
-    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    for metric in metrics:
-        if metric not in METRIC_NAMES:
-            raise ValueError(f"metrics must be among {', '.join(METRIC_NAMES)}, got {metric!r}.")
+    distances = [_check_metric(metric) for metric in (metrics if isinstance(metrics, list | tuple) else [metrics])]
     if law not in LAWS:
         raise ValueError(f"law must be one of {', '.join(LAWS)}, got {law!r}.")
     if not 0.0 < step < 1.0:
@@ -230,8 +238,8 @@ def certify_gaps(
     with flint.ctx.workprec(128 + int(1.3 * terms)):
         cells = (CapCells if law == "cap" else SoftCells)(dim, terms, flint)
         results = []
-        for metric in metrics:
-            sides = both_sides(dim, metric, cosine, terms, flint)
+        for distance in distances:
+            sides = both_sides(dim, distance, cosine, terms, flint)
             found = [Sweep(cells, signs, flint).decide(columns, rows, levels, new) for signs in sides.values()]
-            results.append(GapCertificates(dim, metric, law, cosine, *found))
+            results.append(GapCertificates(dim, distance.name, law, cosine, *found))
     return tuple(results)

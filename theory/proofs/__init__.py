@@ -1,9 +1,9 @@
-"""The derivations, checked by SymPy each time they run: a function proves its statement or raises ``ProofError``.
+"""Derivations checked by computer algebra each time they run: a function proves its statement or raises ``ProofError``.
 
-Each returns a :class:`Proof`: the statement, what it assumes, the steps checked, and what is cited instead of
-derived. Most take their subject as an argument (a claimed formula, a distance, a density), so that a wrong
-one can be seen to fail. Statements are about expectations; that the inequalities of Definition 1 hold for
-*all* pairs is never claimed.
+Each returns a :class:`Proof`: the statement, what it assumes, the steps that SymPy checked, and the lemmas that are
+cited instead of derived; the reading of a step, and the passage from one to the next, are for a reader to judge. Most
+take their subject as an argument (a claimed formula, a distance, a density), so that a wrong one can be seen to fail.
+Statements are about expectations; that the inequalities of Definition 1 hold for *all* pairs is never claimed.
 """
 
 from __future__ import annotations
@@ -13,15 +13,28 @@ from theory.proofs.beyond_cosine import angular_distance, different_class, flux,
 from theory.proofs.cap_average import cap_derivative
 from theory.proofs.circle import different_class_on_the_circle
 from theory.proofs.consequences import drift_threshold, von_mises_fisher, worst_simplex
-from theory.proofs.counterexample import cubic_counterexample, wide_violation
+from theory.proofs.counterexample import cubic_counterexample, refutations, wide_violation
+from theory.proofs.decisions import (
+    accept_rates,
+    drift_inside,
+    false_accept_rate,
+    false_accept_rate_of_soft_laws,
+    flat_below,
+    paired_levels,
+    ranked_above,
+    recall_falls,
+    rise_below,
+    true_accept_rate,
+)
 from theory.proofs.geometry import angle_density, cap_mean_resultant_length, flat_limit
 from theory.proofs.moments import class_average, concentration, first_moments, tolerable_drift
-from theory.proofs.table import render, render_steps, theorem_table
+from theory.proofs.table import decision_table, render, render_steps, theorem_table
 from theory.proofs.wide import wide_arcs, wide_caps
 
 __all__ = [
     "Proof",
     "ProofError",
+    "accept_rates",
     "angle_density",
     "angular_distance",
     "cap_derivative",
@@ -29,19 +42,30 @@ __all__ = [
     "class_average",
     "concentration",
     "cubic_counterexample",
+    "decision_table",
     "different_class",
     "different_class_on_the_circle",
+    "drift_inside",
     "drift_threshold",
+    "false_accept_rate",
+    "false_accept_rate_of_soft_laws",
     "first_moments",
+    "flat_below",
     "flat_limit",
     "flux",
+    "paired_levels",
     "power_distance",
     "prove_all",
+    "ranked_above",
+    "recall_falls",
+    "refutations",
     "render",
     "render_steps",
+    "rise_below",
     "same_class",
     "theorem_table",
     "tolerable_drift",
+    "true_accept_rate",
     "von_mises_fisher",
     "wide_arcs",
     "wide_caps",
@@ -79,4 +103,15 @@ def prove_all() -> tuple[Proof, ...]:
         drift_threshold(),
         cubic_counterexample(),
         wide_violation(),
+        refutations(),
+        accept_rates(),
+        true_accept_rate(),
+        paired_levels(),
+        false_accept_rate(),
+        false_accept_rate_of_soft_laws(),
+        flat_below(),
+        drift_inside(),
+        ranked_above(),
+        rise_below(),
+        recall_falls(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import sympy as sp
@@ -32,8 +32,10 @@ class Proof:
     cited : tuple of str
         Theorems used and not derived, with a reference.
     settles : mapping
-        Its place in Theorem 1's table: for each line, a mapping from distances to verdicts. Empty for a tool that only
-        other proofs use.
+        Its place in the tables: for each line, a mapping from columns to verdicts. Empty for a tool that only other
+        proofs use.
+    witness : str
+        For a refutation by numbers: the case in which the statement fails.
     """
 
     name: str
@@ -42,6 +44,23 @@ class Proof:
     steps: tuple[str, ...]
     cited: tuple[str, ...]
     settles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    witness: str = ""
+
+
+SHAPES = {"non-decreasing": (1, 1), "non-increasing": (1, -1), "convex": (2, 1), "concave": (2, -1)}
+"""What a word says of a function: the order of a derivative, and its sign."""
+
+_RELATIONS: dict[str, Callable[[sp.Expr], object]] = {
+    "≥": lambda expression: expression.is_nonnegative,
+    "≤": lambda expression: expression.is_nonpositive,
+    ">": lambda expression: expression.is_positive,
+    "<": lambda expression: expression.is_negative,
+}
+
+
+def display(expression: sp.Expr) -> str:
+    """An expression in a line of text: what is printed is what was checked."""
+    return str(sp.sstr(expression)).replace("**", "^").replace("*", "·").replace("sqrt", "√")
 
 
 class Derivation:
@@ -65,6 +84,24 @@ class Derivation:
             raise ProofError(self.name, step, f"{claim} does not follow: {reason}.")
         self.steps.append(f"({step}) {claim}")
 
+    def identity(self, step: str, name: str, expression: sp.Expr, equals: sp.Expr) -> None:
+        """Record "name = …" with the right side as SymPy writes it, if the expression is identically equal to it."""
+        self.equal(step, f"{name} = {display(equals)}", expression, equals)
+
+    def sign(self, step: str, name: str, relation: str, expression: sp.Expr) -> None:
+        """Record "name = expression relation 0", the relation ≥, ≤, > or <, if the symbols' signs imply it."""
+        holds = _RELATIONS[relation](expression)
+        self.holds(step, f"{name} = {display(expression)} {relation} 0", holds, "the signs of its terms do not tell")
+
+    def shape(self, step: str, name: str, word: str, derivatives: Mapping[int, sp.Expr], variable: sp.Symbol) -> None:
+        """Record "name is word", a word of :data:`SHAPES`, from the derivative and the sign that the word stands for.
+
+        ``derivatives`` gives the function's derivatives by order, on −1 < variable < 1.
+        """
+        order, sign = SHAPES[word]
+        verdict, reason = nonnegative_inside(sign * derivatives[order], variable)
+        self.holds(step, f"{name} is {word} in {variable}", verdict, reason)
+
     def nonnegative(self, step: str, claim: str, expression: sp.Expr, variable: sp.Symbol) -> None:
         """Record ``claim`` if the expression is ≥ 0 for −1 < variable < 1."""
         verdict, reason = nonnegative_inside(expression, variable)
@@ -76,9 +113,10 @@ class Derivation:
         assumptions: tuple[str, ...] = (),
         cited: tuple[str, ...] = (),
         settles: Mapping[str, Mapping[str, str]] | None = None,
+        witness: str = "",
     ) -> Proof:
         """The finished proof."""
-        return Proof(self.name, statement, assumptions, tuple(self.steps), cited, settles or {})
+        return Proof(self.name, statement, assumptions, tuple(self.steps), cited, settles or {}, witness)
 
 
 def _vanishes(left: sp.Expr, right: sp.Expr) -> Iterator[bool]:

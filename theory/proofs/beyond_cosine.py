@@ -13,9 +13,11 @@ import sympy as sp
 
 from theory.proofs._calculus import Composite, as_total_derivative, axial_laplacian
 from theory.proofs._derivation import Derivation, Proof
-from theory.proofs.table import COLUMNS, NARROW, POWERS, SAME_CLASS, SIMPLEX, WIDE, settled
+from theory.proofs.table import FAMILIES, NARROW, POWERS, SAME_CLASS, SIMPLEX, WIDE, settled
 
 c = sp.Symbol("c", real=True)  # the cosine u·v
+# what T4 asks of h and of its even part: the words are what is checked (theory.proofs._derivation.SHAPES)
+MONOTONE, CURVED = "non-decreasing", "convex"
 dim = 3 + sp.Symbol("p", nonnegative=True)  # every d ≥ 3
 SQEUCLIDEAN, EUCLIDEAN, ANGULAR = 2 - 2 * c, sp.sqrt(2 - 2 * c), sp.acos(c)
 
@@ -73,7 +75,7 @@ def same_class(
             "L: the derivative of s → E_v F is m·E F′ ≤ 0 for a cap (its statement)",
             "monotone functions keep the stochastic order (Shaked & Shanthikumar, 2007, 1.A.7)",
         ),
-        settled("proved", (SAME_CLASS,), COLUMNS),
+        settled("proved", (SAME_CLASS,), FAMILIES),
     )
 
 
@@ -257,21 +259,32 @@ def _five_steps(
     columns: Sequence[str] = (),
 ) -> Proof:
     """Steps (ii) to (v) of T4 from h′ ≥ 0 and e″ ≥ 0, given as expressions to be shown non-negative."""
-    proof.nonnegative("ii", "h is non-decreasing: ∂H/∂ρ = m·m'·E h′ ≥ 0 by L twice, H(θ, ρ) ≤ H(θ, 0)", slope, c)
+    proof.shape("ii", "h", MONOTONE, {1: slope, 2: curvature}, c)
     turn = sp.diag(1, -1, 1)  # a reflection that fixes the new axis and reverses the old one, at right angles to it
     new, old = sp.Matrix([1, 0, 0]), sp.Matrix([0, 1, 0])
     swaps = turn * new == new and turn * old == -old and turn * turn.T == sp.eye(3)
     proof.holds("iii", "at ρ = 0 a reflection turns v into −v: H(θ, 0) = E e(u·v)", swaps)
-    proof.nonnegative(
-        "iv", "e is convex: for a ≥ 0, e′(a+b) ≥ e′(b−a) = −e′(a−b), so G(s) grows with |s|", curvature, c
+    proof.shape("iv", "the even part e of h", CURVED, {1: slope, 2: curvature}, c)
+    along, across = sp.symbols("a b", nonnegative=True)
+    odd = sp.Function("e1")  # e′, odd as e is even
+    mean = (odd(along + across) + odd(along - across)) / 2
+    proof.equal(
+        "iv",
+        "½[e′(a+b) + e′(a−b)] = ½[e′(a+b) − e′(b−a)] as e′ is odd, and a+b ≥ b−a: G′(s) ≥ 0 for s ≥ 0",
+        mean.subs(odd(along - across), -odd(across - along)),
+        (odd(along + across) - odd(across - along)) / 2,
     )
-    within = sp.simplify(sp.pi / 2 - max_radius).is_nonnegative
-    proof.holds("v", "α_k ≤ π/2: sin rises on [0, α_k], so |v·w| is stochastically smaller than for v on the sphere, "
-                "where the mean of G is the mean of h, 0: H ≤ 0", within, f"α_k = {max_radius} > π/2")  # fmt: skip
+    proof.sign("iv", "(a+b) − (b−a)", "≥", sp.expand((along + across) - (across - along)))
+    theta = sp.Symbol("theta", real=True)
+    proof.identity("v", "d sin φ/dφ", sp.diff(sp.sin(theta), theta), sp.cos(theta))
+    falls = sp.diff(sp.cos(theta), theta).subs(sp.sin(theta), sp.Symbol("sine", nonnegative=True))
+    proof.sign("v", "d cos φ/dφ, so that cos φ is least at the rim,", "≤", falls)
+    proof.sign("v", "cos α_k, so that sin φ and |v·w| = sin φ·|t| rise up to the rim,", "≥", sp.cos(max_radius))
     return proof.qed(
         f"{subject}: 1b holds in expectation for α_t ≤ α_k ≤ π/2 and every ρ ≤ 0, and the gap falls as ρ rises to 0",
         ("uniform caps, or old densities that fall in the polar angle, supported on [0, π/2]",),
-        ("L, twice (its statement)", "T4, flux (its statement)",
+        ("L, twice: ∂H/∂ρ = m·m'·E h′, so that H(θ, ρ) ≤ H(θ, 0) (its statement)",
+         "T4, flux: the mean of G over the sphere is the mean of h, 0 (its statement)",
          "truncation from above lowers a law in the stochastic order (Shaked & Shanthikumar, 2007, 1.A)"),
         settled("proved", (NARROW,), columns),
     )  # fmt: skip

@@ -75,9 +75,12 @@ def cap_derivative(rim_step: int = 2) -> Proof:
     proof.equal("iii", "so E_t Q_{n−1}(xy + √(1−x²)√(1−y²) t) is Q_{n−1}(x) times its value at x = 1, Q_{n−1}(y)",
                 sp.simplify(laplacian.subs(second, own)), -(n - 1) * (n - 1 + up - 2) * value)  # fmt: skip
     proof.equal("iii", "which it is, as the root vanishes there", Q(inner.subs(x, 1)), Q(y))
-    r = sp.Symbol("r", positive=True)
-    proof.equal("iv", "r^n = r·r^{n−1}: the derivative of F smoothed by Poisson's kernel is r times F′ smoothed in "
-                "dimension d + 2, so smoothing keeps the signs of derivatives", r**n, r * r ** (n - 1))  # fmt: skip
+    r, size = sp.Symbol("r", positive=True), sp.Symbol("F_n", real=True)
+    # a term of F smoothed in dimension d, differentiated; a term of F′ (that of F differentiated), smoothed in d + 2
+    smoothed_first = sp.diff(size * r**n * P, x).subs(P1, factor * Q(x))
+    derived_first = r ** (n - 1) * sp.diff(size * P, x).subs(P1, factor * Q(x))
+    proof.equal("iv", "term by term, (F smoothed by r^n)′ = r·(F′ smoothed by r^{n−1} in dimension d + 2)",
+                smoothed_first, r * derived_first)  # fmt: skip
     return proof.qed(
         "d/ds E_u F(u·v) = m(α,d)·E_t F′(s cos α + √(1−s²) sin α·t), t on the sphere of R^{d+1}; "
         "∂/∂ρ E F(u·v) = m(α_t,d) m(α_k,d)·E F′(u'·v'), rims in dimension d + 2",

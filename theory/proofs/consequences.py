@@ -1,4 +1,4 @@
-"""What follows from T4 (paper, Theorem 1): the worst simplex, von Mises–Fisher laws, how much drift 1a and 1b bear."""
+"""What follows from T4 (paper, Theorem 1): the worst simplex, von Mises–Fisher laws, how much drift is tolerated."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def worst_simplex(cosine: sp.Expr | None = None) -> Proof:
 
 
 def drift_threshold(distance: sp.Expr = ANGULAR) -> Proof:
-    r"""T7 for every strictly falling F: the drifts that 1a, and 1b for one class pair, bear are intervals from 0.
+    r"""T7 for every strictly falling F: the drifts that 1a, and 1b for one class pair, tolerate are intervals from 0.
 
     E is strictly decreasing in the axes' cosine (L). 1a holds ⟺ ω ≤ ω*, E(α_t, α_k, cos ω*) = E(α_k, α_k, 1); 1b of
     one pair, the drift straight at the other vertex, ⟺ E(α_t, α_k, cos(arccos ρ − ω)) ≥ E(α_k, α_k, ρ), ω ≤ arccos ρ.

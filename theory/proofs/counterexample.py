@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
+from theory._laws import Law
 from theory.caps import UniformCap
+from theory.compatibility import theorem1_gaps
 from theory.distances import expected_distance
 from theory.metrics import PowerDistance
 from theory.proofs._derivation import Derivation, Proof
 from theory.proofs.beyond_cosine import c
-from theory.proofs.table import NARROW, SIMPLEX, TRIANGLE, WIDE, settled
+from theory.proofs.table import AVERAGE, CIRCLE, NARROW, SIMPLEX, SOFT, TRIANGLE, WIDE, settled
+from theory.von_mises_fisher import VonMisesFisher
 
 
 def cubic_counterexample(power_of_cosine: int = 3, dimension: int = 9) -> Proof:
@@ -73,6 +77,48 @@ def cubic_counterexample(power_of_cosine: int = 3, dimension: int = 9) -> Proof:
         f"{sp.N(different, 6)} (1b): Theorem 1 does not hold for every distance",
         ("uniform caps", "a regular simplex of d + 1 vertices"),
         settles=settled("fails: proved", (NARROW, SIMPLEX, WIDE), ("any other",)),
+        witness=f"1 − c³, d = {dimension}, K = {dimension + 1}, α 0.2 < 0.3: gap of 1b {sp.N(different, 6)}",
+    )
+
+
+def refutations() -> Proof:
+    r"""Witnessed: where no derivation of this package speaks of "any other" distance, or of an average, it fails.
+
+    Raises
+    ------
+    ProofError
+        If a gap is not negative, or two averages do not differ, by more than 1e−9.
+
+    References
+    ----------
+    Paper, Theorem 1 and Eq. 1b.
+    """
+
+    def cubic(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 1.0 - cosine**3
+
+    proof = Derivation("refutations by numbers")
+    cases: tuple[tuple[Law, Law, int], ...] = (
+        (UniformCap(2, 0.1), UniformCap(2, 0.541), 3),
+        (VonMisesFisher(9, 60.0), VonMisesFisher(9, 30.0), 10),
+    )
+    found = []
+    for new, old, classes in cases:
+        gap = float(theorem1_gaps(new, old, classes, cubic).different_class)
+        found.append(f"1 − c³, {new} against {old}, K = {classes}: gap of 1b {gap:.4g}")
+        proof.holds("i", found[-1], gap < -1e-9)
+    for metric in ("euclidean", "angular"):
+        gaps = theorem1_gaps(UniformCap(9, 0.3), UniformCap(9, 0.6), 10, metric)
+        apart = float(gaps.different_class) - float(gaps.same_class) / 9
+        found.append(f"{metric}, d = 9, K = 10, α 0.3 < 0.6: gap of 1b less gap of 1a / 9 is {apart:.4g}")
+        proof.holds("ii", found[-1], abs(apart) > 1e-9)
+    return proof.qed(
+        "1 − c³ violates 1b on the circle and for von Mises–Fisher laws; on average 1a and 1b are one for the squared "
+        "distance only",
+        ("floating-point quadrature, right to 1e−10",),
+        settles=settled("fails: witnessed", (CIRCLE, SOFT, TRIANGLE), ("any other",))
+        | settled("fails: witnessed", (AVERAGE,), ("euclidean", "angular", "power", "any other")),
+        witness="; ".join(found),
     )
 
 
@@ -101,6 +147,7 @@ def wide_violation(cases: Sequence[Case] = NEAR_RIGHT_ANGLE + ON_TRIANGLE) -> Pr
     Paper, Theorem 1 and Eq. 1b.
     """
     proof = Derivation("violations above π/2")
+    witness = ""
     for dim, s, rho, new, old in cases:
         gap, error = 0.0, 0.0
         for radius, sign in ((new, 1.0), (old, -1.0)):
@@ -110,9 +157,11 @@ def wide_violation(cases: Sequence[Case] = NEAR_RIGHT_ANGLE + ON_TRIANGLE) -> Pr
             gap, error = gap + sign * np.asarray(value)[0], error + np.asarray(value)[1]
         found = f"‖u−v‖^{2 * s:g}, d = {dim}, ρ = {rho:g}, α {new:g} < {old:g}: gap of 1b {gap:.7g} ± {error:.0e}"
         proof.holds("i", found, bool(gap < -error))
+        witness += f"{'; ' if witness else ''}{found}"
     return proof.qed(
         "powers of the chord, radii above π/2: 1b fails close to ρ = 0, and for small powers on the triangle",
         ("uniform caps", "floating-point quadrature with its own error estimate"),
         settles=settled("fails: witnessed", (WIDE,), ("euclidean", "power"))
         | settled("fails: witnessed", (TRIANGLE,), ("power",)),
+        witness=witness,
     )

@@ -149,9 +149,9 @@ def class_average(defect: Callable[[sp.Expr, sp.Expr], sp.Expr] | None = None) -
 
 
 def tolerable_drift(cosine: sp.Expr | None = None) -> Proof:
-    r"""T7, squared Euclidean: 1a bears every drift ω with cos ω ≥ m_k/m_t.
+    r"""T7, squared Euclidean: 1a tolerates every drift ω with cos ω ≥ m_k/m_t.
 
-    1b for one class pair, the drift straight at the other vertex, bears ω ≤ arccos ρ − arccos(ρ m_k/m_t).
+    1b for one class pair, the drift straight at the other vertex, tolerates ω ≤ arccos ρ − arccos(ρ m_k/m_t).
 
     Parameters
     ----------

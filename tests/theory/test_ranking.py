@@ -1,0 +1,86 @@
+"""Recall, wrong items above the best right one and AUC: published numbers, closed forms and simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from theory.caps import UniformCap
+from theory.ranking import expected_auc, expected_ranking
+
+HALF = math.pi / 2
+
+
+def test_recall_falls_although_theorem_d_holds():
+    arcs = [UniformCap(2, HALF)] * 2
+    found = [expected_ranking(UniformCap(2, a), arcs, np.eye(2), [50, 50]).recall for a in (HALF, 0.05)]
+    # published digits; the grid of 1200 angles is right to 1e-4
+    assert found == pytest.approx([0.746789, 0.693243], abs=1e-4)
+
+
+def test_wrong_items_rise_where_only_the_querys_class_obeys_the_condition():
+    axes = np.array([[1.0, 0.0], [math.cos(0.5), math.sin(0.5)]])
+    laws = [UniformCap(2, 0.1), UniformCap(2, 0.52)]
+    found = [expected_ranking(UniformCap(2, a), laws, axes, [5, 1]).wrong_above for a in (0.1, 0.01)]
+    assert found == pytest.approx([0.021780, 0.027519], abs=1e-6)
+
+
+def test_arcs_that_cover_each_other_share_the_nearest_item():
+    """Three arcs of radius 2.3: a query that k of them cover finds its own with probability 1/k, but for their ends."""
+    axes = np.array([[math.cos(x), math.sin(x)] for x in (0, 2 * math.pi / 3, 4 * math.pi / 3)])
+    wide = [UniformCap(2, 2.3)] * 3
+    found = [expected_ranking(UniformCap(2, a), wide, axes, [200] * 3).recall for a in (2.3, 0.05)]
+    both = 2.3 - 2 * math.pi / 3  # about the axis, and again at the far end, all three overlap
+    far = 2.3 - (2 * math.pi - 2.3 - 2 * math.pi / 3)
+    expected = (both / 3 + far / 3 + (2.3 - both - far) / 2) / 2.3
+    assert found == pytest.approx([expected, 1 / 3], abs=3e-3)  # near the ends of arcs, for 1/200 of them
+
+
+@pytest.mark.parametrize("dim", [2, 3, 5])
+def test_against_simulated_searches(dim):
+    """Full vectors: 1500 searches of 30 items."""
+    rng = np.random.default_rng(dim)
+    axes = np.eye(dim)[:2]
+    query, laws, sizes = UniformCap(dim, 0.5), [UniformCap(dim, 1.0), UniformCap(dim, 1.2)], [10, 20]
+    u = query.sample(1500, axis=axes[0], rng=rng)
+    right = np.array([(row @ laws[0].sample(10, axis=axes[0], rng=rng).T).max() for row in u])
+    wrong = np.array([row @ laws[1].sample(20, axis=axes[1], rng=rng).T for row in u])
+    found = expected_ranking(query, laws, axes, sizes, num_queries=200, rng=rng)
+    above = (wrong > right[:, None]).sum(axis=1)
+    for exact, error, values in (
+        (found.recall, found.recall_error, above == 0),
+        (found.wrong_above, found.wrong_above_error, above),
+    ):
+        # 4.5 standard errors of both simulations
+        assert abs(np.mean(values) - exact) < 4.5 * math.hypot(error, np.std(values) / math.sqrt(len(u))) + 1e-3
+
+
+def test_auc_is_the_share_of_pairs_in_the_right_order():
+    new, old = UniformCap(4, 0.9), UniformCap(4, 1.2)
+    rng = np.random.default_rng(0)
+    axis = np.array([0.2, math.sqrt(1 - 0.04), 0.0, 0.0])
+    same = np.einsum("ij,ij->i", new.sample(40_000, rng=rng), old.sample(40_000, rng=rng))
+    other = np.einsum("ij,ij->i", new.sample(40_000, rng=rng), old.sample(40_000, axis=axis, rng=rng))
+    share = np.mean(same > other)
+    assert expected_auc(new, old, 0.2) == pytest.approx(share, abs=4.5 * math.sqrt(0.25 / 40_000))
+    assert 0.6 < share < 0.99  # neither sure nor chance
+    # the theorem's consequence: the narrower new law orders no worse
+    assert expected_auc(UniformCap(9, 0.3), UniformCap(9, 0.6), -0.1) >= expected_auc(
+        UniformCap(9, 0.6), UniformCap(9, 0.6), -0.1
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"axes": [[1.0, 1.0], [0.0, 1.0]]}, "axes must be unit vectors"),
+        ({"sizes": [5]}, "one entry per axis"),
+        ({"sizes": [5, 0]}, "sizes must be an integer >= 1, got 0"),
+    ],
+)
+def test_invalid_arguments_are_named(change, message):
+    arguments = {"axes": np.eye(2), "sizes": [5, 5]} | change
+    with pytest.raises(ValueError, match=message):
+        expected_ranking(UniformCap(2, 0.3), [UniformCap(2, 0.3)] * 2, **arguments)
