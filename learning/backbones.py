@@ -7,8 +7,10 @@ parameter counts are those of public implementations.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,17 +29,39 @@ class Backbone(nn.Module):
     normalize_embedding : bool
         Batch-normalise the features, without affine parameters. On small data it keeps each class's mean within a few
         degrees of its vertex; without it the hypotheses of Theorem 1 fail (means 20–80° off).
+
+    Attributes
+    ----------
+    width : int
     """
 
     def __init__(self, trunk: nn.Module, width: int, dim: int, normalize_embedding: bool = True) -> None:
         super().__init__()
         self.trunk = trunk
-        self.embedding = nn.Linear(width, dim)
-        self.norm = nn.BatchNorm1d(dim, affine=False) if normalize_embedding else nn.Identity()
+        self.width = width
+        self.embedding: nn.Module = nn.Linear(width, dim)
+        self.norm: nn.Module = nn.BatchNorm1d(dim, affine=False) if normalize_embedding else nn.Identity()
+
+    def add_shift(self, dim: int) -> None:
+        """Add a learned vector to the features, at first 0; it lets embeddings share a common mean."""
+        self.norm = nn.Sequential(self.norm, Shift(dim))
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
         """Images (B, C, H, W) → features (B, d), not normalised to the sphere."""
-        return self.norm(self.embedding(self.trunk(images)))
+        features: Tensor = self.norm(self.embedding(self.trunk(images)))
+        return features
+
+
+class Shift(nn.Module):
+    """Features plus a learned vector."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Features (B, d) → features (B, d)."""
+        return features + self.shift
 
 
 class SmallCNN(Backbone):
@@ -88,13 +112,46 @@ def lenet_plus_plus(dim: int, in_channels: int = 1, normalize_embedding: bool = 
 def resnet18(dim: int, in_channels: int = 3, normalize_embedding: bool = False) -> Backbone:
     """ResNet-18 for 32×32 images: a 3×3 first layer and no pooling after it.
 
-    The compatibility paper's released code keeps the 7×7 first layer and the pooling made for 224×224 images.
+    The compatibility paper's released code keeps the first layer of 224×224 images: :func:`resnet18_7x7`.
 
     References
     ----------
     He et al., *Deep residual learning for image recognition*, 2016.
     """
     return Backbone(_residual(in_channels, _BasicBlock), 512, dim, normalize_embedding)
+
+
+def resnet18_7x7(dim: int, in_channels: int = 3, normalize_embedding: bool = False) -> Backbone:
+    """ResNet-18 with the 7×7 first layer of stride 2 and the pooling of 224×224 images, as the paper's released code.
+
+    ``src/iamcl2r/models/resnet.py`` there. A sixth of the work of :func:`resnet18` on 32×32 images.
+    """
+    trunk = list(_residual(in_channels, _BasicBlock))
+    stem = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+    pool = nn.MaxPool2d(3, stride=2, padding=1)
+    return Backbone(nn.Sequential(stem, *trunk[1:3], pool, *trunk[3:]), 512, dim, normalize_embedding)
+
+
+def resnet32(dim: int, in_channels: int = 3, normalize_embedding: bool = False) -> Backbone:
+    """ResNet-32 for 32×32 images: three stages of five blocks, 16, 32 and 64 channels; the network of CL²R.
+
+    References
+    ----------
+    He et al., *Deep residual learning for image recognition*, 2016, section 4.2.
+    """
+    return Backbone(_residual(in_channels, _BasicBlock, (16, 32, 64), 5), 64, dim, normalize_embedding)
+
+
+def head(dim: int, in_channels: int, normalize_embedding: bool = True) -> Backbone:
+    """A linear map of frozen features, which come as images of one pixel with as many channels as dimensions."""
+    return Backbone(nn.Flatten(), in_channels, dim, normalize_embedding)
+
+
+def mlp_head(dim: int, in_channels: int, normalize_embedding: bool = True) -> Backbone:
+    """Two layers on frozen features, the hidden one as wide as they are, batch-normalised."""
+    hidden = nn.Linear(in_channels, in_channels, bias=False)
+    trunk = nn.Sequential(nn.Flatten(), hidden, nn.BatchNorm1d(in_channels), nn.ReLU())
+    return Backbone(trunk, in_channels, dim, normalize_embedding)
 
 
 def senet18(dim: int, in_channels: int = 3, normalize_embedding: bool = False) -> Backbone:
@@ -130,22 +187,106 @@ def regnety_400mf(dim: int, in_channels: int = 3, normalize_embedding: bool = Fa
 BACKBONES: dict[str, Callable[[int, int, bool], Backbone]] = {
     "small-cnn": SmallCNN,
     "lenet++": lenet_plus_plus,
+    "head": head,
+    "mlp-head": mlp_head,
     "resnet18": resnet18,
+    "resnet18-7x7": resnet18_7x7,
+    "resnet32": resnet32,
     "senet18": senet18,
     "regnety-400mf": regnety_400mf,
 }
+
+
+OwnBackbone = nn.Module | Callable[[], nn.Module]
+
+
+def register_backbone(backbone: OwnBackbone, shape: tuple[int, ...], name: str = "") -> str:
+    """Enter a network of your own in :data:`BACKBONES`; return its name there.
+
+    Parameters
+    ----------
+    backbone : Module or callable
+        Images (B, C, H, W) → vectors (B, width). A module is copied, weights included, for every model that starts from
+        scratch; a function without arguments is called for each, with the generator of the model's seed.
+    shape : tuple of int
+        (C, H, W) of an image.
+    name : str
+        What to call it, where it is to be found again by :func:`~learning.models.load_model` in another process after
+        the same registration; else "own:" and the name of its class or function.
+
+    Raises
+    ------
+    ValueError
+        If it does not give one vector per image, or the name is taken by another network.
+    """
+    plain = getattr(backbone, "__qualname__", type(backbone).__qualname__)
+    name = name or f"own:{plain}"
+    found = BACKBONES.get(name)
+    if found is not None and getattr(found, "own", None) is backbone:
+        return name
+    if found is not None:
+        raise ValueError(f"name must be free, got {name!r}, which is another network's. Give this one a name.")
+
+    def trunk() -> nn.Module:
+        made = copy.deepcopy(backbone) if isinstance(backbone, nn.Module) else backbone()
+        if not isinstance(made, nn.Module):
+            raise ValueError(f"backbone must be a module or a function that makes one, got {type(made).__name__}.")
+        return made.requires_grad_(True)
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        given = trunk().eval()(torch.zeros(2, *shape))
+    if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != 2:
+        what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        raise ValueError(
+            f"backbone must give one vector per image, shape (2, width) for 2 images of {tuple(shape)}, got {what}. "
+            "Take its classifier off (model.fc = torch.nn.Identity()), or wrap it."
+        )
+
+    def build(dim: int, in_channels: int, normalize_embedding: bool) -> Backbone:
+        return Backbone(trunk(), given.shape[1], dim, normalize_embedding)
+
+    build.own = backbone  # type: ignore[attr-defined]
+    BACKBONES[name] = build
+    return name
+
+
+def backbone_name(backbone: str | OwnBackbone, shape: tuple[int, ...]) -> str:
+    """Return the name of a backbone; a network of your own is registered for images of that shape.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a network that gives no vectors.
+    """
+    if not isinstance(backbone, str):
+        return register_backbone(backbone, shape)
+    check_backbone(backbone)
+    return backbone
+
+
+def check_backbone(backbone: str | OwnBackbone, name: str = "backbone") -> None:
+    """Raise ValueError for an unknown name; a network of your own is checked when it meets the images."""
+    if isinstance(backbone, str) and backbone not in BACKBONES:
+        own = " A network of your own is registered with register_backbone." if backbone.startswith("own:") else ""
+        raise ValueError(f"{name} must be one of {', '.join(BACKBONES)}, got {backbone!r}.{own}")
 
 
 def _conv(channels: int, width: int, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, width, size, stride, padding=size // 2, groups=groups, bias=False)
 
 
-def _residual(in_channels: int, block: Callable[[int, int, int], nn.Module]) -> nn.Sequential:
-    """Stem, four stages of two blocks, global average: what ResNet-18 and SENet-18 share."""
-    layers: list[nn.Module] = [_conv(in_channels, 64, 3), nn.BatchNorm2d(64), nn.ReLU()]
-    channels = 64
-    for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        layers += [block(channels, width, stride), block(width, width, 1)]
+def _residual(
+    in_channels: int,
+    block: Callable[[int, int, int], nn.Module],
+    widths: tuple[int, ...] = (64, 128, 256, 512),
+    depth: int = 2,
+) -> nn.Sequential:
+    """Stem, stages of ``depth`` blocks each, global average: what the residual networks share."""
+    channels = widths[0]
+    layers: list[nn.Module] = [_conv(in_channels, channels, 3), nn.BatchNorm2d(channels), nn.ReLU()]
+    for stage, width in enumerate(widths):
+        layers.append(block(channels, width, 2 if stage else 1))
+        layers += [block(width, width, 1) for _ in range(depth - 1)]
         channels = width
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
@@ -164,7 +305,8 @@ class _BasicBlock(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.residual(x) + self.shortcut(x))
+        result: Tensor = self.activation(self.residual(x) + self.shortcut(x))
+        return result
 
 
 class _PreActivationSEBlock(nn.Module):
@@ -183,7 +325,8 @@ class _PreActivationSEBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = self.activation(x)
-        return self.residual(active) + (x if self.shortcut is None else self.shortcut(active))
+        result: Tensor = self.residual(active) + (x if self.shortcut is None else self.shortcut(active))
+        return result
 
 
 class _RegNetYBlock(nn.Module):
@@ -204,7 +347,8 @@ class _RegNetYBlock(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.residual(x) + self.shortcut(x))
+        result: Tensor = self.activation(self.residual(x) + self.shortcut(x))
+        return result
 
 
 class _SqueezeExcite(nn.Module):
@@ -219,7 +363,8 @@ class _SqueezeExcite(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.weight(x)
+        result: Tensor = x * self.weight(x)
+        return result
 
 
 def _shortcut(channels: int, width: int, stride: int) -> nn.Module:

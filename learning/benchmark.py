@@ -128,11 +128,11 @@ def throughput(
     def bare() -> None:
         model.train()
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-2)
-        for rows in torch.randperm(len(data)).split(batch_size):
+        for rows in torch.split(torch.randperm(len(data)), batch_size):
             images, targets = data.images[rows], data.labels[rows]
             loss = F.cross_entropy(model(images)[1], targets)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
 
     contestants = {"fit": lambda: fit(model, data, config, cross_entropy), "bare": bare}
@@ -177,7 +177,7 @@ def _step(model: EmbeddingModel, old: EmbeddingModel | None, batch: Images, obje
                 old_features = old.features(batch.images)
         loss = objective(logits, batch.labels, features, old_features)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
 
     return step

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from learning.store import plain, write_bytes
 
 _KEY = "stationary"
 
@@ -25,17 +28,6 @@ def save_tensors(path: str | os.PathLike[str], tensors: dict[str, Tensor], descr
     write_bytes(Path(path), save(plain, metadata={_KEY: json.dumps(description, allow_nan=False)}))
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside ``path`` and rename: whoever reads sees the old content or the new, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`save_tensors` wrote.
 
@@ -46,20 +38,35 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     ValueError
         If it is truncated, or not a checkpoint of this package.
     """
+    return _open(
+        Path(path),
+        lambda archive: {name: archive.get_tensor(name) for name in archive.keys()},  # noqa: SIM118 (no mapping)
+    )
+
+
+def _open(path: Path, read: Callable[[Any], dict[str, Tensor]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint.")
     try:
         with safe_open(path, framework="pt") as archive:
             metadata = archive.metadata() or {}
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (no mapping)
+            tensors = read(archive)
     except SafetensorError as error:
-        raise ValueError(f"{path}: is not a readable checkpoint ({error}).") from None
+        raise ValueError(f"{path}: is not a readable checkpoint ({error}). Delete it to train it again.") from None
     if _KEY not in metadata:
         raise ValueError(f"{path}: is a safetensors file, but not a checkpoint of this package.")
-    return tensors, json.loads(metadata[_KEY])
+    try:
+        description = json.loads(metadata[_KEY])
+    except ValueError as error:
+        raise ValueError(f"{path}: its description is damaged ({error}). Delete it to train it again.") from None
+    return tensors, description
+
+
+def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the description of a checkpoint without its tensors; errors as :func:`load_tensors`."""
+    return _open(Path(path), lambda archive: {})[1]
 
 
 def load_weights(path: str | os.PathLike[str], module: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -70,6 +77,12 @@ def load_weights(path: str | os.PathLike[str], module: nn.Module, tensors: dict[
     ValueError
         Naming the first tensor that does not fit; the module is then as it was.
     """
+    check_weights(path, module, tensors)
+    module.load_state_dict(tensors)
+
+
+def check_weights(path: str | os.PathLike[str], module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Raise ValueError, naming the first tensor that does not fit, unless ``tensors`` are a state of ``module``."""
     own = module.state_dict()
     unpaired = sorted(own.keys() ^ tensors.keys())
     if unpaired:
@@ -83,7 +96,6 @@ def load_weights(path: str | os.PathLike[str], module: nn.Module, tensors: dict[
                 f"{path}: {name!r} must be {own[name].dtype} of shape {tuple(own[name].shape)} for this model, "
                 f"got {tensor.dtype} of shape {tuple(tensor.shape)}."
             )
-    module.load_state_dict(tensors)
 
 
 def save_training(
@@ -100,7 +112,8 @@ def save_training(
     for index, slots in state["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
     tensors["generator"] = generator.get_state()
-    save_tensors(path, tensors, description | {"groups": state["param_groups"], "schedule": schedule.state_dict()})
+    progress = {"groups": state["param_groups"], "schedule": schedule.state_dict(), "tensors": sorted(tensors)}
+    save_tensors(path, tensors, description | progress)
 
 
 def load_training(
@@ -110,6 +123,7 @@ def load_training(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     generator: torch.Generator,
     description: dict[str, Any],
+    epochs: int,
 ) -> dict[str, Any]:
     """Go back to what :func:`save_training` wrote and return its description.
 
@@ -119,7 +133,7 @@ def load_training(
         If the file cannot be used, or belongs to a training with another value in ``description``.
     """
     tensors, found = load_tensors(path)
-    for name, value in description.items():
+    for name, value in plain(description).items():
         if found.get(name) != value:
             raise ValueError(
                 f"{path}: belongs to another training: its {name} is {found.get(name)!r}, here it is {value!r}."
@@ -130,7 +144,18 @@ def load_training(
         if name.startswith("optimizer."):
             _, index, slot = name.split(".")
             slots.setdefault(int(index), {})[slot] = tensor
-    optimizer.load_state_dict({"state": slots, "param_groups": found["groups"]})
-    schedule.load_state_dict(found["schedule"])
-    generator.set_state(tensors["generator"])
+    missing = [name for name in ("epoch", "seconds", "groups", "schedule", "tensors") if not found.get(name)]
+    missing += sorted(set(found.get("tensors", ())) - tensors.keys())
+    if missing or found["epoch"] not in range(1, epochs + 1):
+        what = f"without its {missing[0]!r}" if missing else f"at epoch {found['epoch']!r}"
+        raise ValueError(
+            f"{path}: must hold a training of {epochs} epochs, whole, got one {what}. "
+            "Delete it to start this training again."
+        )
+    try:
+        optimizer.load_state_dict({"state": slots, "param_groups": found["groups"]})
+        schedule.load_state_dict(found["schedule"])
+        generator.set_state(tensors["generator"])
+    except (ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path}: is damaged ({error}). Delete it to start this training again.") from None
     return found

@@ -9,17 +9,19 @@ import gzip
 import math
 import struct
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from learning.data import Images, load_digits
+from learning.data import Data, Images, Normalization, Streamed, load_digits
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 _FASHION_URL = "https://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -35,24 +37,44 @@ _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/"
 class Split(NamedTuple):
     """Images to train on and images held out, normalised alike."""
 
-    train: Images
-    test: Images
+    train: Data
+    test: Data
 
 
-def load_data(name: str, folder: str | Path | None = None, seed: int = 0) -> Split:
-    """Load a data set by name.
+# a name, or images of your own: to train on and held out, in memory or as any torch data set
+DataSource = str | Split | tuple[Any, Any]
+
+
+def check_data(data: DataSource) -> None:
+    """Raise ValueError unless ``data`` is a name that is known or a pair of data sets."""
+    if isinstance(data, str):
+        if data not in DATASETS:
+            raise ValueError(f"data must be one of {', '.join(DATASETS)}, got {data!r}.")
+    elif not isinstance(data, tuple) or len(data) != 2:
+        raise ValueError(f"data must be a name or (train, held out), a pair of data sets, got {type(data).__name__}.")
+
+
+def load_data(name: DataSource, folder: str | Path | None = None, seed: int = 0, size: int = 0) -> Split:
+    """Load a data set.
 
     Parameters
     ----------
-    name : str
-        "digits" (1200 images to train on, 597 held out), "digit-pairs" (see :func:`pairs`), "fashion-mnist", the same
-        at half the resolution "fashion-mnist-14", "cifar10", "cifar100" (their own test sets), or "folder": a folder of
-        class folders (one in five held out).
+    name : str, or a pair of data sets
+        (train, held out): :class:`~learning.data.Images`, :class:`~learning.data.Streamed`, or any
+        :class:`torch.utils.data.Dataset` of (tensor of shape (C, H, W), label). Or a name: "digits" (1200 images to
+        train on, 597 held out), "digit-pairs" (see :func:`pairs`), "fashion-mnist", the same at
+        half the resolution "fashion-mnist-14", "cifar10", "cifar100" (their own test sets), "folder": a folder of class
+        folders (one in five images held out), or of ``train`` and one of ``val``, ``valid``, ``test`` that hold class
+        folders, or "features": vectors of an encoder in .npz (``features``, ``labels``), one file (one row in
+        five held out) or ``train.npz`` and ``val.npz`` or ``test.npz`` in a folder.
     folder : path, optional
         Where the files are. Not given: the Debian package dataset-fashion-mnist if it is installed, else a download
-        with a checksum (the extra package pooch). "folder" needs it.
+        with a checksum (the extra package pooch). "folder" and "features" need it.
     seed : int
         Of the order of the digits, and of the split of a folder.
+    size : int
+        Of a folder: side to which images are resized (the shorter one) and cropped (the longer one, about the middle);
+        0 for images as they are, which then have to be of one shape.
 
     Raises
     ------
@@ -61,10 +83,15 @@ def load_data(name: str, folder: str | Path | None = None, seed: int = 0) -> Spl
     FileNotFoundError
         If a file of the data set is not in the folder.
     """
-    if name not in DATASETS:
-        raise ValueError(f"data must be one of {', '.join(DATASETS)}, got {name!r}.")
-    if folder is not None and not Path(folder).is_dir():
+    check_data(name)
+    if not isinstance(name, str):
+        return Split(*(part if isinstance(part, Images | Streamed) else Streamed(part) for part in name))
+    if folder is not None and not (Path(folder).is_dir() or (name == "features" and Path(folder).is_file())):
         raise ValueError(f"{folder}: must be a folder with the files of {name!r}; it is not there.")
+    if name == "folder":
+        return _folder(None if folder is None else Path(folder), seed, size)
+    if size:
+        raise ValueError(f"image_size must be 0 for {name!r}, whose images have a size of their own, got {size}.")
     return DATASETS[name](None if folder is None else Path(folder), seed)
 
 
@@ -77,18 +104,23 @@ def pairs(digits: Images, size: int, seed: int) -> Images:
     """100 classes, the numbers 00 … 99: ``size`` pairs of ``digits`` side by side, drawn from ``seed``."""
     chosen = torch.randint(len(digits), (2, size), generator=torch.Generator().manual_seed(seed))
     images = torch.cat([digits.images[chosen[0]], digits.images[chosen[1]]], dim=3)
-    return Images(images, 10 * digits.labels[chosen[0]] + digits.labels[chosen[1]])
+    return Images(images, 10 * digits.labels[chosen[0]] + digits.labels[chosen[1]], digits.scale)
 
 
 def _digit_pairs(folder: Path | None, seed: int) -> Split:
     """The pairs that are held out are of digits that are held out."""
-    train, test = _digits(folder, seed)
+    digits = load_digits(seed)
+    train, test = digits.subset(slice(1200)), digits.subset(slice(1200, None))
     return Split(pairs(train, 12_000, 2 * seed), pairs(test, 4_000, 2 * seed + 1))
 
 
 def _fashion_mnist_14(folder: Path | None, seed: int) -> Split:
     train, test = _fashion_mnist(folder, seed)
-    return Split(*(Images(F.avg_pool2d(part.images, 2), part.labels) for part in (train, test)))
+    halves = []
+    for part in (train, test):
+        assert isinstance(part, Images)
+        halves.append(replace(part, images=F.avg_pool2d(part.images, 2)))
+    return Split(*halves)
 
 
 def _fashion_mnist(folder: Path | None, seed: int) -> Split:
@@ -121,36 +153,112 @@ def _cifar(
     return load
 
 
-def _folder(folder: Path | None, seed: int) -> Split:
+def _folder(folder: Path | None, seed: int, size: int = 0) -> Split:
     if folder is None:
         raise ValueError("folder must be given for data of your own: a folder of class folders.")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    if len(classes) < 2:
-        raise ValueError(f"{folder}: must hold at least two class folders, got {len(classes)}.")
-    pixels, labels = [], []
-    for label, path in enumerate(classes):
-        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-        if len(files) < 2:
+    held_out = [folder / name for name in ("val", "valid", "test") if (folder / name).is_dir()]
+    if (folder / "train").is_dir() and held_out:
+        names = _class_names(folder / "train")
+        train, labels = _read_classes(folder / "train", names, size, 1)
+        unknown = sorted(set(_class_names(held_out[0], 1)) - set(names))
+        if unknown:
+            raise ValueError(f"{held_out[0] / unknown[0]}: must be a class of {folder / 'train'} too, which has none.")
+        test, test_labels = _read_classes(held_out[0], names, size, 0)
+        if not len(test):
+            raise ValueError(f"{held_out[0]}: must hold images, got none.")
+        if test.shape[1:] != train.shape[1:]:
             raise ValueError(
-                f"{path}: must hold at least two images, one to train on and one held out, got {len(files)}."
+                f"{held_out[0]}: images must be like those of train, {train.shape[1:]}, got {test.shape[1:]}."
             )
+    else:
+        names = _class_names(folder)
+        pixels, all_labels = _read_classes(folder, names, size, 2)
+        held = _one_in_five(all_labels, seed)
+        train, labels, test, test_labels = pixels[~held], all_labels[~held], pixels[held], all_labels[held]
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed)).numpy()
+    train, labels = train[order], labels[order]
+    return Split(_standardised(train, labels, names=names), _standardised(test, test_labels, like=train, names=names))
+
+
+def _class_names(folder: Path, least: int = 2) -> tuple[str, ...]:
+    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    if len(names) < least:
+        raise ValueError(f"{folder}: must hold at least two class folders, got {len(names)}.")
+    return names
+
+
+def _read_classes(
+    folder: Path, names: tuple[str, ...], size: int, least: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pixels (N, H, W, C) and labels of all images of a folder of class folders, sorted by name."""
+    pixels: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    for label, path in enumerate(folder / name for name in names):
+        files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith(".")) if path.is_dir() else []
+        if len(files) < least:
+            needed = "one to train on and one held out" if least == 2 else "to train on"
+            raise ValueError(f"{path}: must hold at least {least} images, {needed}, got {len(files)}.")
         for file in files:
-            pixels.append(_read_image(file))
+            pixels.append(_read_image(file, size))
             if pixels[-1].shape != pixels[0].shape:
                 first, this = pixels[0].shape, pixels[-1].shape
-                raise ValueError(f"{file}: images must have one shape, that of the first is {first}, got {this}.")
+                raise ValueError(
+                    f"{file}: images must have one shape, that of the first is {first}, got {this}. "
+                    "Give image_size to resize and crop them."
+                )
             labels.append(label)
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(labels), generator=generator).numpy()
-    array, classes_of = np.stack(pixels)[order], np.array(labels)[order]
-    # one in five of each class, so that none is left without
-    place = np.zeros(len(order), dtype=int)
-    for label in range(len(classes)):
-        place[classes_of == label] = np.arange(np.sum(classes_of == label))
-    held = place % 5 == 0
-    return Split(
-        _standardised(array[~held], classes_of[~held]), _standardised(array[held], classes_of[held], like=array[~held])
-    )
+    return np.stack(pixels) if pixels else np.empty((0, 0, 0, 0), np.uint8), np.array(labels, dtype=np.int64)
+
+
+def _one_in_five(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """Which rows are held out: one in five of each class, so that none is left without."""
+    held = np.zeros(len(labels), dtype=bool)
+    rng = np.random.default_rng(seed)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        held[rows[: -(-len(rows) // 5)]] = True
+    return held
+
+
+def _features(folder: Path | None, seed: int) -> Split:
+    if folder is None:
+        raise ValueError("folder must be given for features: an .npz file, or a folder with train.npz and val.npz.")
+    if folder.is_file():
+        values, labels = _read_features(folder)
+        held = _one_in_five(np.unique(labels, return_inverse=True)[1], seed)
+        parts = [(values[~held], labels[~held]), (values[held], labels[held])]
+    else:
+        held_out = [folder / name for name in ("val.npz", "valid.npz", "test.npz") if (folder / name).is_file()]
+        parts = [
+            _read_features(_there(path)) for path in (folder / "train.npz", *(held_out[:1] or [folder / "val.npz"]))
+        ]
+    (train, labels), (test, test_labels) = parts
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(f"{folder}: features must have one dimension, got {train.shape[1]} and {test.shape[1]}.")
+    names, codes = np.unique(labels, return_inverse=True)
+    unknown = np.setdiff1d(test_labels, names)
+    if len(unknown):
+        raise ValueError(f"{folder}: held-out labels must be among those to train on, got {unknown[0].item()!r}.")
+    mean, deviation = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6 * max(float(train.std()), 1e-30))
+    scale = Normalization(tuple(mean.tolist()), tuple(deviation.tolist()))
+    found = []
+    for part, which in ((train, codes), (test, np.searchsorted(names, test_labels))):
+        vectors = torch.from_numpy(((part - mean) / deviation).astype(np.float32))[:, :, None, None]
+        found.append(Images(vectors, torch.from_numpy(which.astype(np.int64)), scale, tuple(map(str, names.tolist()))))
+    return Split(*found)
+
+
+def _read_features(path: Path) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            values, labels = file["features"].astype(np.float64), file["labels"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: must be an .npz file with the arrays 'features' and 'labels' ({error}).") from None
+    if values.ndim != 2 or labels.shape != values.shape[:1] or not len(values) or not np.isfinite(values).all():
+        raise ValueError(
+            f"{path}: must hold finite features (N, D) and labels (N,), got {values.shape} and {labels.shape}."
+        )
+    return values, labels
 
 
 DATASETS: dict[str, Callable[[Path | None, int], Split]] = {
@@ -173,11 +281,15 @@ DATASETS: dict[str, Callable[[Path | None, int], Split]] = {
         labels=2,
     ),
     "folder": _folder,
+    "features": _features,
 }
 
 
 def _standardised(
-    pixels: NDArray[np.uint8], labels: NDArray[np.integer], like: NDArray[np.uint8] | None = None
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    like: NDArray[np.uint8] | None = None,
+    names: tuple[str, ...] = (),
 ) -> Images:
     """Bytes (N, H, W, C) → images with the mean and deviation of each channel taken out, those of ``like`` if given."""
     reference = pixels if like is None else like
@@ -188,7 +300,8 @@ def _standardised(
     images = torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32)
     images -= torch.tensor(mean, dtype=torch.float32)[:, None, None]
     images /= torch.tensor(deviation, dtype=torch.float32)[:, None, None]
-    return Images(images, torch.from_numpy(np.asarray(labels).astype(np.int64)))
+    scale = Normalization(tuple(mean.tolist()), tuple(deviation.tolist()))
+    return Images(images, torch.from_numpy(np.asarray(labels).astype(np.int64)), scale, names)
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
@@ -215,14 +328,20 @@ def _records(path: Path, length: int) -> NDArray[np.uint8]:
     return content.reshape(-1, length)
 
 
-def _read_image(path: Path) -> NDArray[np.uint8]:
+def _read_image(path: Path, size: int) -> NDArray[np.uint8]:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise ImportError("A folder of images needs Pillow: pip install pillow.") from None
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+            picture = image.convert("L" if image.mode in ("1", "L") and not size else "RGB")
+            if size:
+                ratio = size / min(picture.size)
+                picture = picture.resize([max(size, round(ratio * side)) for side in picture.size])
+                left, top = ((side - size) // 2 for side in picture.size)
+                picture = picture.crop((left, top, left + size, top + size))
+            pixels = np.asarray(picture)
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError(f"{path}: is not a readable image ({error}).") from None
     return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from learning.backbones import BACKBONES
-from learning.data import Images
+from learning.backbones import OwnBackbone, check_backbone
 from learning.datasets import Split, load_data
 from learning.protocol import Scenario, Step, classes_of, no_rows
 from learning.scenarios import ExtendedClasses, ExtendedData
@@ -36,7 +35,10 @@ class CL2R(Scenario):
         Classes, the last of the order drawn from ``seed``, that no model is trained on: what the representation is
         tested on besides the others.
     evaluate_on : str or None
-        Another data set whose test images no model is trained on take the place of this one's. Its classes are open.
+        Another data set whose test images no model is trained on take the place of this one's, normalised as the
+        models' training images are. Its classes are open.
+    evaluate_folder : str or None
+        Where its files are; in ``folder`` if that is given and this is not.
 
     References
     ----------
@@ -49,20 +51,24 @@ class CL2R(Scenario):
     images_per_class: int = 0
     open_classes: int = 0
     evaluate_on: str | None = None
+    evaluate_folder: str | None = None
 
     def load(self) -> Split:
         """The training images, and the held-out ones of ``evaluate_on`` where that is given."""
         train, test = super().load()
         if self.evaluate_on is None:
             return Split(train, test)
-        other = load_data(self.evaluate_on, None, self.seed).test
-        if other.images.shape[1:] != train.images.shape[1:]:
+        other = load_data(self.evaluate_on, self.evaluate_folder or self.folder, self.seed).test
+        if other.shape != train.shape:
             raise ValueError(
-                f"evaluate_on must have images of shape {tuple(train.images.shape[1:])} like {self.data}, "
-                f"got {self.evaluate_on} with {tuple(other.images.shape[1:])}."
+                f"evaluate_on must have images of shape {train.shape} like {self.data_name}, "
+                f"got {self.evaluate_on} with {other.shape}."
             )
         # its labels begin where those of the training data end, so that they name other classes
-        return Split(train, Images(other.images, other.labels + train.num_classes))
+        labels = other.labels + train.num_classes
+        names = (*train.names, *other.names) if train.names and other.names else ()
+        other = other.relabelled(labels, names).normalised_as(train.scale)
+        return Split(train, other.subset(slice(self.held_out or None)))
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
         """One model a task."""
@@ -91,7 +97,7 @@ class CL2R(Scenario):
             raise ValueError(
                 f"{len(order)} classes, {first} of them first, must leave {self.tasks - 1} later tasks equal shares."
             )
-        return [order[:first], *order[first:].split(rest // (self.tasks - 1))]
+        return [order[:first], *torch.split(order[first:], rest // (self.tasks - 1))]
 
     def _of_class(self, labels: Tensor, label: int) -> Tensor:
         rows = (labels == label).nonzero()[:, 0]
@@ -120,10 +126,14 @@ class IAMCL2R(CL2R):
     ----------
     replace_at : tuple of int
         Tasks, from 0, that begin with an improved model.
-    backbones : tuple of str
+    backbones : tuple of str, Module or callable
         Architecture of each improved model; ``backbone`` for all if empty.
     elsewhere_classes : int
-        ≥ 2.
+        ≥ 2; not used with checkpoints.
+    checkpoints : tuple of str
+        Files of the improved models, one for each of ``replace_at``, as :func:`~learning.models.save_model` writes
+        them, of the scenario's embedding: in the paper's released code, networks that were trained on ImageNet32. Task
+        0 may begin with one: it is then trained with the method against it.
     reference : {"improved", "previous"}
         Which model an update at a replacement is held to: the improved one itself, as in the released code, or the
         model of the task before, whose gallery is searched.
@@ -134,8 +144,9 @@ class IAMCL2R(CL2R):
     """
 
     replace_at: tuple[int, ...] = (2,)
-    backbones: tuple[str, ...] = ()
+    backbones: tuple[str | OwnBackbone, ...] = ()
     elsewhere_classes: int = 4
+    checkpoints: tuple[str, ...] = ()
     reference: Literal["improved", "previous"] = "improved"
 
     def __post_init__(self) -> None:
@@ -150,19 +161,23 @@ class IAMCL2R(CL2R):
             raise ValueError(
                 f"backbones must name one for each of {len(self.replace_at)} replacements, got {self.backbones}."
             )
-        unknown = [name for name in self.backbones if name not in BACKBONES]
-        if unknown:
-            raise ValueError(f"backbones must be among {', '.join(BACKBONES)}, got {unknown[0]!r}.")
+        for backbone in self.backbones:
+            check_backbone(backbone, "backbones")
+        if self.checkpoints and len(self.checkpoints) != len(self.replace_at):
+            raise ValueError(
+                f"checkpoints must name a file for each of {len(self.replace_at)} replacements, "
+                f"got {len(self.checkpoints)}."
+            )
         if self.reference not in ("improved", "previous"):
             raise ValueError(f"reference must be 'improved' or 'previous', got {self.reference!r}.")
-        if self.elsewhere_classes < max(2, len(self.replace_at)):
+        if not self.checkpoints and self.elsewhere_classes < max(2, len(self.replace_at)):
             raise ValueError(
                 f"elsewhere_classes must be >= {max(2, len(self.replace_at))}, got {self.elsewhere_classes}."
             )
 
     def reserved(self) -> int:
         """Open classes and those of the improved models."""
-        return self.open_classes + self.elsewhere_classes
+        return self.open_classes + (0 if self.checkpoints else self.elsewhere_classes)
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
         """One model a task; at a replacement it starts elsewhere, and keeps that architecture."""
@@ -170,43 +185,81 @@ class IAMCL2R(CL2R):
         classes = classes_of(labels)
         order = classes[self.order(len(classes), 1)]
         last = len(classes) - self.open_classes
-        elsewhere = order[last - self.elsewhere_classes : last]
+        elsewhere = order[last - self.elsewhere_classes : last]  # not used with checkpoints
         for number, task in enumerate(self.replace_at, start=1):
-            # never one class alone: a model of it would learn nothing
-            share = elsewhere[: max(2, self.elsewhere_classes * number // len(self.replace_at))]
-            rows = torch.isin(labels, share).nonzero()[:, 0]
             backbone = self.backbones[number - 1] if self.backbones else self.backbone
             held_to: Literal["previous", "start"] = "start" if self.reference == "improved" or not task else "previous"
-            steps[task] = replace(steps[task], start="elsewhere", elsewhere=rows, backbone=backbone, held_to=held_to)
+            changed = replace(steps[task], backbone=backbone, held_to=held_to)
+            if self.checkpoints:
+                steps[task] = replace(changed, start="checkpoint", checkpoint=self.checkpoints[number - 1])
+            else:
+                # never one class alone: a model of it would learn nothing
+                share = elsewhere[: max(2, self.elsewhere_classes * number // len(self.replace_at))]
+                rows = torch.isin(labels, share).nonzero()[:, 0]
+                steps[task] = replace(changed, start="elsewhere", elsewhere=rows)
             for later in range(task + 1, len(steps)):
                 steps[later] = replace(steps[later], backbone=backbone)
         return steps
 
 
-# the paper's protocols; 31 tasks: the same with 3 classes a task
+@dataclass(frozen=True)
+class CoReS(Scenario):
+    """Models on more and more classes, each trained from scratch on all images of the classes so far.
+
+    Attributes
+    ----------
+    tasks : int
+        T ≥ 2 models, with equal shares of the classes.
+
+    References
+    ----------
+    Biondi et al., *CoReS: compatible representations via stationarity*, 2023.
+    """
+
+    tasks: int = 5
+
+    def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
+        """One model a task, none from the weights of another."""
+        classes = classes_of(labels)
+        if self.tasks < 2 or len(classes) % self.tasks:
+            raise ValueError(f"tasks must be >= 2 and divide the {len(classes)} classes, got {self.tasks}.")
+        order = classes[self.order(len(classes), 1)]
+        share = len(classes) // self.tasks
+        rows = [torch.isin(labels, order[: (task + 1) * share]).nonzero()[:, 0] for task in range(self.tasks)]
+        return [Step(images, self.backbone, "scratch") for images in rows]
+
+
+# the paper's network and data: 300 images per class, 1024 preallocated classes, no bias, the first layer of 224×224
+# images; tested on CIFAR-10 (configs and src/iamcl2r/params.py of its released code)
+_RELEASED: dict[str, Any] = {
+    "data": "cifar100",
+    "backbone": "resnet18-7x7",
+    "preallocated": 1024,
+    "normalize_embedding": False,
+    "embedding_bias": False,
+    "first_classes": 10,
+    "images_per_class": 300,
+    "evaluate_on": "cifar10",
+}
+# 31 tasks: the same with 3 classes per task
 PROTOCOLS: dict[str, Scenario] = {
     "extended-data": ExtendedData(),
     "extended-classes": ExtendedClasses(),
     "cl2r": CL2R(),
     "iam-cl2r": IAMCL2R(tasks=3, elsewhere_classes=4),
-    "cl2r-cifar100-7": CL2R(
+    "cl2r-cifar100-7": CL2R(**_RELEASED, tasks=7),
+    "cl2r-cifar100-31": CL2R(**_RELEASED, tasks=31),
+    "iam-cl2r-cifar100r-7": IAMCL2R(**_RELEASED, tasks=7, replace_at=(0, 2, 4), checkpoints=("", "", "")),
+    "iam-cl2r-cifar100r-31": IAMCL2R(**_RELEASED, tasks=31, replace_at=(0, 10, 20), checkpoints=("", "", "")),
+    # the protocols of earlier papers: 20 classes a task (config.yml of CL²R's code, which tests on CIFAR-10 in its own
+    # normalisation); fifths of the classes, from scratch each time
+    "cl2r-released": CL2R(
         data="cifar100",
-        backbone="resnet18",
-        preallocated=1024,
+        backbone="resnet32",
         normalize_embedding=False,
-        tasks=7,
-        first_classes=10,
-        images_per_class=300,
+        embedding_bias=False,
+        tasks=5,
         evaluate_on="cifar10",
     ),
-    "cl2r-cifar100-31": CL2R(
-        data="cifar100",
-        backbone="resnet18",
-        preallocated=1024,
-        normalize_embedding=False,
-        tasks=31,
-        first_classes=10,
-        images_per_class=300,
-        evaluate_on="cifar10",
-    ),
+    "cores-released": CoReS(data="cifar100", backbone="senet18", normalize_embedding=False, embedding_bias=False),
 }

@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from learning.backbones import BACKBONES
-from learning.checkpoints import load_tensors, load_weights, save_tensors
+from learning.backbones import BACKBONES, check_backbone
+from learning.checkpoints import check_weights, load_tensors, load_weights, save_tensors
 from learning.classifier import CubeClassifier, FixedClassifier, OrthoplexClassifier, SimplexClassifier
 
 POLYTOPES: dict[str, Callable[[int, int | None], FixedClassifier]] = {
@@ -51,7 +52,8 @@ class EmbeddingModel(nn.Module):
 
     def features(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
         """Images → features alone."""
-        return self.adapter(self.backbone(images))
+        features: Tensor = self.adapter(self.backbone(images))
+        return features
 
     @property
     def directions(self) -> Float[Tensor, "classes dim"]:
@@ -59,6 +61,20 @@ class EmbeddingModel(nn.Module):
         weight = self.classifier.weight
         assert isinstance(weight, Tensor)
         return weight
+
+
+class Orthogonal(nn.Linear):
+    """A rotation or reflection of the features, learned with the model, which feels it; it begins as the identity."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, dim, bias=False)
+        nn.init.zeros_(self.weight)
+
+    def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Features (B, d) → features (B, d) of the same lengths and angles."""
+        skew = torch.triu(self.weight, diagonal=1)
+        rotated: Tensor = features @ torch.linalg.matrix_exp(skew - skew.T).T
+        return rotated
 
 
 class Adapter(nn.Linear):
@@ -90,10 +106,17 @@ class ModelSpec:
     in_channels : int
     normalize_embedding : bool
         See :class:`learning.backbones.Backbone`.
-    adapter : bool
-        Whether features reach the space that is searched through a linear map that the model does not feel.
+    adapter : {"", "linear", "orthogonal"}
+        Whether features reach the space that is searched through a linear map that the model does not feel, or through
+        an orthogonal one that it does.
     head : int
         Dimension of the space that is searched where it is another one: a linear head leads there; 0 for none.
+    bias : bool
+        Of the embedding.
+    embedding : bool
+        False: the features are what the trunk gives, ``dim`` follows from it and a learned classifier has no bias.
+    shift : bool
+        Whether a learned vector is added to the features after the batch normalisation.
 
     Raises
     ------
@@ -107,16 +130,23 @@ class ModelSpec:
     dim: int | None = None
     in_channels: int = 1
     normalize_embedding: bool = True
-    adapter: bool = False
+    adapter: Literal["", "linear", "orthogonal"] = ""
     head: int = 0
+    bias: bool = True
+    embedding: bool = True
+    shift: bool = False
 
     def __post_init__(self) -> None:
         kinds = (*POLYTOPES, "learned")
-        for name, value, allowed in (("backbone", self.backbone, BACKBONES), ("classifier", self.classifier, kinds)):
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}.")
+        check_backbone(self.backbone)
+        if self.classifier not in kinds:
+            raise ValueError(f"classifier must be one of {', '.join(kinds)}, got {self.classifier!r}.")
+        if self.adapter not in ("", "linear", "orthogonal"):
+            raise ValueError(f"adapter must be '', 'linear' or 'orthogonal', got {self.adapter!r}.")
+        if not self.embedding and self.classifier != "learned":
+            raise ValueError("embedding must be True with a fixed classifier, whose dimension the trunk does not have.")
         if self.adapter and self.head:
-            raise ValueError(f"adapter must be False beside a head to dimension {self.head}: both lead to one space.")
+            raise ValueError(f"adapter must be '' beside a head to dimension {self.head}: both lead to one space.")
 
     def build(self, seed: int = 0) -> EmbeddingModel:
         """Return the model with weights drawn from ``seed``; the global generator is left as it is.
@@ -133,24 +163,53 @@ class ModelSpec:
                 polytope = POLYTOPES[self.classifier](self.num_classes, self.dim)
             dim = polytope.dim if polytope is not None else self.dim or self.num_classes - 1
             backbone = BACKBONES[self.backbone](dim, self.in_channels, self.normalize_embedding)
-            classifier = nn.Linear(dim, self.num_classes) if polytope is None else polytope
-            adapter = Adapter(dim) if self.adapter else nn.Linear(dim, self.head, bias=False) if self.head else None
+            if not self.embedding:
+                dim = backbone.width
+                backbone.embedding, backbone.norm = nn.Identity(), nn.Identity()
+            elif not self.bias:
+                assert isinstance(backbone.embedding, nn.Linear)
+                backbone.embedding.register_parameter("bias", None)
+            if self.shift:
+                backbone.add_shift(dim)
+            classifier = nn.Linear(dim, self.num_classes, bias=self.embedding) if polytope is None else polytope
+            adapter: nn.Module | None = nn.Linear(dim, self.head, bias=False) if self.head else None
+            if self.adapter:
+                adapter = Adapter(dim) if self.adapter == "linear" else Orthogonal(dim)
             # a third less time for the convolutions of a CPU, and what tensor cores want
-            return EmbeddingModel(backbone, classifier, adapter).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = EmbeddingModel(backbone, classifier, adapter)
+            nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            return model
 
 
-def save_model(path: str | os.PathLike[str], model: EmbeddingModel, spec: ModelSpec) -> None:
-    """Write weights and description to one .safetensors file, which appears whole or not at all."""
-    save_tensors(path, model.state_dict(), {"spec": asdict(spec)})
+def save_model(path: str | os.PathLike[str], model: EmbeddingModel, spec: ModelSpec, *, seconds: float = 0.0) -> None:
+    """Write weights and description to one .safetensors file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    seconds : float
+        What the training took, kept with the description.
+
+    Raises
+    ------
+    ValueError
+        If the model is not the one that ``spec`` describes: it could not be loaded again.
+    """
+    check_weights(str(path), spec.build(), model.state_dict())
+    save_tensors(path, model.state_dict(), {"spec": asdict(spec), "seconds": seconds})
 
 
-def load_model(path: str | os.PathLike[str], spec: ModelSpec | None = None) -> EmbeddingModel:
+def load_model(
+    path: str | os.PathLike[str], spec: ModelSpec | None = None, *, into: EmbeddingModel | None = None
+) -> EmbeddingModel:
     """Rebuild the model that :func:`save_model` wrote, in evaluation mode on the CPU.
 
     Parameters
     ----------
     spec : ModelSpec, optional
         What the model has to be.
+    into : EmbeddingModel, optional
+        A model of the same layers to put the weights into, which is returned: the way for a backbone of your own that
+        is not registered. Names, shapes and kinds of number have to agree.
 
     Raises
     ------
@@ -162,7 +221,16 @@ def load_model(path: str | os.PathLike[str], spec: ModelSpec | None = None) -> E
     tensors, description = load_tensors(path)
     if "spec" not in description:
         raise ValueError(f"{path}: holds a training that was not finished, not a model.")
-    found = ModelSpec(**description["spec"])
+    if into is not None:
+        load_weights(path, into, tensors)
+        return into.eval()
+    try:
+        found = ModelSpec(**description["spec"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: cannot be rebuilt from its description ({error}). Build the model and give it: "
+            "load_model(path, into=model)."
+        ) from None
     if spec is not None and found != spec:
         raise ValueError(f"{Path(path)}: must hold {spec}, got {found}.")
     model = found.build()

@@ -7,15 +7,15 @@ any method.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from learning.backbones import BACKBONES
-from learning.data import Images
-from learning.datasets import DATASETS, Split, load_data
+from learning.backbones import OwnBackbone, backbone_name, check_backbone
+from learning.data import Data
+from learning.datasets import DataSource, Split, check_data, load_data
 from learning.models import POLYTOPES, ModelSpec
 
 
@@ -33,9 +33,9 @@ class Step:
     images : Tensor of int
         Training images that are new, as rows of the scenario's training set.
     backbone : str
-    start : {"previous", "scratch", "elsewhere"}
-        What the training starts from: the model before, new weights, or an improved model trained elsewhere. An update
-        from new weights has the model before as its old model all the same.
+    start : {"previous", "scratch", "elsewhere", "checkpoint"}
+        What the training starts from: the model before, new weights, an improved model trained elsewhere, or one that
+        was brought. An update from new weights has the model before as its old model all the same.
     memory : Tensor of int
         Images of earlier steps that are replayed.
     elsewhere : Tensor of int
@@ -44,15 +44,21 @@ class Step:
         The old model of the update: the model before, or what the training starts from.
     dim : int
         Feature dimension; 0 for that of the scenario. In another one the model gets a linear head to the scenario's.
+    learned_classifier : bool
+        Whether the model has a learned classifier where the method has a fixed one.
+    checkpoint : str
+        File of the model that was brought, as :func:`~learning.models.save_model` writes it.
     """
 
     images: Int[Tensor, " n"]
-    backbone: str
-    start: Literal["previous", "scratch", "elsewhere"] = "previous"
+    backbone: str | OwnBackbone
+    start: Literal["previous", "scratch", "elsewhere", "checkpoint"] = "previous"
     memory: Int[Tensor, " m"] = field(default_factory=no_rows)
     elsewhere: Int[Tensor, " e"] = field(default_factory=no_rows)
     held_to: Literal["previous", "start"] = "previous"
     dim: int = 0
+    learned_classifier: bool = False
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,15 @@ class Scenario:
     ----------
     seed : int
         Of the order of images and classes, the weights and the order of training.
-    data : str
-        A data set of :func:`learning.datasets.load_data`.
+    data : str, or a pair of data sets
+        A data set of :func:`learning.datasets.load_data`, or your own images, to train on and held out.
     folder : str or None
         Where its files are.
-    backbone : str
-        A name of :data:`learning.backbones.BACKBONES`.
+    image_size : int
+        Side to which the images of a folder are resized and cropped; 0 for images as they are.
+    backbone : str, Module or callable
+        A name of :data:`learning.backbones.BACKBONES`, or a network of your own; see
+        :func:`~learning.backbones.register_backbone`.
     polytope : str
         "simplex", "orthoplex" or "cube": the fixed classifier of the methods that have one.
     preallocated : int or None
@@ -78,24 +87,29 @@ class Scenario:
         of Theorem 1 fail on small data (see :class:`~learning.backbones.Backbone`).
     fixed_classifier : bool
         False: every model has a learned classifier, whatever the method; nothing is stationary then.
+    embedding_bias : bool
+        Whether the embedding has a bias; the paper's released code has none.
     held_out : int
         Images that the models are tested on, the first of the data's test set; 0 for all.
     """
 
     seed: int = 0
-    data: str = "digits"
+    data: DataSource = "digits"
     folder: str | None = None
-    backbone: str = "small-cnn"
+    image_size: int = 0
+    backbone: str | OwnBackbone = "small-cnn"
     polytope: str = "simplex"
     preallocated: int | None = None
     normalize_embedding: bool = True
     fixed_classifier: bool = True
+    embedding_bias: bool = True
     held_out: int = 0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("data", DATASETS), ("backbone", BACKBONES), ("polytope", POLYTOPES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
+        check_data(self.data)
+        check_backbone(self.backbone)
+        if self.polytope not in POLYTOPES:
+            raise ValueError(f"polytope must be one of {', '.join(POLYTOPES)}, got {self.polytope!r}.")
         for attribute in fields(self):
             value = getattr(self, attribute.name)
             if attribute.type == "int" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
@@ -103,7 +117,7 @@ class Scenario:
 
     def load(self) -> Split:
         """Training images, and the held-out ones that every model of the sequence is tested on."""
-        train, test = load_data(self.data, self.folder, self.seed)
+        train, test = load_data(self.data, self.folder, self.seed, self.image_size)
         return Split(train, test.subset(slice(self.held_out or None)))
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
@@ -116,7 +130,24 @@ class Scenario:
         """
         raise NotImplementedError
 
-    def spec(self, images: Images, fixed_classifier: bool = True, adapter: bool = False) -> ModelSpec:
+    @property
+    def data_name(self) -> str:
+        """What messages call the data."""
+        return self.data if isinstance(self.data, str) else "data of your own"
+
+    def description(self) -> dict[str, Any]:
+        """Return the protocol as plain values; what is an object is named."""
+        content: dict[str, Any] = {"scenario": type(self).__name__}
+        for attribute in fields(self):
+            value = getattr(self, attribute.name)
+            if attribute.name == "data":
+                value = self.data_name
+            elif attribute.name == "backbone" and not isinstance(value, str):
+                value = f"own:{getattr(value, '__qualname__', type(value).__qualname__)}"
+            content[attribute.name] = value
+        return content
+
+    def spec(self, images: Data, fixed_classifier: bool = True, adapter: str = "") -> ModelSpec:
         """Return the description of a model for these images.
 
         Raises
@@ -127,16 +158,17 @@ class Scenario:
         num_classes = self.preallocated or images.num_classes
         if num_classes < images.num_classes:
             raise ValueError(
-                f"preallocated must be >= {images.num_classes}, the classes of {self.data}, got {num_classes}."
+                f"preallocated must be >= {images.num_classes}, the classes of {self.data_name}, got {num_classes}."
             )
         return ModelSpec(
             num_classes,
-            self.backbone,
+            backbone_name(self.backbone, images.shape),
             self.polytope if fixed_classifier and self.fixed_classifier else "learned",
             POLYTOPES[self.polytope](num_classes, None).dim,
-            images.images.shape[1],
+            images.shape[0],
             self.normalize_embedding,
-            adapter,
+            adapter,  # type: ignore[arg-type]
+            bias=self.embedding_bias,
         )
 
     def order(self, size: int, salt: int) -> Int[Tensor, " size"]:
@@ -146,4 +178,5 @@ class Scenario:
 
 def classes_of(labels: Int[Tensor, " n"]) -> Int[Tensor, " k"]:
     """Return the classes that occur, in order."""
-    return labels.unique()
+    classes: Tensor = torch.unique(labels)
+    return classes

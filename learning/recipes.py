@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import torch
 
-from learning.data import Augmentation, check_augmentation
+from learning.data import Augmentation, Padding, check_augmentation
 
 OPTIMIZERS = ("adamw", "sgd")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -25,7 +25,7 @@ class TrainingConfig:
     batch_size : int
         Images a step, all processes together, ≥ 2 (batch normalisation needs two).
     learning_rate : float
-        Peak rate > 0; a cosine takes it to zero, step by step.
+        Peak rate > 0.
     weight_decay : float
         ≥ 0. Decoupled with AdamW; with SGD it spares biases and normalisation weights, as in the paper's released code.
     seed : int
@@ -38,6 +38,17 @@ class TrainingConfig:
         Mixed precision of the networks; losses are computed in float32. fp16 needs a GPU.
     augmentation : {"none", "crop", "crop-flip"}
         See :func:`learning.data.augment`.
+    padding : {"mean", "black"}
+        What a crop uncovers: the mean of the data, or black, where the data's normalisation is known.
+    schedule : {"step", "epoch"}
+        Whether the rate changes after every step or after every epoch.
+    final_rate : float
+        ≥ 0, where the cosine ends.
+    milestones : tuple of int
+        Epochs after which the rate is divided by ten, instead of a cosine; the schedule is then "epoch".
+    batches : {"new", "drawn"}
+        With replayed images: "new" goes once over the new images, half a batch at a time, and takes the replayed ones
+        in turn. "drawn" has (new + replayed) // ``batch_size`` batches, half new and half replayed, each drawn anew.
     """
 
     epochs: int = 25
@@ -49,6 +60,11 @@ class TrainingConfig:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     precision: Literal["no", "bf16", "fp16"] = "no"
     augmentation: Augmentation = "none"
+    padding: Padding = "mean"
+    schedule: Literal["step", "epoch"] = "step"
+    final_rate: float = 0.0
+    milestones: tuple[int, ...] = ()
+    batches: Literal["new", "drawn"] = "new"
 
     def __post_init__(self) -> None:
         for name, minimum in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
@@ -59,7 +75,18 @@ class TrainingConfig:
             raise ValueError(f"learning_rate must be a finite number > 0, got {self.learning_rate!r}.")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"weight_decay must be a finite number >= 0, got {self.weight_decay!r}.")
-        for name, allowed in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+        if not 0.0 <= self.final_rate <= self.learning_rate:
+            raise ValueError(f"final_rate must be in [0, {self.learning_rate:g}], got {self.final_rate!r}.")
+        if self.milestones and self.schedule != "epoch":
+            raise ValueError(f"schedule must be 'epoch' with milestones, got {self.schedule!r}.")
+        choices: dict[str, tuple[str, ...]] = {
+            "optimizer": OPTIMIZERS,
+            "precision": PRECISIONS,
+            "padding": ("mean", "black"),
+            "schedule": ("step", "epoch"),
+            "batches": ("new", "drawn"),
+        }
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
         check_augmentation(self.augmentation)
@@ -71,14 +98,34 @@ class Recipe(NamedTuple):
     first: TrainingConfig
     update: TrainingConfig
 
+    def changed(self, **settings: Any) -> Recipe:
+        """Return the recipe with these settings of :class:`TrainingConfig` in both."""
+        return Recipe(*(replace(config, **settings) for config in self))
 
+
+# src/iamcl2r/params.py, main.py and dataset/dataset_utils.py of the paper's released code
 _PAPER = TrainingConfig(
-    epochs=70, batch_size=128, learning_rate=1e-3, weight_decay=5e-4, optimizer="sgd", augmentation="crop-flip"
+    epochs=70,
+    batch_size=128,
+    learning_rate=1e-3,
+    weight_decay=5e-4,
+    optimizer="sgd",
+    precision="fp16",
+    augmentation="crop-flip",
+    padding="black",
+    schedule="epoch",
+    final_rate=1e-5,
+    batches="drawn",
 )
-# the released settings of the paper (there the cosine moves once an epoch and ends at 1e-5), and ours for small data
+# CL²R: src/cl2r/params.py and main.py of its released code; there the weights of normalisation layers decay too
+_CL2R = replace(_PAPER, learning_rate=0.1, milestones=(49, 64), final_rate=0.0, precision="no")
+# CoReS: src/cores/params.py and main.py of its released code
+_CORES = replace(_CL2R, epochs=100, milestones=(70,))
 PRESETS = {
     "small": Recipe(TrainingConfig(), TrainingConfig(learning_rate=5e-4)),
     "paper": Recipe(_PAPER, _PAPER),
+    "cl2r": Recipe(_CL2R, _CL2R),
+    "cores": Recipe(_CORES, _CORES),
 }
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import io
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +16,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from learning.checkpoints import write_bytes
-from learning.data import Images
-from learning.datasets import Split
+from learning.backbones import backbone_name
+from learning.checkpoints import load_tensors, load_weights, read_description
+from learning.data import Data, joined
+from learning.datasets import Split, load_data
 from learning.losses import cross_entropy
 from learning.methods import Method, make_method
 from learning.models import EmbeddingModel, ModelSpec, load_model, save_model
+from learning.progress import Progress
 from learning.protocol import Scenario, Step
 from learning.recipes import PRESETS, Recipe, TrainingConfig, resolve_device
+from learning.store import claim, write_arrays, write_bytes
 from learning.training import extract_features, fit
 from learning.updates import Update
 
-# what is being trained, epochs done, epochs in all, then the mean of the epoch: loss, accuracy, drift, concentration
-RunProgress = Callable[[str, int, int, float, float, float, float], None]
 # by description, training and a digest of the images
 FirstModels = dict[tuple[ModelSpec, TrainingConfig, str], EmbeddingModel]
 
@@ -52,9 +51,13 @@ class ScenarioRun:
     features : tuple of ndarray, shape (N, d), float32
         Of each model, oldest first, not normalised.
     vertices : ndarray, shape (K, d), or None
-        The fixed classifier, one row a label.
+        The fixed classifier that all models share, one row per label; None where it is learned, or where a model of
+        another dimension has one of its own.
     seconds : tuple of float
-        Wall time of each model's training; 0 for one that was there already.
+        Wall time of each model's training, that of interrupted attempts included as far as their last whole epoch; 0
+        for a model that another run trained.
+    names : tuple of str
+        Of the classes, if they have names.
     """
 
     scenario: Scenario
@@ -65,37 +68,40 @@ class ScenarioRun:
     features: tuple[Float[ndarray, "n dim"], ...]
     vertices: Float[ndarray, "k dim"] | None
     seconds: tuple[float, ...]
+    names: tuple[str, ...] = ()
 
 
 def run_scenario(
     scenario: Scenario,
-    method: str,
+    method: str | Method,
     recipe: Recipe = PRESETS["small"],
     *,
     settings: Mapping[str, Any] | None = None,
     directory: str | os.PathLike[str] | None = None,
-    progress: RunProgress | None = None,
-    data: Split | None = None,
+    progress: Progress | None = None,
+    data: Split | tuple[Any, Any] | None = None,
     first_models: FirstModels | None = None,
 ) -> ScenarioRun:
     """Train every model of ``scenario`` with ``method`` and return their features on the held-out images.
 
     Parameters
     ----------
-    method : str
-        A name of :data:`learning.methods.METHODS`.
+    method : str or Method
+        A name of :data:`learning.methods.METHODS`, or a method of your own.
     recipe : Recipe
         How the first model (and one trained elsewhere) and how the updates are trained; the seeds are the scenario's.
     settings : mapping, optional
         Of the method, where not its defaults.
     directory : path, optional
         Made if missing. Each model is written to ``task-00.safetensors``, … and its features to
-        ``task-00.features.npz``, …; what is there already is not trained again, and a training that was interrupted
-        goes on from its last epoch. ``trained.json`` lists the classes that a task trained on; the others are open.
-    progress : callable, optional
-        Called after every epoch.
-    data : Split, optional
-        What ``scenario.load()`` returns, where it is at hand.
+        ``task-00.features.npz``, …, with the names of the classes as labels where they have names; what is there
+        already is not trained again, and a training that was interrupted goes on from its last epoch. ``trained.json``
+        lists the classes that a task trained on; the others are open.
+    progress : Progress, optional
+        Called after every epoch with the model's name, epochs done and in all, and the means of the epoch.
+    data : pair of data sets, optional
+        What ``scenario.load()`` returns, where it is at hand: images to train on and held out, in memory
+        (:class:`~learning.data.Images`) or streamed (any :class:`torch.utils.data.Dataset`).
     first_models : dict, optional
         Models that were trained from scratch, to be shared by several runs: looked up and added to.
 
@@ -105,15 +111,29 @@ def run_scenario(
         Before training starts, for an unknown name, a protocol that does not fit the data, a device that is not there,
         or a directory that holds another run.
     """
-    how = make_method(method, **(settings or {}))
+    if isinstance(method, Method):
+        if settings:
+            raise ValueError("settings must be left out with a method that is an object: it has its own.")
+        how, method = method, method.name
+    else:
+        how = make_method(method, **(settings or {}))
     for config in recipe:
         resolve_device(config.device)
-    train, test = scenario.load() if data is None else data
+    train, test = scenario.load() if data is None else load_data(Split(*data))
+    if train.shape != test.shape:
+        raise ValueError(f"images to train on and held-out ones must have one shape, got {train.shape}, {test.shape}.")
     steps = scenario.steps(train.labels)
     for task, step in enumerate(steps):  # refuses what does not fit, before anything is trained
-        _spec(scenario, how, train, step, bool(task)).build()
+        _spec(scenario, how, train, step, bool(task), task).build()
         _check_sizes(task, step, how, recipe)
-    folder = None if directory is None else _open(Path(directory), scenario, method, dict(settings or {}), recipe)
+        if step.start == "checkpoint" and not Path(step.checkpoint).is_file():
+            raise ValueError(
+                f"task {task} begins with a model that is brought; checkpoints (--checkpoint) must give its file, "
+                f"got {step.checkpoint!r}."
+            )
+    folder = None
+    if directory is not None:
+        folder = claim(Path(directory), _description(scenario, method, settings, recipe, train, test))
 
     sequence = _Sequence(scenario, how, recipe, train, folder, progress, {} if first_models is None else first_models)
     features, seconds, seen = [], [], []
@@ -123,11 +143,23 @@ def run_scenario(
         seconds.append(sequence.seconds - before)
         seen.append(frozenset(sequence.known))
         features.append(extract_features(model, test))
-        if folder is not None:
-            _save_features(folder / f"task-{task:02d}.features.npz", features[-1], test.labels.numpy())
-    trained = torch.cat([train.labels[step.images] for step in steps])
+    # further dimensions that a method adds to its updates are 0 for models that do not have them: a query's ranking of
+    # such a gallery is then that of its first dimensions
+    width = max(found.shape[1] for found in features)
+    features = [np.pad(found, ((0, 0), (0, width - found.shape[1]))) for found in features]
+    named = np.array(test.names)[test.labels.numpy()] if test.names else test.labels.numpy()
     if folder is not None:
-        write_bytes(folder / "trained.json", json.dumps(sorted(set(trained.tolist()))).encode())
+        for task, found in enumerate(features):
+            write_arrays(folder / f"task-{task:02d}.features.npz", {"features": found, "labels": named})
+    trained = torch.cat([train.labels[step.images] for step in steps])
+    fixed = how.fixed_classifier and scenario.fixed_classifier and not any(s.learned_classifier for s in steps)
+    # of a model that reaches the old space through a head, the classifier lies in another space
+    shared = fixed and model.directions.shape[1] == features[-1].shape[1]
+    if folder is not None:
+        classes = sorted(set(trained.tolist()))
+        write_bytes(
+            folder / "trained.json", json.dumps([train.names[c] for c in classes] if test.names else classes).encode()
+        )
     return ScenarioRun(
         scenario,
         method,
@@ -135,8 +167,9 @@ def run_scenario(
         torch.isin(test.labels, trained).numpy(),
         tuple(seen),
         tuple(features),
-        model.directions.cpu().numpy() if how.fixed_classifier and scenario.fixed_classifier else None,
+        model.directions.cpu().numpy() if shared else None,
         tuple(seconds),
+        test.names,
     )
 
 
@@ -148,9 +181,9 @@ class _Sequence:
         scenario: Scenario,
         method: Method,
         recipe: Recipe,
-        data: Images,
+        data: Data,
         folder: Path | None,
-        progress: RunProgress | None,
+        progress: Progress | None,
         first_models: FirstModels,
     ) -> None:
         self.scenario, self.method, self.recipe, self.data = scenario, method, recipe, data
@@ -163,9 +196,9 @@ class _Sequence:
         """Train the model of this task, or load it, and make it the last one."""
         images = self.data.subset(step.images)
         memory = self.data.subset(step.memory) if self.method.replay and len(step.memory) else None
-        seen = images if memory is None else memory.joined(images)
+        seen = images if memory is None else joined(memory, images)
         origin = None
-        if self.model is not None or step.start == "elsewhere":
+        if self.model is not None or step.start in ("elsewhere", "checkpoint"):
             reference, known = self.model, self.known
             start = None if step.start == "scratch" else self.model
             if step.start == "elsewhere":
@@ -173,22 +206,36 @@ class _Sequence:
                 start = self._trained(f"task-{task:02d}-elsewhere", step, elsewhere, None, seed=100 + task)
                 if step.held_to == "start":
                     reference, known = start, set(elsewhere.labels.tolist())
+            if step.start == "checkpoint":
+                start = self._brought(step, task)
+                if step.held_to == "start":
+                    reference, known = start, set()
             assert reference is not None
             origin = _Origin(start, reference, frozenset(known), memory)
-        self.model = self._trained(f"task-{task:02d}", step, images, origin, seed=task)
+        self.model = self._trained(f"task-{task:02d}", step, images, origin, seed=task, updates=task)
         self.known = set(seen.labels.tolist())
         return self.model
 
-    def _trained(self, name: str, step: Step, images: Images, origin: _Origin | None, seed: int) -> EmbeddingModel:
-        spec = _spec(self.scenario, self.method, self.data, step, origin is not None)
+    def _brought(self, step: Step, task: int) -> EmbeddingModel:
+        """The backbone of a checkpoint, with the classifier that a model of this step has."""
+        model = _spec(self.scenario, self.method, self.data, step, False, 0).build(1000 * self.scenario.seed + task)
+        tensors, _ = load_tensors(step.checkpoint)
+        own = {name[9:]: tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
+        load_weights(step.checkpoint, model.backbone, own)
+        return model.eval()
+
+    def _trained(
+        self, name: str, step: Step, images: Data, origin: _Origin | None, seed: int, updates: int = 0
+    ) -> EmbeddingModel:
+        spec = _spec(self.scenario, self.method, self.data, step, origin is not None, updates)
         path = None if self.folder is None else self.folder / f"{name}.safetensors"
         if path is not None and path.exists():
+            self.seconds += float(read_description(path).get("seconds", 0.0))
             return load_model(path, spec).to(resolve_device(self.recipe.first.device))
         partial = None if self.folder is None else self.folder / f"{name}.partial"
         seed += 1000 * self.scenario.seed
-        report = None if self.progress is None else _named(self.progress, name)
         config = replace(self.recipe.first, seed=seed)
-        key = spec, config, _digest(images)
+        key = spec, config, images.digest() if origin is None else ""
         if origin is None and key in self.first_models:
             model = self.first_models[key]
             if path is not None:
@@ -197,25 +244,28 @@ class _Sequence:
         began = time.perf_counter()
         model = spec.build(seed)
         if origin is None:
-            fit(model, images, config, cross_entropy, progress=report, checkpoint=partial)
+            fit(model, images, config, cross_entropy, None, self.progress, checkpoint=partial, stage=name)
             self.first_models[key] = model
         else:
-            weights = {} if origin.start is None else origin.start.state_dict()
-            model.load_state_dict({name: weights.get(name, value) for name, value in model.state_dict().items()})
-            self._update(model, images, origin, replace(self.recipe.update, seed=seed), report, partial)
-        self.seconds += time.perf_counter() - began
+            if origin.start is not None:
+                _start_from(model, origin.start)
+            self._update(model, step, images, origin, replace(self.recipe.update, seed=seed), name, partial)
+        seconds = time.perf_counter() - began
         if path is not None and partial is not None:
-            save_model(path, model, spec)
+            seconds = max(seconds, float(read_description(partial)["seconds"]))
+            save_model(path, model, spec, seconds=seconds)
             partial.unlink(missing_ok=True)
+        self.seconds += seconds
         return model
 
     def _update(
         self,
         model: EmbeddingModel,
-        images: Images,
+        step: Step,
+        images: Data,
         origin: _Origin,
         config: TrainingConfig,
-        report: Callable[..., None] | None,
+        name: str,
         partial: Path | None,
     ) -> None:
         device = resolve_device(config.device)
@@ -223,17 +273,31 @@ class _Sequence:
         model.to(device)
         known = torch.zeros(self.scenario.spec(self.data).num_classes, dtype=torch.bool, device=device)
         known[list(origin.known)] = True
-        seen = images if origin.memory is None else origin.memory.joined(images)
-        objective = self.method.objective(Update(model, old, seen, known))
+        seen = images if origin.memory is None else joined(origin.memory, images)
+
+        def unconstrained() -> EmbeddingModel:
+            free = replace(_spec(self.scenario, self.method, self.data, step, False, 0), classifier="learned")
+            later = replace(self.recipe.first, seed=config.seed + 500, epochs=config.epochs)
+            return fit(free.build(later.seed), seen, later, cross_entropy)
+
+        # a method may draw random parameters of its own: from the seed, and the global generator stays as it is
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            update = Update(model, old, seen, known, unconstrained)
+            objective = self.method.objective(update)
+        reference = None
+        if self.method.old_features:
+            reference = old if self.method.reference is None else self.method.reference(update)
         fit(
             model,
             images,
             config,
             objective,
-            old if self.method.old_features else None,
-            report,
+            reference,
+            self.progress,
             memory=origin.memory,
             checkpoint=partial,
+            stage=name,
         )
 
 
@@ -244,19 +308,36 @@ class _Origin:
     start: EmbeddingModel | None
     reference: EmbeddingModel
     known: frozenset[int]
-    memory: Images | None
+    memory: Data | None
 
 
-def _spec(scenario: Scenario, method: Method, data: Images, step: Step, update: bool) -> ModelSpec:
-    spec = scenario.spec(data, method.fixed_classifier, method.adapter and update)
-    head = spec.dim if spec.dim is not None and step.dim not in (0, spec.dim) else 0
-    return replace(spec, backbone=step.backbone, dim=step.dim or spec.dim, head=head)
+def _spec(scenario: Scenario, method: Method, data: Data, step: Step, update: bool, updates: int) -> ModelSpec:
+    """What the model of a step is, after so many updates."""
+    fixed = method.fixed_classifier and not step.learned_classifier
+    spec = scenario.spec(data, fixed, method.adapter if update else "")
+    assert spec.dim is not None
+    head = spec.dim if step.dim not in (0, spec.dim) else 0
+    embedding = method.embedding or spec.classifier != "learned"
+    return replace(
+        spec,
+        backbone=backbone_name(step.backbone, data.shape),
+        dim=(step.dim or spec.dim) + (method.extra_dims * updates if update else 0),
+        head=head,
+        embedding=embedding,
+        shift=method.shift,
+    )
 
 
-def _digest(images: Images) -> str:
-    digest = hashlib.sha256(images.labels.numpy().tobytes())
-    digest.update(images.images.numpy().tobytes())
-    return digest.hexdigest()
+def _start_from(model: EmbeddingModel, start: EmbeddingModel) -> None:
+    """Take over the weights of ``start``; where the model has more dimensions than that, those of the first ones."""
+    weights, own = start.state_dict(), model.state_dict()
+    with torch.no_grad():
+        for name, value in own.items():
+            found = weights.get(name)
+            if found is not None and found.shape != value.shape and not name.startswith("backbone.trunk."):
+                value[tuple(slice(size) for size in found.shape)] = found
+            elif found is not None:
+                value.copy_(found)
 
 
 def _check_sizes(task: int, step: Step, method: Method, recipe: Recipe) -> None:
@@ -269,38 +350,16 @@ def _check_sizes(task: int, step: Step, method: Method, recipe: Recipe) -> None:
             raise ValueError(f"task {task} must train on at least {least} new images, a batch, got {len(images)}.")
 
 
-def _named(progress: RunProgress, name: str) -> Callable[..., None]:
-    return lambda *epoch: progress(name, *epoch)
-
-
-def _open(folder: Path, scenario: Scenario, method: str, settings: dict[str, Any], recipe: Recipe) -> Path:
-    """Make the folder, or find that what it holds is this run."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: must be a folder, got a file.")
-    description = {
-        "scenario": type(scenario).__name__,
-        **asdict(scenario),
+def _description(
+    scenario: Scenario, method: str, settings: Mapping[str, Any] | None, recipe: Recipe, train: Data, test: Data
+) -> dict[str, Any]:
+    """All that a run depends on: what its folder is checked against before anything is trained on."""
+    return {
+        **scenario.description(),
         "method": method,
-        "settings": settings,
+        "settings": dict(settings or {}),
         "first": asdict(recipe.first),
         "update": asdict(recipe.update),
+        "training images": train.digest(),
+        "held-out images": test.digest(),
     }
-    text = json.dumps(description, indent=2) + "\n"
-    path = folder / "run.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, text.encode())
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: is not the description of a run ({error}).") from None
-    for name, value in json.loads(text).items():
-        if found.get(name) != value:
-            raise ValueError(f"{folder}: holds another run: its {name} is {found.get(name)!r}, here it is {value!r}.")
-    return folder
-
-
-def _save_features(path: Path, features: ndarray, labels: ndarray) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, features=features, labels=labels)
-    write_bytes(path, buffer.getvalue())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,44 +18,56 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from learning.checkpoints import load_training, save_training
-from learning.data import Images, augment
+from learning.data import Data, augment, joined
 from learning.models import EmbeddingModel
+from learning.progress import EpochMeans, Progress
 from learning.recipes import TrainingConfig, resolve_device
 
 if TYPE_CHECKING:
     from accelerate import Accelerator  # type: ignore[import-untyped]
 
-# logits, targets, new features, old features (None when there is no old model) → loss
+# logits, targets, new features, old features (None when there is no old model) → loss. An nn.Module is trained along
+# with the model where it has parameters; one with a method ``begin(epoch, epochs)`` is told when an epoch begins
 Objective = Callable[[Tensor, Tensor, Tensor, Any], Tensor]
-# epochs done, epochs in all, then the mean of the epoch: loss, accuracy, drift (radians), concentration
-Progress = Callable[[int, int, float, float, float, float], None]
 
 
 def fit(
     model: EmbeddingModel,
-    data: Images,
+    data: Data,
     config: TrainingConfig,
     objective: Objective,
-    old_model: EmbeddingModel | None = None,
+    old_model: nn.Module | None = None,
     progress: Progress | None = None,
     *,
-    memory: Images | None = None,
+    memory: Data | None = None,
     checkpoint: Path | None = None,
+    stage: str = "training",
 ) -> EmbeddingModel:
     """Train ``model`` in place on ``data`` and return it, in evaluation mode.
 
-    A cosine takes the rate to zero. When ``old_model`` is given it is frozen and its features of each batch go to the
-    objective. The same arguments give the same weights on one machine. Under ``torchrun`` or ``accelerate launch``
-    each process takes its part of every batch; gradients are averaged, while batch normalisation and the negatives of
-    a contrastive loss see the part alone.
+    When ``old_model`` is given it is frozen and its features of each batch go to the objective. The same arguments give
+    the same weights on one machine. Under ``torchrun`` or ``accelerate launch`` each process takes its part of every
+    batch; gradients are averaged, while batch normalisation and the negatives of a contrastive loss see the part alone.
 
     Parameters
     ----------
-    memory : Images, optional
-        Replayed images of earlier tasks: every batch is half of these, drawn in turn, and half of ``data``.
+    data : Images or Streamed
+    objective : callable
+        Of logits, targets, new and old features. An ``nn.Module`` is trained along with the model where it has
+        parameters of its own (in one process); its method ``begin(epoch, epochs)``, if it has one, is called before
+        every epoch.
+    old_model : Module, optional
+        With a method ``features``.
+    progress : Progress, optional
+        Called after every epoch, with an :class:`~learning.progress.EpochMeans`.
+    memory : Images or Streamed, optional
+        Replayed images of earlier tasks: every batch is half of these and half of ``data``; see
+        :attr:`TrainingConfig.batches`.
     checkpoint : Path, optional
         Where to write the training after each epoch. A training found there goes on, and ends with the weights, bit by
         bit on a CPU, that it would have had without the interruption.
+    stage : str
+        What ``progress`` calls this training.
 
     Raises
     ------
@@ -73,60 +86,101 @@ def fit(
     size = half if memory is None else 2 * half
     if size % processes:
         raise ValueError(f"batch_size must be divided evenly by {processes} processes, got {size}.")
-    data = data.to(device)
-    memory = None if memory is None else memory.to(device)
+    scale = data.scale
+    background = scale.black if config.padding == "black" and scale is not None else None
+    # replayed images first: rows of both are rows of one set
+    everything = (data if memory is None else joined(memory, data)).to(device)
+    replayed = 0 if memory is None else len(memory)
     model.to(device)
     if old_model is not None:
         old_model.to(device).eval()
+    learner = nn.ModuleDict({"model": model})
+    if isinstance(objective, nn.Module):
+        if processes > 1 and any(p.requires_grad for p in objective.parameters()):
+            raise ValueError("objective must have no parameters of its own with several processes: run it in one.")
+        learner["objective"] = objective.to(device)
     own = slice(rank, None, processes)
+    began = time.perf_counter()
     generator = torch.Generator().manual_seed(config.seed)
-    steps_per_epoch = len(data) // half
-    optimizer = _optimizer(model, config)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * steps_per_epoch)
-    start, same = 0, {"config": asdict(config), "images": [len(data), 0 if memory is None else len(memory)]}
+    steps_per_epoch = batches_per_epoch(len(data), replayed, config)
+    optimizer = _optimizer(learner, config)
+    schedule = _schedule(optimizer, config, steps_per_epoch)
+    start, same = 0, {"config": asdict(config), "images": [len(data), replayed]}
     if checkpoint is not None and checkpoint.exists():
-        start = load_training(checkpoint, model, optimizer, schedule, generator, same)["epoch"]
+        found = load_training(checkpoint, learner, optimizer, schedule, generator, same, config.epochs)
+        start, began = found["epoch"], began - found["seconds"]
     trained, stepper = accelerator.prepare(model, optimizer)
 
     for epoch in range(start, config.epochs):
+        if hasattr(objective, "begin"):
+            objective.begin(epoch, config.epochs)
         model.train()
-        order = torch.randperm(len(data), generator=generator)
-        replayed = None if memory is None else _in_turn(len(memory), steps_per_epoch * half, generator)
         total = torch.zeros((), device=device)
         meter = _Meter() if progress is not None else None
-        for step in range(steps_per_epoch):
-            rows = slice(step * half, (step + 1) * half)
-            batch = data.subset(order[rows].to(device))
-            if memory is not None and replayed is not None:
-                batch = memory.subset(replayed[rows].to(device)).joined(batch)
+        rows = draw_batches(len(data), replayed, config, generator)
+        for batch in everything.batches(rows):
             # augmented as a whole and then shared out, so that the images do not depend on the number of processes
-            batch = Images(augment(batch.images, config.augmentation, generator), batch.labels).subset(own)
-            images = batch.images
-            features, logits = trained(images)
+            pixels = augment(batch.images.to(device), config.augmentation, generator, background)[own]
+            labels = batch.labels.to(device)[own]
+            features, logits = trained(pixels)
             old_features = None
             if old_model is not None:
                 with torch.no_grad(), accelerator.autocast():
-                    old_features = old_model.features(images).float()
-            loss = objective(logits, batch.labels, features, old_features)
+                    old_features = old_model.features(pixels).float()  # type: ignore[operator]
+            loss = objective(logits, labels, features, old_features)
             stepper.zero_grad(set_to_none=True)
             accelerator.backward(loss)
             stepper.step()
-            schedule.step()
+            if config.schedule == "step":
+                schedule.step()
             total += loss.detach()
             if meter is not None:
-                meter.add(features.detach(), logits.detach(), batch.labels)
+                meter.add(features.detach(), logits.detach(), labels)
+        if config.schedule != "step":
+            schedule.step()
         if checkpoint is not None and accelerator.is_main_process:
-            save_training(checkpoint, model, optimizer, schedule, generator, same | {"epoch": epoch + 1})
+            reached = {"epoch": epoch + 1, "seconds": time.perf_counter() - began}
+            save_training(checkpoint, learner, optimizer, schedule, generator, same | reached)
         if progress is not None and meter is not None:
             loss_of_all = float(accelerator.reduce(total, "mean")) / steps_per_epoch
-            progress(epoch + 1, config.epochs, loss_of_all, *meter.read(model.directions))
+            means = EpochMeans(loss_of_all, *meter.read(model.directions))
+            progress(stage, epoch + 1, config.epochs, means)
     accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
     return model.eval()
 
 
+def batches_per_epoch(new: int, replayed: int, config: TrainingConfig) -> int:
+    """How many steps an epoch has, of so many new and replayed images."""
+    if not replayed:
+        return new // config.batch_size
+    if config.batches == "drawn":
+        return max(1, (new + replayed) // config.batch_size)
+    return new // (config.batch_size // 2)
+
+
+def draw_batches(new: int, replayed: int, config: TrainingConfig, generator: torch.Generator) -> Iterator[Tensor]:
+    """Rows of each batch of an epoch; the replayed images are the rows 0 … replayed − 1, the new ones follow."""
+    steps = batches_per_epoch(new, replayed, config)
+    if not replayed:
+        order = torch.randperm(new, generator=generator)
+        for step in range(steps):
+            yield order[step * config.batch_size : (step + 1) * config.batch_size]
+        return
+    half = config.batch_size // 2
+    if config.batches == "drawn":
+        for _ in range(steps):
+            yield torch.cat([_drawn(replayed, half, generator), replayed + _drawn(new, half, generator)])
+        return
+    order = replayed + torch.randperm(new, generator=generator)
+    turns = _in_turn(replayed, steps * half, generator)
+    for step in range(steps):
+        rows = slice(step * half, (step + 1) * half)
+        yield torch.cat([turns[rows], order[rows]])
+
+
 def update(
     old_model: EmbeddingModel,
-    data: Images,
+    data: Data,
     config: TrainingConfig,
     objective: Objective,
     progress: Progress | None = None,
@@ -135,16 +189,17 @@ def update(
     return fit(copy.deepcopy(old_model), data, config, objective, old_model=old_model, progress=progress)
 
 
-def embed(model: EmbeddingModel, data: Images, batch_size: int = 1024) -> Float[Tensor, "n dim"]:
+def embed(model: EmbeddingModel, data: Data, batch_size: int = 1024) -> Float[Tensor, "n dim"]:
     """Features of ``data`` on the CPU, not normalised; the model is put in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
     with torch.inference_mode():
-        blocks = [model.features(block.to(device)).cpu() for block in data.images.split(batch_size)]
+        rows = torch.split(torch.arange(len(data)), batch_size)
+        blocks = [model.features(batch.images.to(device)).cpu() for batch in data.batches(rows)]
     return torch.cat(blocks).clone()
 
 
-def extract_features(model: EmbeddingModel, data: Images, batch_size: int = 1024) -> NDArray[np.float32]:
+def extract_features(model: EmbeddingModel, data: Data, batch_size: int = 1024) -> NDArray[np.float32]:
     """Features of ``data``, shape (N, d), float32, not normalised; the model is put in evaluation mode."""
     return embed(model, data, batch_size).numpy()
 
@@ -190,15 +245,39 @@ def _accelerator(config: TrainingConfig) -> Accelerator:
     return Accelerator(cpu=device.type == "cpu", mixed_precision=config.precision)
 
 
-def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    trainable = [p for p in model.parameters() if p.requires_grad]
+def _optimizer(learner: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW or SGD; a learned shift of the features moves ten times as fast and is not pulled to zero."""
+    named = [(name, p) for name, p in learner.named_parameters() if p.requires_grad]
+    shifts = [p for name, p in named if name.endswith(".shift")]
+    rest = [p for name, p in named if not name.endswith(".shift")]
+    groups: list[dict[str, Any]] = [{"params": rest}]
+    if config.optimizer == "sgd":
+        groups = [
+            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+            {"params": [p for p in rest if p.ndim >= 2]},
+        ]
+    if shifts:
+        groups.append({"params": shifts, "lr": 10.0 * config.learning_rate, "weight_decay": 0.0})
+    settings: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(trainable, lr=config.learning_rate, weight_decay=config.weight_decay)
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
-    ]
-    return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9)
+        return torch.optim.AdamW(groups, **settings)
+    return torch.optim.SGD(groups, momentum=0.9, **settings)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, config: TrainingConfig, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    if config.milestones:
+        return torch.optim.lr_scheduler.MultiStepLR(optimizer, list(config.milestones), gamma=0.1)
+    length = config.epochs * (steps_per_epoch if config.schedule == "step" else 1)
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, length, eta_min=config.final_rate)
+
+
+def _drawn(size: int, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` different indices below ``size``, or with repetition where there are not more than that."""
+    if size <= count:
+        return torch.randint(size, (count,), generator=generator)
+    return torch.randperm(size, generator=generator)[:count]
 
 
 def _in_turn(size: int, count: int, generator: torch.Generator) -> Tensor:
@@ -207,11 +286,11 @@ def _in_turn(size: int, count: int, generator: torch.Generator) -> Tensor:
     return torch.cat(orders)[:count]
 
 
-def _check_labels(model: EmbeddingModel, data: Images) -> None:
+def _check_labels(model: EmbeddingModel, data: Data) -> None:
     model.eval()
     device = next(model.parameters()).device
     with torch.inference_mode():
-        _, logits = model(data.images[:1].to(device))
+        _, logits = model(next(iter(data.batches([torch.arange(1)]))).images.to(device))
     highest = int(data.labels.max())
     if highest >= logits.shape[1]:
         raise ValueError(f"labels must be below the classifier's {logits.shape[1]} classes, got {highest}.")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from learning.data import Images
-from learning.training import EmbeddingModel, embed
+from learning.data import Data
+from learning.models import EmbeddingModel
+from learning.training import embed
 
 
 @dataclass(frozen=True)
@@ -22,16 +24,26 @@ class Update:
     ----------
     new_model, old_model : EmbeddingModel
         On one device, the old one frozen.
-    data : Images
+    data : Images or Streamed
         All training images of the update, the replayed ones among them.
     known : Tensor of bool, shape (K,)
         Which classes the old model was trained on.
+    train_unconstrained : callable, optional
+        Trains the model of :attr:`unconstrained`.
     """
 
     new_model: EmbeddingModel
     old_model: EmbeddingModel
-    data: Images
+    data: Data
     known: Bool[Tensor, " classes"]
+    train_unconstrained: Callable[[], EmbeddingModel] | None = None
+
+    @cached_property
+    def unconstrained(self) -> EmbeddingModel:
+        """A model of the old dimension that is trained on ``data`` with the cross-entropy only; frozen."""
+        if self.train_unconstrained is None:
+            raise ValueError("this update does not know how to train a model without constraints.")
+        return self.train_unconstrained().eval().requires_grad_(False)
 
     @cached_property
     def present(self) -> Bool[Tensor, " classes"]:
@@ -47,7 +59,7 @@ class Update:
 
     def means_of(self, samples: int = 0) -> Float[Tensor, "classes dim"]:
         """The same from the first ``samples`` images of each class alone, if given."""
-        unit, labels = self._old_features
+        unit, labels = self.old_features
         if samples:
             order = labels.argsort(stable=True)
             sizes = labels.bincount()
@@ -60,11 +72,22 @@ class Update:
     @cached_property
     def old_radius(self) -> Float[Tensor, " classes"]:
         """Smallest cosine of an old feature with the direction of its class mean; 1 for absent classes."""
-        unit, labels = self._old_features
+        unit, labels = self.old_features
         cosines = F.cosine_similarity(unit, self.old_means[labels])
         return torch.ones(len(self.known), device=unit.device).scatter_reduce_(0, labels, cosines, "amin")
 
+    def old_cosine_quantile(self, share: float) -> Float[Tensor, " classes"]:
+        """Cosine with its class mean below which a share of each class's old features lies; 1 for absent classes."""
+        unit, labels = self.old_features
+        cosines = F.cosine_similarity(unit, self.old_means[labels])
+        quantiles = torch.ones(len(self.known), device=unit.device)
+        for label in torch.unique(labels).tolist():
+            own = torch.sort(cosines[labels == label]).values
+            quantiles[label] = own[min(int(share * len(own)), len(own) - 1)]
+        return quantiles
+
     @cached_property
-    def _old_features(self) -> tuple[Float[Tensor, "n dim"], Tensor]:
+    def old_features(self) -> tuple[Float[Tensor, "n dim"], Int[Tensor, " n"]]:
+        """Unit features of the old model on ``data``, and the labels: one pass."""
         features = embed(self.old_model, self.data).to(self.known.device)
         return F.normalize(features, dim=1), self.data.labels.to(features.device)

@@ -40,7 +40,7 @@ def train_shared() -> tuple[list[float], EmbeddingModel]:
     """Losses of each epoch, and the model."""
     losses: list[float] = []
     model = without_batch_statistics()
-    fit(model, load_digits(0).subset(slice(320)), SHARED, cross_entropy, progress=lambda *e: losses.append(e[2]))
+    fit(model, load_digits(0).subset(slice(320)), SHARED, cross_entropy, progress=lambda *e: losses.append(e[3].loss))
     return losses, model
 
 

@@ -13,6 +13,13 @@ EXPECTED = {
     "small-cnn": (1, 8, 256, 288 + 18432 + 2 * (32 + 64)),
     # 5×5 convolutions with biases, 1→32→32→64→64→128→128, and one slope a channel
     "lenet++": (1, 28, 1152, 832 + 25632 + 51264 + 102464 + 204928 + 409728 + 2 * (32 + 64 + 128)),
+    "head": (7, 1, 7, 0),
+    # one layer of weights, two per channel of the normalisation
+    "mlp-head": (7, 1, 7, 49 + 14),
+    # 3·3·3 weights a channel in the first layer, 7·7·3 in that of 224×224 images
+    "resnet18-7x7": (3, 32, 512, 11_173_962 - 5_130 + 64 * 3 * (49 - 9)),
+    # a published implementation with convolutions in its shortcuts: 466 906 with a head of 65·10
+    "resnet32": (3, 32, 64, 466_906 - 650),
     # published implementations for 32×32 images: 11 173 962 and 11 260 354 with a head of 513·10
     "resnet18": (3, 32, 512, 11_173_962 - 5_130),
     "senet18": (3, 32, 512, 11_260_354 - 5_130),

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from learning import (
     CL2R,
+    Images,
     ModelSpec,
+    Split,
     TrainingConfig,
     cross_entropy,
     fit,
@@ -26,7 +29,7 @@ from learning import (
     run_scenario,
     save_model,
 )
-from learning.checkpoints import load_tensors, save_tensors
+from learning.checkpoints import load_tensors, read_description, save_tensors
 from tests.learning._worker import KILLED, RECIPE
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +52,7 @@ def equal(one, other):
 
 @pytest.mark.parametrize("classifier", ["simplex", "orthoplex", "cube", "learned"])
 def test_a_model_comes_back(tmp_path, classifier):
-    spec = ModelSpec(10, classifier=classifier, adapter=True)
+    spec = ModelSpec(10, classifier=classifier, adapter="linear")
     model = spec.build(3)
     save_model(tmp_path / "m.safetensors", model, spec)
     again = load_model(tmp_path / "m.safetensors", spec)
@@ -104,7 +107,7 @@ def test_a_training_that_stopped_goes_on_bit_by_bit(tmp_path, digits, optimizer,
     def train(checkpoint, progress=None):
         return fit(SPEC.build(), digits, config, cross_entropy, None, progress, memory=memory, checkpoint=checkpoint)
 
-    def interrupt(epoch, *_):
+    def interrupt(stage, epoch, *_):
         if epoch == stop:
             raise Interrupted
 
@@ -114,8 +117,102 @@ def test_a_training_that_stopped_goes_on_bit_by_bit(tmp_path, digits, optimizer,
         train(path, interrupt)
     assert load_tensors(path)[1]["epoch"] == stop
     epochs = []
-    assert equal(train(path, lambda epoch, *_: epochs.append(epoch)).state_dict(), whole)
+    assert equal(train(path, lambda stage, epoch, *_: epochs.append(epoch)).state_dict(), whole)
     assert epochs == list(range(stop + 1, 5))
+
+
+class Learned(nn.Module):
+    """An objective with a parameter, a memory and a sense of time."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.register_buffer("seen", torch.zeros(()))
+        self.began: list[int] = []
+
+    def begin(self, epoch, epochs):
+        self.began.append(epoch)
+
+    def forward(self, logits, targets, new, old):
+        self.seen += len(targets)
+        return cross_entropy(self.scale * logits, targets, new) + 1e-4 * self.seen * new.square().mean()
+
+
+def test_an_objective_that_learns_and_remembers_goes_on_too(tmp_path, digits):
+    def stop(stage, epoch, *_):
+        if epoch == 2:
+            raise Interrupted
+
+    whole, broken, rest = Learned(), Learned(), Learned()
+    expected = fit(SPEC.build(), digits, CONFIG, whole).state_dict()
+    with pytest.raises(Interrupted):
+        fit(SPEC.build(), digits, CONFIG, broken, None, stop, checkpoint=tmp_path / "t")
+    found = fit(SPEC.build(), digits, CONFIG, rest, checkpoint=tmp_path / "t").state_dict()
+    assert equal(found, expected)
+    assert equal(rest.state_dict(), whole.state_dict())
+    assert float(whole.seen) == 4 * 160
+    assert float(whole.scale.detach()) != 1.0
+    assert (whole.began, broken.began, rest.began) == ([0, 1, 2, 3], [0, 1], [2, 3])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tensors, found: found.update(epoch=99),
+        lambda tensors, found: found.update(epoch="two"),
+        lambda tensors, found: found.update(schedule={}),
+        lambda tensors, found: found.pop("groups"),
+        lambda tensors, found: tensors.pop("optimizer.0.exp_avg"),
+        lambda tensors, found: [tensors.pop(name) for name in list(tensors) if name.startswith("optimizer.")],
+        lambda tensors, found: tensors.pop("generator"),
+        lambda tensors, found: tensors.update(generator=tensors["generator"][:9]),
+    ],
+)
+def test_a_damaged_training_is_refused_by_name(tmp_path, digits, damage):
+    """Each of these once trained on without a word, or ended in a traceback that named no file."""
+    path = tmp_path / "training"
+    config = replace(CONFIG, epochs=2)
+    fit(SPEC.build(), digits, config, cross_entropy, checkpoint=path)
+    tensors, found = load_tensors(path)
+    damage(tensors, found)
+    save_tensors(path, tensors, found)
+    with pytest.raises(ValueError, match=r"training: .*Delete it to start this training again"):
+        fit(SPEC.build(), digits, config, cross_entropy, checkpoint=path)
+
+
+def test_a_run_belongs_to_its_images(tmp_path):
+    """All images may not be replaced under a run that goes on."""
+    scenario = CL2R(tasks=2)
+    recipe = RECIPE.changed(epochs=1)
+    run_scenario(scenario, "simplex", recipe, directory=tmp_path)
+    train, test = scenario.load()
+    other = Split(Images(train.images + 1.0, train.labels), test)
+    with pytest.raises(ValueError, match="holds another run: its training images is"):
+        run_scenario(scenario, "simplex", recipe, directory=tmp_path, data=other)
+    other = Split(train, test.subset(slice(100)))
+    with pytest.raises(ValueError, match="holds another run: its held-out images is"):
+        run_scenario(scenario, "simplex", recipe, directory=tmp_path, data=other)
+
+
+def test_a_run_that_goes_on_reports_its_whole_time(tmp_path):
+    def stop(stage, epoch, *_):
+        if (stage, epoch) == ("task-01", 3):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run_scenario(CL2R(tasks=2), "simplex", RECIPE, directory=tmp_path, progress=stop)
+    spent = read_description(tmp_path / "task-01.partial")["seconds"]
+    first = read_description(tmp_path / "task-00.safetensors")["seconds"]
+    run = run_scenario(CL2R(tasks=2), "simplex", RECIPE, directory=tmp_path)
+    assert run.seconds[0] == first > 0
+    assert run.seconds[1] > spent > 0
+    assert run_scenario(CL2R(tasks=2), "simplex", RECIPE, directory=tmp_path).seconds == run.seconds
+
+
+def test_a_model_that_its_description_does_not_fit_is_not_saved(tmp_path):
+    with pytest.raises(ValueError, match=r"m\.safetensors: 'backbone.embedding.weight' must be .*\(10, 256\)"):
+        save_model(tmp_path / "m.safetensors", SPEC.build(), replace(SPEC, num_classes=11))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path, digits):

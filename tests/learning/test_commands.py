@@ -41,7 +41,9 @@ def test_train_then_evaluate_trained_and_open_classes(call, tmp_path):
         counts.append(json.loads((tmp_path / "report.json").read_text())["matrix"]["num_queries"])
     assert counts[0] == 597 == counts[1] + counts[2]
     # the same run again trains nothing, another one is refused
-    assert "3 models by hoc in 0 s" in call("train", run, *options)[1]
+    before = {path.name: path.stat().st_mtime_ns for path in run.glob("*.safetensors")}
+    assert "3 models by hoc" in call("train", run, *options)[1]
+    assert before == {path.name: path.stat().st_mtime_ns for path in run.glob("*.safetensors")}
     status, _, err = call("train", run, *options[:-1], "4")
     assert status == 2
     assert "holds another run: its seed is 3, here it is 4" in err
@@ -58,9 +60,9 @@ def _elsewhere():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "RUN", "--method", "magic"], "method must be one of er, simplex"),
+        (["train", "RUN", "--method", "magic"], "method must be one of er, er-released, simplex"),
         (["train", "RUN", "--protocol", "magic"], "--protocol must be one of extended-data, extended-classes, cl2r"),
-        (["train", "RUN", "--preset", "magic"], "--preset must be one of small, paper, got 'magic'"),
+        (["train", "RUN", "--preset", "magic"], "--preset must be one of small, paper, cl2r, cores, got 'magic'"),
         (["train", "RUN", "--data", "mnist"], "data must be one of digits, digit-pairs, fashion-mnist"),
         (["train", "RUN", "--data", "folder"], "folder must be given for data of your own"),
         (["train", "RUN", "--folder", "nowhere"], "nowhere: must be a folder with the files of 'digits'"),
@@ -86,3 +88,37 @@ def test_bad_arguments_are_one_sentence_and_nothing_is_written(call, tmp_path, a
     assert message in err
     assert len(err.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_method_that_is_added_in_one_place_works_everywhere(call, tmp_path, monkeypatch):
+    """One entry of METHODS: run_scenario, `train` with its settings, `evaluate`, the suites, and the lists of names."""
+    from learning import METHODS, ExtendedData, Method, TrainingConfig, run_scenario
+    from learning.recipes import Recipe
+    from verification.experiments.suites import cases
+    from verification.experiments.suites.suite import Case, Variant, run_suite
+
+    used = []
+
+    def mine(weight: float = 2.0) -> Method:
+        def objective(update):
+            used.append(weight)
+            return lambda logits, targets, new, old: weight * (new - old).square().mean() + 0.0 * logits.sum()
+
+        return Method(objective)
+
+    monkeypatch.setitem(METHODS, "mine", mine)
+    one = Recipe(*2 * [TrainingConfig(epochs=1, device="cpu")])
+    scenario = ExtendedData(old_images=128, new_images=192, held_out=60)
+    assert run_scenario(scenario, "mine", one, settings={"weight": 3.0}).method == "mine"
+    options = ("--protocol", "extended-data", "--epochs", "1", "--device", "cpu")
+    status, out, err = call("train", tmp_path / "run", *options, "--method", "mine", "--set", "weight=4")
+    assert (status, err) == (0, "")
+    assert "2 models by mine" in out
+    assert call("evaluate", tmp_path / "run")[0] == 0
+    case = Case(name="small", scenario=lambda seed: scenario, recipe=one, variants=(Variant("m", "mine"),))
+    monkeypatch.setitem(cases.SUITES, "small", lambda: (case,))
+    status, out, err = call("evaluate", "--suite", "small", "--seeds", "1")
+    assert (status, err) == (0, "")
+    assert used == [3.0, 4, 2.0]
+    assert run_suite([case], 1)[0].label == "m"
+    assert "mine" in call("train", tmp_path / "other", "--method", "?")[2]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learning.losses import HOCLoss, contrastive_loss, cross_entropy, first_moment_loss
+from tests.strategies import batch_sizes, class_counts, seeds
 from theory.simplex import simplex_vertices
 
 # float64 rounding of sums of a hundred terms of order e^10, relative
@@ -53,8 +54,8 @@ def naive_first_moment(new, targets, means, slack):
     return total / size
 
 
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), size=st.integers(1, 12), classes=st.integers(1, 4), scale=st.floats(0.1, 20.0))
+@settings(max_examples=25)
+@given(seed=seeds, size=batch_sizes, classes=class_counts(4), scale=st.floats(0.1, 20.0))
 @pytest.mark.parametrize("same_class", ["exclude", "zero"])
 def test_contrastive_loss_is_the_double_loop(same_class, seed, size, classes, scale):
     new, old, targets = batch(seed, size, classes)
@@ -111,8 +112,8 @@ def test_hoc_is_the_convex_combination(ce_weight):
     assert float(loss) == pytest.approx(float(expected), rel=ROUNDING)
 
 
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), size=st.integers(1, 12), slack=st.floats(0.0, 0.5))
+@settings(max_examples=25)
+@given(seed=seeds, size=batch_sizes, slack=st.floats(0.0, 0.5))
 def test_first_moment_loss_is_the_double_loop(seed, size, slack):
     new, _, targets = batch(seed, size, 4)
     means = torch.randn(4, 6, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64) * 0.4
@@ -145,6 +146,7 @@ def test_first_moment_loss_is_zero_where_definition_1_holds_and_positive_where_n
         (lambda n, o, t: first_moment_loss(n, t, o, slack=-0.1), "slack must be >= 0, got -0.1"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(*batch(0, 4, 2))

@@ -11,7 +11,9 @@ import torch
 from learning import (
     CL2R,
     IAMCL2R,
+    PRESETS,
     PROTOCOLS,
+    CoReS,  # noqa: F401 (a protocol prints as a call of it)
     ExtendedClasses,
     ExtendedData,
     ModelSpec,
@@ -65,7 +67,7 @@ def test_the_papers_protocols_have_the_papers_numbers(name, tasks, share):
     assert [len(classes(CIFAR, step.images)) for step in steps] == [10] + (tasks - 1) * [share]
     assert all(len(step.images) == 300 * len(classes(CIFAR, step.images)) for step in steps)
     assert len(steps[-1].memory) == 20 * (100 - share)
-    assert (scenario.preallocated, scenario.backbone, scenario.evaluate_on) == (1024, "resnet18", "cifar10")
+    assert (scenario.preallocated, scenario.backbone, scenario.evaluate_on) == (1024, "resnet18-7x7", "cifar10")
 
 
 def test_open_and_elsewhere_classes_are_no_tasks():
@@ -116,8 +118,12 @@ def test_extended_classes_and_extended_data():
         (lambda: ExtendedClasses(new_images=1201), "new_images must be <= 1200, those of digits, got 1201"),
         (lambda: ExtendedClasses(old_images=1201), "old_images must be <= 1200, the images of the update, got 1201"),
         (lambda: ExtendedData(new_dim=16), "from_scratch must be True for a new model of another architecture"),
+        (lambda: ExtendedData(new_classifier="learned"), "from_scratch must be True for a new model of another"),
+        (lambda: ExtendedData(new_classifier="cube", from_scratch=True), "new_classifier must be '' or 'learned', got"),
         (lambda: ExtendedData(new_dim=8, from_scratch=True), "dim must be >= num_classes - 1 = 9"),
         (lambda: ExtendedData(new_backbone="vgg"), "new_backbone must be one of small-cnn, .*, got 'vgg'"),
+        (lambda: ExtendedData(old_images=900, new_images=600), "0 < old_images <= new_images < 1797, got 900 and 600"),
+        (lambda: ExtendedData(new_images=1797), "got 600 and 1797"),
         (lambda: ExtendedData(wrong_labels=1.0), r"wrong_labels must be in \[0, 1\), got 1.0"),
         (lambda: ExtendedData(imbalance=0.5), "imbalance must be a finite number >= 1, got 0.5"),
         (lambda: ExtendedData(imbalance=10.0), r"old_images must be <= \d+, the images that are left, got 600"),
@@ -125,7 +131,7 @@ def test_extended_classes_and_extended_data():
         (lambda: IAMCL2R(replace_at=(9,)), "replace_at must name tasks from 0 to 4 in order"),
         (lambda: IAMCL2R(replace_at=(2, 1)), "replace_at must name tasks from 0 to 4 in order"),
         (lambda: IAMCL2R(backbones=("lenet++", "lenet++")), "backbones must name one for each of 1 replacements"),
-        (lambda: IAMCL2R(backbones=("vgg",)), "backbones must be among small-cnn, .*, got 'vgg'"),
+        (lambda: IAMCL2R(backbones=("vgg",)), "backbones must be one of small-cnn, .*, got 'vgg'"),
         (lambda: IAMCL2R(reference="next"), "reference must be 'improved' or 'previous', got 'next'"),
         (lambda: IAMCL2R(elsewhere_classes=1), "elsewhere_classes must be >= 2, got 1"),
     ],
@@ -182,6 +188,7 @@ def test_a_new_model_of_another_dimension_and_architecture_reaches_the_old_space
     scenario = ExtendedData(from_scratch=True, new_dim=16, new_backbone="lenet++", new_images=600, held_out=100)
     run = run_scenario(scenario, method, BRIEF, directory=tmp_path)
     assert [features.shape for features in run.features] == [(100, 9), (100, 9)]
+    assert run.vertices is None  # the models share no classifier
     model = load_model(tmp_path / "task-01.safetensors")
     assert model.adapter.weight.shape == (9, 16)
     assert model.directions.shape[1] == 16
@@ -243,11 +250,11 @@ def test_a_run_gives_features_of_every_task_on_held_out_images(method):
     assert len(set(run.labels[~run.trained])) == 4
     assert (run.vertices is not None) == (method in ("simplex", "hoc"))
     assert [(name, done, total) for name, done, total, *_ in reports] == [(f"task-0{t}", 1, 1) for t in range(3)]
-    for *_, loss, accuracy, drift, concentration in reports:
-        assert loss > 0
-        assert 0 < accuracy <= 1
-        assert 0 <= drift <= np.pi
-        assert 0 < concentration <= 1
+    for *_, means in reports:
+        assert means.loss > 0
+        assert 0 < means.accuracy <= 1
+        assert 0 <= means.drift <= np.pi
+        assert 0 < means.concentration <= 1
     again = run_scenario(scenario, method, BRIEF)
     assert all(np.array_equal(a, b) for a, b in zip(run.features, again.features, strict=True))
 
@@ -260,3 +267,25 @@ def test_a_replaced_model_starts_from_the_improved_one_of_another_architecture(t
     previous = run_scenario(replace(scenario, reference="previous"), "hoc", BRIEF)
     assert np.array_equal(run.features[0], previous.features[0])
     assert not np.array_equal(run.features[1], previous.features[1])
+
+
+def test_a_recipe_says_how_long_and_where_and_a_scenario_cannot_contradict_it():
+    """A scenario once had epochs of its own, which nobody read: one epoch was asked for and 25 were trained."""
+    with pytest.raises(TypeError, match="epochs"):
+        ExtendedData(epochs=1)
+    with pytest.raises(TypeError, match="device"):
+        ExtendedData(device="cpu")
+    reports = []
+    scenario = ExtendedData(old_images=128, new_images=192, held_out=50)
+    run_scenario(scenario, "simplex", PRESETS["small"].changed(epochs=2), progress=lambda *e: reports.append(e[:3]))
+    assert reports == [(name, epoch, 2) for name in ("task-00", "task-01") for epoch in (1, 2)]
+
+
+def test_a_new_model_may_have_a_learned_classifier_after_an_old_one_with_the_simplex():
+    scenario = ExtendedData(old_images=128, new_images=192, held_out=50, from_scratch=True)
+    run = run_scenario(replace(scenario, new_classifier="learned"), "simplex", BRIEF)
+    same = run_scenario(scenario, "simplex", BRIEF)
+    assert np.array_equal(run.features[0], same.features[0])
+    assert not np.array_equal(run.features[1], same.features[1])
+    assert run.vertices is None
+    assert same.vertices is not None
