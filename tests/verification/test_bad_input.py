@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_stationary import run
+from tests.command_line import run
 from verification.features import FeatureSet
 
 pa = pytest.importorskip("pyarrow")
@@ -162,18 +162,17 @@ def members_without_suffix(folder: Path) -> Path:
     return folder / "bad.npz"
 
 
-HOLDS = "must hold arrays named 'features' and 'labels'"
+HOLDS = "must hold arrays named 'features', got"
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     # ---- what is not there or is something else
     "missing file": (lambda f: f / "bad.npz", "bad.npz: no such file."),
     "dangling link": (lambda f: (f / "bad.npz").symlink_to(f / "gone") or f / "bad.npz", "bad.npz: no such file."),
-    "other suffix": (lambda f: with_file(f, "bad.csv") / "bad.csv", "bad.csv: features must be in one of"),
+    "other suffix": (
+        lambda f: with_file(f, "bad.pkl") / "bad.pkl",
+        "got suffix '.pkl'; np.savez('features.npz', features=…, labels=…) writes one.",
+    ),
     "pipe": (pipe, "bad.npz: must be a file or a folder of shards."),
     "npy without labels": (lambda f: npy(f).parent / "other.npy", "other.npy: no such file."),
-    "labels of a npy missing": (
-        lambda f: without(npy(f).parent, "bad.labels.npy") / "bad.npy",
-        "bad.labels.npy: no such file; the labels of bad.npy",
-    ),
     # ---- empty, truncated, damaged
     **{
         f"empty {suffix}": (lambda f, s=suffix: cut(saved(f, s), 0.0), f"bad{suffix}: ")
@@ -191,14 +190,17 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         )
         for suffix in (".npz", ".npy", ".safetensors", ".parquet")
     },
-    "npz damaged": (lambda f: flipped(npz(f, features=X, labels=Y), 0.4), "(Bad CRC-32 for file 'features.npy')"),
+    "npz damaged": (
+        lambda f: flipped(npz(f, features=X, labels=Y), 0.4),
+        "(BadZipFile: Bad CRC-32 for file 'features.npy')",
+    ),
     "npz labels damaged": (
         lambda f: flipped(npz(f, features=X, labels=Y), 0.75, 1),
-        "(Bad CRC-32 for file 'labels.npy')",
+        "(BadZipFile: Bad CRC-32 for file 'labels.npy')",
     ),
     "compressed npz damaged": (
         lambda f: flipped(npz(f, True, features=X, labels=Y), 0.4),
-        "not a readable .npz archive",
+        "bad.npz: cannot be read, it is damaged or of another kind (",
     ),
     "npz encrypted": (encrypted, "features.npy is encrypted"),
     "npz of another compression": (
@@ -219,7 +221,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "compressed npz whose directory says more than it holds": (
         lambda f: longer_by_one_row(raw_npz(f, header("(60, 3)") + X[1:].tobytes(), method=zipfile.ZIP_DEFLATED)),
-        "bad.npz: is not a readable .npz archive (it ends before its last row)",
+        "bad.npz: cannot be read, it is damaged or of another kind (EOFError: it ends before its last row)",
     ),
     "labels say more than they hold": (
         lambda f: raw_npz(f, header("(60, 3)") + X.tobytes(), header("(60,)", "<U100000000")),
@@ -229,16 +231,22 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda f: raw_npy(f, header("(9223372036854775807, 9223372036854775807)")),
         "is truncated or damaged",
     ),
-    "negative shape": (lambda f: raw_npy(f, header("(-60, 3)") + X.tobytes()), "N, d >= 1, got (-60, 3)"),
+    "negative shape": (lambda f: raw_npy(f, header("(-60, 3)") + X.tobytes()), "is truncated or damaged"),
     "npy of version 3": (lambda f: raw_npy(f, header("(60, 3)", version=3)), "bad.npy: is .npy of version (3, 0)"),
     "header that is no literal": (lambda f: raw_npy(f, header("print(1)")), "bad.npy: "),
     # ---- names
-    "wrong keys": (lambda f: npz(f, x=X, labels=Y), HOLDS + ", got 'x', 'labels'."),
-    "no labels": (lambda f: npz(f, features=X), HOLDS + ", got 'features'."),
-    "empty archive": (lambda f: npz(f), HOLDS + ", got none."),
-    "members without suffix": (members_without_suffix, HOLDS + ", got none."),
-    "wrong columns": (lambda f: columns(f, X=lists(), y=Y), HOLDS + ", got 'X', 'y'."),
-    "wrong tensors": (lambda f: safetensors(f, {"features": tensor("F32", [1, 1], 0, 4)}, bytes(4)), HOLDS),
+    "two arrays that could be features": (
+        lambda f: npz(f, x=X, z=X, labels=Y),
+        f"{HOLDS} 'x' (float32 of shape (60, 3)), 'z' (float32 of shape (60, 3)), 'labels' (int64 of shape (60,)); "
+        "name another with --features.",
+    ),
+    "empty archive": (lambda f: npz(f), f"{HOLDS} none;"),
+    "members without suffix": (members_without_suffix, f"{HOLDS} none;"),
+    "wrong columns": (
+        lambda f: columns(f, X=X[:, 0], y=Y),
+        "must hold columns named 'features', got 'X' (float), 'y' (int64)",
+    ),
+    "wrong tensors": (lambda f: safetensors(f, {"x": tensor("F32", [1], 0, 4)}, bytes(4)), "must hold tensors named"),
     # ---- dtype and shape
     "integer features": (lambda f: npz(f, features=X.astype(int), labels=Y), "float16, float32 or float64, got int64"),
     "complex features": (lambda f: npy(f, X.astype(complex)), "float16, float32 or float64, got complex128"),
@@ -247,15 +255,19 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda f: safetensors(
             f, {"features": tensor("I32", [60, 3], 0, 720), "labels": tensor("I64", [60], 720, 1200)}, bytes(1200)
         ),
-        "float16, bfloat16, float32 or float64, got I32",
+        "features must be float16, float32 or float64, got int32",
     ),
     "boolean labels of a tensor": (
         lambda f: safetensors(
             f, {"features": tensor("F32", [1, 3], 0, 12), "labels": tensor("BOOL", [1], 12, 13)}, bytes(13)
         ),
-        "labels must be integers in .safetensors, got BOOL",
+        "labels must be integers or strings, got bool",
     ),
-    "object features": (lambda f: npz(f, features=X.astype(object), labels=Y), "Object arrays cannot be loaded"),
+    "object features": (lambda f: npz(f, features=X.astype(object), labels=Y), "float32 or float64, got object"),
+    "object labels in npz": (
+        lambda f: npz(f, features=X, labels=Y.astype(object)),
+        "Nothing is unpickled; np.asarray(",
+    ),
     "object labels": (lambda f: npy(f, X, Y.astype(object)), "bad.labels.npy: Object arrays cannot be loaded"),
     "structured features": (lambda f: npy(f, np.zeros(60, "f4,f4")), "float16, float32 or float64, got"),
     "no dimension": (lambda f: npy(f, np.float32(1.0)), "shape (N, d) with N, d >= 1, got ()"),
@@ -310,33 +322,39 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "missing label": (
         lambda f: columns(f, features=lists(), labels=[*Y[:41].tolist(), None, *Y[42:].tolist()]),
-        "labels must not be missing, but 1 of 60 are, the first is row 41.",
+        "must have equal labels row by row, but 1 rows differ, the first is row 41: None and 1.",
     ),
     "column of numbers": (
         lambda f: columns(f, features=X[:, 0], labels=Y),
         "must be a column of lists of one length, got float",
     ),
-    "lists of integers": (lambda f: columns(f, features=list(X.astype(int)), labels=Y), "float64, got int64"),
-    "float label column": (lambda f: columns(f, features=lists(), labels=Y / 1.0), "integers or strings, got double"),
-    "Parquet without rows": (lambda f: columns(f, features=lists([]), labels=pa.array([], pa.int64())), "got no rows"),
+    "lists of integers": (lambda f: columns(f, features=list(X.astype(int)), labels=Y), "float64 or int8, got int64"),
+    "float label column": (lambda f: columns(f, features=lists(), labels=Y / 1.0), "integers or strings, got float64"),
+    "Parquet without rows": (
+        lambda f: columns(f, features=lists([]), labels=pa.array([], pa.int64())),
+        "N, d >= 1, got (0, 3)",
+    ),
     "empty lists": (
         lambda f: columns(f, features=pa.array([[]] * 60, pa.list_(pa.float32())), labels=Y),
         "got (60, 0)",
     ),
     # ---- safetensors
-    "header longer than the file": (lambda f: safetensors(f, b"{}").parent / "bad.safetensors", HOLDS),
-    "header that is no JSON": (lambda f: safetensors(f, b"{features"), "is not a readable .safetensors file"),
+    "header longer than the file": (lambda f: safetensors(f, b"{}").parent / "bad.safetensors", "got none;"),
+    "header that is no JSON": (
+        lambda f: safetensors(f, b"{features"),
+        "cannot be read, it is damaged or of another kind (SafetensorError: ",
+    ),
     "offsets beyond the file": (
         lambda f: safetensors(
             f, {"features": tensor("F32", [60, 3], 0, 720), "labels": tensor("I64", [60], 720, 1200)}, bytes(100)
         ),
-        "is not a readable .safetensors file",
+        "cannot be read, it is damaged or of another kind (SafetensorError: ",
     ),
     "offsets that do not fit the shape": (
         lambda f: safetensors(
             f, {"features": tensor("F32", [60, 4], 0, 720), "labels": tensor("I64", [60], 720, 1200)}, bytes(1200)
         ),
-        "is not a readable .safetensors file",
+        "cannot be read, it is damaged or of another kind (SafetensorError: ",
     ),
     # ---- folders of shards
     "empty folder": (lambda f: emptied(halves(f)), "bad: must hold shards, each one of .npz, .npy"),
@@ -349,7 +367,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda f: FeatureSet(X[:9], Y[:9]).save(halves(f) / "s2.parquet") or f / "bad",
         "s2.parquet: shards must be of one kind, but s0.npz stands beside",
     ),
-    "shard without labels": (lambda f: without(halves(f, ".npy"), "s1.labels.npy"), "s1.labels.npy: no such file"),
+    "shard without labels": (
+        lambda f: without(halves(f, ".npy"), "s1.labels.npy"),
+        "s1.npy: shards must have labels of one kind, got none, but signed integers in",
+    ),
     "labels without a shard": (
         lambda f: without(halves(f, ".npy"), "s1.npy"),
         "s1.labels.npy: its features are missing.",
@@ -378,7 +399,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda f: replaced(halves(f), "s1.npz", features=spoilt(np.nan)[30:], labels=Y[30:]),
         "s1.npz: features must be finite, but 1 of 30 rows are not, the first is row 11.",
     ),
-    "truncated shard": (lambda f: cut(halves(f) / "s1.npz", 0.5).parent, "s1.npz: is not a readable .npz archive"),
+    "truncated shard": (
+        lambda f: cut(halves(f) / "s1.npz", 0.5).parent,
+        "s1.npz: cannot be read, it is damaged or of another kind (BadZipFile",
+    ),
     "lost shard": (lambda f: without(halves(f), "s1.npz"), "must hold the same samples, got 30 and 60 rows"),
 }
 
@@ -395,6 +419,32 @@ def test_bad_input_is_one_sentence_and_status_2(capsys, monkeypatch, tmp_path, m
     assert len(err.splitlines()) == 1
     assert not re.search(r"(\S+: )\1", err)  # the path once, not once for every function that it passed through
     assert sorted(tmp_path.rglob("*")) == before  # no report, no temporary file
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda f: npz(f, features=X),
+        lambda f: npz(f, x=X, y=Y),
+        lambda f: without(npy(f).parent, "bad.labels.npy") / "bad.npy",
+    ],
+    ids=["none", "of another name", "of a npy"],
+)
+def test_bad_labels_of_one_set_are_those_of_the_other_and_of_both_are_told(capsys, monkeypatch, tmp_path, make):
+    path = make(tmp_path)
+    FeatureSet(X + 1.0, Y).save(tmp_path / "good.npz")
+    status, _, err = run(capsys, monkeypatch, "audit", path, path)
+    assert status == 2
+    assert "labels are needed to tell what is the same class, and the sets have none: name their column" in err
+    assert len(err.splitlines()) == 1
+    # the same samples: one column is enough, and as good as two
+    FeatureSet(X, Y).save(tmp_path / "labelled.npz")
+    answers = [
+        run(capsys, monkeypatch, "audit", new, tmp_path / "good.npz", "--summary")[:2]
+        for new in (path, tmp_path / "labelled.npz")
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0][0] in (0, 1, 3)
 
 
 def test_bad_input_is_found_on_either_side(capsys, monkeypatch, tmp_path):
@@ -421,14 +471,6 @@ def test_bad_permissions_are_told(capsys, monkeypatch, tmp_path):
     assert "bad.npz: " in err
     assert "Permission denied" in err
     assert len(err.splitlines()) == 1
-
-
-def test_without_pyarrow_bad_luck_is_told(capsys, monkeypatch, tmp_path):
-    path = saved(tmp_path, ".parquet")
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    status, _, err = run(capsys, monkeypatch, "audit", path, path)
-    assert status == 2
-    assert "bad.parquet: .parquet needs pyarrow: pip install 'stationary-representations[parquet]'." in err
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".compressed.npz", ".npy", ".safetensors", ".parquet"])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as hypothesis
 
-from verification.features import FeatureSet
-from verification.files.atomic import write_atomically
+from verification.features import FeatureSet, common_codes
+from verification.features.files.atomic import write_atomically
 
 FORMATS = [".npz", ".npy", ".safetensors", ".parquet"]
 
@@ -80,7 +84,12 @@ ZERO[2] = 0.0
         (X.astype(object), Y, "got object"),
         (X, Y.astype(float), "integers or strings, got float64"),
         (X, Y.astype(bool), "integers or strings, got bool"),
-        (X, Y.astype(object), "integers or strings, got object"),
+        (X, np.array([1, 2, "a", 1, 2], object), "all integers or all strings, got int, str"),
+        (X, [1, "a", 2, 1, 2], "all integers or all strings, got int, str"),
+        (X, np.array([1, 2.5, 3, 1, 2], object), "all integers or all strings, got float, int"),
+        (X, np.array([0.5, np.nan, 1, 1, 2]), "integers or strings, got float64 with fractions"),
+        (X, np.array([2.0**53, np.nan, 1, 1, 2]), r"or beyond 2\^53"),
+        (X, [2**64, None, 1, 1, 2], "integers of 64 bits, got a larger one"),
         (X, Y[:, None], r"shape \(N,\), got \(5, 1\)"),
     ],
 )
@@ -122,22 +131,59 @@ def test_nothing_is_unpickled(tmp_path):
         FeatureSet.load(tmp_path / "g.npz")
 
 
-def test_wrong_names_are_told(tmp_path):
-    np.savez(tmp_path / "f.npz", X=X, y=Y)
-    with pytest.raises(ValueError, match="must hold arrays named 'features' and 'labels', got 'X', 'y'"):
-        FeatureSet.load(tmp_path / "f.npz")
+def tables(folder, suffix, **columns):
+    """A file that another program wrote."""
+    path = folder / f"f{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **columns)
+    elif suffix == ".safetensors":
+        from safetensors.numpy import save_file
+
+        save_file(columns, path)
+    else:
+        pa = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        lists = {name: list(column) if column.ndim == 2 else column for name, column in columns.items()}
+        parquet.write_table(pa.table(lists), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".parquet"])
+def test_columns_are_found_by_name(tmp_path, suffix):
+    keys, groups = np.array([9, 7, 5, 3, 1]), np.array([1, 1, 2, 2, 3])
+    path = tables(tmp_path, suffix, vectors=X, person=Y, key=keys, group=groups, extra=Y)
+    read = FeatureSet.load(path, labels="person", ids="key")
+    for found, expected in ((read.features, X), (read.labels, Y), (read.ids, keys), (read.groups, groups)):
+        np.testing.assert_array_equal(found, expected)
+    first, second = read.remarks
+    assert re.search(rf"f{suffix}: features are the \w+ 'vectors', the only one that can be\.$", first)
+    assert second.endswith("'extra' is not used.")
+    bare = FeatureSet.load(path, features="vectors", groups="")
+    assert (bare.labels, bare.ids, bare.groups) == (None, None, None)
+    assert re.search(r"'extra', 'group', 'key', 'person' are not used|are not used", bare.remarks[0])
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".parquet"])
+def test_a_wrong_name_is_told_with_what_is_there(tmp_path, suffix):
+    path = tables(tmp_path, suffix, x=X, y=Y, z=X)
+    with pytest.raises(ValueError, match=r"named 'features', got 'x' \(.+\), 'y' \(.+\), 'z' \(.+\); .* features="):
+        FeatureSet.load(path)
+    with pytest.raises(ValueError, match=r"named 'w' for labels=, got 'x' \(.+; name another with labels=\."):
+        FeatureSet.load(path, features="x", labels="w")
 
 
 def test_what_is_not_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.npz: no such file"):
         FeatureSet.load(tmp_path / "none.npz")
     np.save(tmp_path / "f.npy", X)
-    with pytest.raises(FileNotFoundError, match=r"f.labels.npy: no such file; the labels of f.npy"):
-        FeatureSet.load(tmp_path / "f.npy")
+    assert FeatureSet.load(tmp_path / "f.npy").labels is None
     with pytest.raises(
-        ValueError, match=r"in one of .npz, .npy, .safetensors, .parquet, .faiss, .index, got suffix '.csv'"
+        ValueError, match=r"f\.npy: must hold arrays named 'labels' for labels=, got 'features' \(float32 of shape"
     ):
-        FeatureSet.load(tmp_path / "f.csv")
+        FeatureSet.load(tmp_path / "f.npy", labels="labels")
+    with pytest.raises(ValueError, match=r"in one of .npz, .npy, .safetensors, .*, .faiss, .index, got suffix '.pkl'"):
+        FeatureSet.load(tmp_path / "f.pkl")
     (tmp_path / "d.npz").mkdir()
     with pytest.raises(ValueError, match=r"d\.npz: must hold shards"):
         FeatureSet.load(tmp_path / "d.npz")
@@ -365,7 +411,7 @@ def test_a_file_cut_after_it_was_opened_is_told(tmp_path, suffix):
     FeatureSet(LONG, LONG_LABELS).save(path)
     read = FeatureSet.load(path)
     truncate(path)
-    with pytest.raises(ValueError, match=rf"f{suffix}: (ends before its last row|is not a readable)"):
+    with pytest.raises(ValueError, match=rf"f{suffix}: (ends before its last row|cannot be read)"):
         list(read.blocks())
 
 
@@ -377,7 +423,9 @@ def test_an_unusable_row_of_a_damaged_archive_is_told_as_damage(tmp_path):
     content = bytearray(path.read_bytes())
     content[60_000:60_016] = b"\xff" * 16
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"f.npz: is not a readable .npz archive \(Bad CRC-32 for file 'features.npy'"):
+    with pytest.raises(
+        ValueError, match=r"f\.npz: cannot be read, .* \(BadZipFile: Bad CRC-32 for file 'features.npy'"
+    ):
         list(FeatureSet.load(path).blocks())
 
 
@@ -401,36 +449,294 @@ def test_signalling_nan_is_refused_without_a_warning():
         FeatureSet(bits.view(np.float32), Y)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".npy", ".safetensors", ".parquet"])
-def test_ids_go_beside_the_file_and_come_back(tmp_path, suffix):
-    if suffix == ".parquet":
-        pytest.importorskip("pyarrow")
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("strings", [False, True])
+def test_columns_come_back_and_where_they_are_missing(tmp_path, suffix, strings):
     path = tmp_path / f"f{suffix}"
-    for ids in (np.array([7, 3, 9, 1, 2]), np.array(["é", "b", "c", "d", "long"])):
-        FeatureSet(X, Y, ids).save(path)
-        np.testing.assert_array_equal(FeatureSet.load(path).ids, ids)
-    # as they are, they would be taken for those of other rows
-    with pytest.raises(ValueError, match=r"f\.ids\.npy: is there and would be taken for the ids of f\."):
-        FeatureSet(X, Y).save(path)
-    (tmp_path / "f.ids.npy").unlink()
-    FeatureSet(X, Y).save(path)
-    assert FeatureSet.load(path).ids is None
+    labels, keys, groups = [3, None, 1, None, 3], np.array([7, 3, 9, 1, 2]), np.array([0, 0, 1, 1, 1])
+    if strings:
+        labels, keys, groups = ["é", None, "a", None, "é"], np.array(["é", "b", "c", "d", "long"]), groups.astype(str)
+    written = FeatureSet(X, labels, keys, groups)
+    if strings and suffix == ".safetensors":
+        with pytest.raises(ValueError, match=r"labels must be integers in \.safetensors"):
+            written.save(path)
+        return
+    written.save(path)
+    assert {each.name for each in tmp_path.iterdir()} == (
+        {f"f{suffix}"}
+        if suffix != ".npy"
+        else {"f.npy", *(f"f.{w}.npy" for w in ("labels", "labelled", "ids", "groups"))}
+    )
+    for read in (written, FeatureSet.load(path)):
+        np.testing.assert_array_equal(read.labelled, [True, False, True, False, True])
+        np.testing.assert_array_equal(read.classes, sorted({v for v in labels if v is not None}))
+        np.testing.assert_array_equal(read.codes, [1, -1, 0, -1, 1])
+        np.testing.assert_array_equal(read.ids, keys)
+        np.testing.assert_array_equal(read.groups, groups)
+        assert read.labels.dtype == written.labels.dtype
+        with pytest.raises(ValueError, match="must have a label for every row, but 2 of 5 rows have none"):
+            _ = read.complete_labels
+    assert FeatureSet.load(path).remarks == ()
 
 
-@pytest.mark.parametrize("ids", [np.arange(4), np.array([1, 1, 2, 3, 4]), np.linspace(0.0, 1.0, 5)])
-def test_ids_that_cannot_be_used_are_refused(tmp_path, ids):
-    with pytest.raises(ValueError, match="ids must be integers or strings, one for each of 5 rows, each once"):
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_set_may_have_no_labels(tmp_path, suffix):
+    path = tmp_path / f"f{suffix}"
+    FeatureSet(X).save(path)
+    for read in (FeatureSet(X), FeatureSet.load(path)):
+        assert (read.labels, read.labelled, read.ids, read.groups) == (None, None, None, None)
+        assert len(read.classes) == 0
+        np.testing.assert_array_equal(read.codes, np.full(5, -1))
+        with pytest.raises(ValueError, match="must have a label for every row, but 5 of 5 rows have none"):
+            _ = read.complete_labels
+
+
+def test_a_sidecar_of_other_rows_is_not_left_there(tmp_path):
+    FeatureSet(X, Y, np.arange(5)).save(tmp_path / "f.npy")
+    with pytest.raises(ValueError, match=r"f\.ids\.npy: is there and would be taken for the ids of f\.npy"):
+        FeatureSet(X, Y).save(tmp_path / "f.npy")
+
+
+class NAType:
+    """As pandas' NA, of which no comparison is true or false."""
+
+    def __eq__(self, other):
+        raise TypeError
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (np.array([2.0, np.nan, -1.0]), [2, None, -1]),
+        (np.array([2, None, 2**64 - 1], object), [2, None, 2**64 - 1]),
+        (np.array(["a", None, "b"], object), ["a", None, "b"]),
+        (np.array(["a", NAType(), "b"], object), ["a", None, "b"]),
+        (["a", float("nan"), "b"], ["a", None, "b"]),
+        (np.ma.masked_array([4, 5, 6], [False, True, False]), [4, None, 6]),
+        (np.ma.masked_array(["a", "b", "c"], [False, True, False]), ["a", None, "c"]),
+        ([None, None, None], [None, None, None]),
+        ([3, 4, 3], [3, 4, 3]),
+    ],
+)
+def test_labels_may_be_missing(labels, expected):
+    read = FeatureSet(np.ones((3, 2)), labels)
+    there = [value is not None for value in expected]
+    assert [value.item() if here else None for value, here in zip(read.labels, there, strict=True)] == expected
+    assert (read.labelled is None) == all(there)
+    assert all(there) or read.labelled.tolist() == there
+    assert (read.codes >= 0).tolist() == there
+    assert read.classes.tolist() == sorted({value for value in expected if value is not None})
+
+
+def test_arrow_nulls_are_missing_labels():
+    pa = pytest.importorskip("pyarrow")
+    # to NumPy it would go through float64, in which these two are one
+    read = FeatureSet(np.ones((3, 2)), pa.chunked_array([[2**53, None], [2**53 + 1]]))
+    assert read.classes.tolist() == [2**53, 2**53 + 1]
+    assert read.labelled.tolist() == [True, False, True]
+    for names in (pa.array(["b", None, "a"]), pa.array(["b", None, "a"]).dictionary_encode()):
+        assert FeatureSet(np.ones((3, 2)), names).codes.tolist() == [1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.arange(4), "features and ids must have one length, got 5 rows and 4 ids"),
+        (np.array([1, 7, 2, 7, 1]), "ids must be unique, but 7 is that of rows 1 and 3"),
+        (["a", "b", "c", "d", "b"], "ids must be unique, but 'b' is that of rows 1 and 4"),
+        (np.linspace(0.0, 1.0, 5), "ids must be integers or strings, got float64"),
+        (["a", None, "b", None, "c"], "ids must not be missing, but 2 of 5 are, the first is row 1"),
+    ],
+)
+def test_ids_that_cannot_be_used_are_refused(tmp_path, ids, message):
+    with pytest.raises(ValueError, match=message):
         FeatureSet(X, Y, ids)
-    FeatureSet(X, Y).save(tmp_path / "f.npz")
-    np.save(tmp_path / "f.ids.npy", ids)
-    with pytest.raises(ValueError, match=r"f\.npz: .*f\.ids\.npy"):
-        FeatureSet.load(tmp_path / "f.npz")
+    if isinstance(ids, np.ndarray):
+        np.savez(tmp_path / "f.npz", features=X, labels=Y, ids=ids)
+        with pytest.raises(ValueError, match=rf"f\.npz: {message}"):
+            FeatureSet.load(tmp_path / "f.npz")
+        np.savez(tmp_path / "f.npz", features=X, labels=Y, groups=ids)
+        if ids.dtype.kind == "i" and len(ids) == 5:
+            np.testing.assert_array_equal(FeatureSet.load(tmp_path / "f.npz").groups, ids)
+
+
+# ---- rows and selections
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_are_those_of_the_unit_features(tmp_path, kind, dtype):
+    read = stored(tmp_path, kind, LONG.astype(dtype))
+    for index in ([], [5], np.arange(N), [102, 0, 0, 60, 59, 1, 102], np.random.default_rng(2).permutation(N)):
+        rows = read.rows(index)
+        assert rows.dtype == np.float64
+        np.testing.assert_array_equal(rows, FeatureSet(LONG.astype(dtype)).unit[np.asarray(index, int)])
+
+
+def test_rows_hold_no_more_than_they_give(tmp_path):
+    """Of a file that has to be decoded as well as of one that is mapped."""
+    features = np.random.default_rng(0).standard_normal((2**15, 64), dtype=np.float32)  # 8 MiB
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "f.npz", features=features)
+        read = FeatureSet.load(tmp_path / "f.npz")
+        tracemalloc.start()
+        try:
+            read.rows([2**15 - 1, 3, 3])
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < features.nbytes / 2
+
+
+def test_rows_of_a_store_or_an_archive_are_read_in_one_pass(tmp_path, monkeypatch):
+    read = stored(tmp_path, "compressed")
+    opened = []
+    once = read._shards[0].open
+    object.__setattr__(read._shards[0], "open", lambda: opened.append(1) or once())
+    read.rows([100, 3, 50, 3])
+    assert len(opened) == 1
+
+
+INDICES = {
+    "all": np.arange(N),
+    "sorted": np.array([0, 3, 4, 59, 60, 61, 102]),
+    "repeated": np.array([7, 7, 7, 90]),
+    "reversed": np.arange(N)[::-1],
+    "permuted": np.random.default_rng(3).permutation(N)[:40],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("index", INDICES.values(), ids=INDICES.keys())
+def test_a_selection_is_a_set_like_any(tmp_path, kind, index):
+    keys, groups = np.arange(N) + 7, np.arange(N) // 2
+    labels = np.where(np.arange(N) % 5 == 0, np.nan, LONG_LABELS)
+    if kind in ("shards", "compressed"):
+        read = stored(tmp_path, kind)
+        read.columns = FeatureSet(LONG, labels, keys, groups).columns
+    else:
+        read = FeatureSet(LONG, labels, keys, groups)
+        if kind != "memory":
+            read.save(tmp_path / f"f{kind}")
+            read = FeatureSet.load(tmp_path / f"f{kind}")
+    chosen = read.select(index)
+    expected = FeatureSet(LONG[index], labels[index], None, groups[index])
+    assert (len(chosen), chosen.dim, chosen.dtype) == (len(index), DIM, np.float64)
+    for rows in (1, 10, 1000):
+        np.testing.assert_array_equal(np.concatenate(list(chosen.blocks(rows))), LONG[index])
+    np.testing.assert_array_equal(chosen.features, LONG[index])
+    np.testing.assert_array_equal(chosen.unit, expected.unit)
+    np.testing.assert_array_equal(chosen.codes, expected.codes)
+    np.testing.assert_array_equal(chosen.groups, groups[index])
+    if len(np.unique(index)) == len(index):
+        np.testing.assert_array_equal(chosen.ids, keys[index])
+    else:
+        assert chosen.ids is None
+    np.testing.assert_array_equal(chosen.rows([len(index) - 1, 0, 0]), expected.unit[[-1, 0, 0]])
+    again = chosen.select(np.arange(0, len(index), 2))
+    np.testing.assert_array_equal(np.concatenate(list(again.blocks(3))), LONG[index][::2])
+    start = chosen.beginning(1)
+    read_on = np.empty((len(index) - start, DIM))
+    for piece in (pickle.loads(pickle.dumps(each)) for each in chosen.pieces(start) if each.path is not None):
+        with piece.open() as fill:
+            fill(read_on[: piece.length])
+        np.testing.assert_array_equal(read_on[: piece.length], LONG[index][start : start + piece.length])
+        break
+    chosen.save(tmp_path / "chosen.npz")
+    np.testing.assert_array_equal(FeatureSet.load(tmp_path / "chosen.npz").features, LONG[index])
+
+
+def test_a_selection_of_files_holds_no_features(tmp_path):
+    features = np.random.default_rng(0).standard_normal((2**15, 64), dtype=np.float32)
+    np.savez(tmp_path / "f.npz", features=features)
+    np.savez_compressed(tmp_path / "c.npz", features=features)
+    tracemalloc.start()
+    try:
+        for name, index in (("f", np.arange(2**15)[::-1]), ("f", np.arange(1, 2**15)), ("c", np.arange(1, 2**15))):
+            assert sum(map(len, FeatureSet.load(tmp_path / f"{name}.npz").select(index).blocks(512))) == len(index)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < features.nbytes / 2
+
+
+def test_an_unusable_row_of_a_selection_is_told_as_that_of_the_file(tmp_path):
+    np.savez(tmp_path / "f.npz", features=ZERO, labels=Y)
+    read = FeatureSet.load(tmp_path / "f.npz")
+    for use in (
+        lambda: list(read.select([1, 2]).blocks()),
+        lambda: list(read.select([2, 1]).blocks()),
+        lambda: read.rows([4, 2]),
+    ):
+        with pytest.raises(
+            ValueError, match=r"f\.npz: features must have a direction, but 1 of 5 .* the first is row 2\."
+        ):
+            use()
+    assert len(read.rows([4, 0])) == 2
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ([-1], "from 0 to 4, got -1 to -1"),
+        ([0, 5], "from 0 to 4, got 0 to 5"),
+        ([0.5], "integers of shape"),
+        ([[0]], "integers of shape"),
+    ],
+)
+def test_an_index_that_is_none_is_refused(index, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureSet(X, Y).rows(index)
+    with pytest.raises(ValueError, match=message):
+        FeatureSet(X, Y).select(index)
+    with pytest.raises(ValueError, match="at least one row"):
+        FeatureSet(X, Y).select([])
+
+
+# ---- labels of several sets
+
+
+def test_labels_of_several_sets_are_compared_exactly():
+    # float64 would make one of the first two
+    labels, signed, unsigned, none = common_codes(
+        np.array([2**53, 2**53 + 1, -1 + 2**62]), np.array([2**53 + 1, 2**63 - 1], np.uint64), None
+    )
+    assert labels.tolist() == [2**53, 2**53 + 1, 2**62 - 1, 2**63 - 1]
+    assert (signed.tolist(), unsigned.tolist(), none) == ([0, 1, 2], [1, 3], None)
+    labels, big, small = common_codes(np.array([2**64 - 1, 0], np.uint64), np.array([5, 0, 5], np.int8))
+    assert labels.tolist() == [0, 5, 2**64 - 1]
+    assert (big.tolist(), small.tolist()) == ([2, 0], [1, 0, 1])
+    labels, first, second = common_codes(FeatureSet(X, ["b", None, "a", "b", "a"]), ["c", "b"])
+    assert labels.tolist() == ["a", "b", "c"]
+    assert (first.tolist(), second.tolist()) == ([1, -1, 0, 1, 0], [2, 1])
+    labels, bare, missing = common_codes(FeatureSet(X), FeatureSet(X, [None] * 5))
+    assert (len(labels), bare.tolist(), missing.tolist()) == (0, [-1] * 5, [-1] * 5)
+
+
+@given(
+    hypothesis.lists(hypothesis.lists(hypothesis.integers(0, 2**64 - 1) | hypothesis.none(), min_size=1), min_size=1)
+)
+def test_common_codes_name_each_label(sets):
+    labels, *codes = common_codes(*sets)
+    assert labels.tolist() == sorted({value for values in sets for value in values if value is not None})
+    for values, own in zip(sets, codes, strict=True):
+        assert [None if code < 0 else labels[code].item() for code in own] == values
+
+
+def test_labels_of_two_kinds_are_one_sentence():
+    with pytest.raises(ValueError, match=r"^sets must have labels of one kind, got int64 and <U5\.$"):
+        common_codes(np.arange(3), None, ["a", "longe"])
+    with pytest.raises(ValueError, match=r"^sets must have ids of one kind, got <U1 and int64\.$"):
+        common_codes(["a"], np.arange(3), what="ids")
+    with pytest.raises(ValueError, match="64 bits, signed or unsigned, got -1 and 18446744073709551615"):
+        common_codes(np.array([2**64 - 1], np.uint64), np.array([-1]))
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ".safetensors"])
 def test_of_rows_that_cannot_be_written_nothing_is_left(tmp_path, suffix):
-    np.savez(tmp_path / "bad.npz", features=ZERO, labels=Y)
-    np.save(tmp_path / "bad.ids.npy", np.arange(5))
+    np.savez(tmp_path / "bad.npz", features=ZERO, labels=Y, ids=np.arange(5))
     before = set(tmp_path.iterdir())
     with pytest.raises(ValueError, match="direction"):
         FeatureSet.load(tmp_path / "bad.npz").save(tmp_path / f"f{suffix}")

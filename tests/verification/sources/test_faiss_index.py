@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.verification.sources.helpers import refused, single
 from verification.audit import audit
 from verification.features import FeatureSet
 
+pytestmark = pytest.mark.services
 faiss = pytest.importorskip("faiss")
 
 N = 600
@@ -71,7 +73,7 @@ def test_rows_come_in_the_order_of_ids(tmp_path: Path, pair, spec: str, call) ->
     pair[1].save(tmp_path / "new.npz")
     status, _, err = call("audit", tmp_path / "new.npz", path)
     assert status == 2
-    assert "has ids of its own: a.ids.npy must say which id each label is of" in err
+    assert "has ids of its own: a.ids.npy must say which id each row beside it is of" in err
     np.save(tmp_path / "a.ids.npy", IDS)
     order = np.argsort(IDS)
     loaded = FeatureSet.load(path)
@@ -85,7 +87,7 @@ def test_rows_come_in_the_order_of_ids(tmp_path: Path, pair, spec: str, call) ->
     with pytest.raises(ValueError, match=r"a\.ids\.npy must hold the ids of the index"):
         FeatureSet.load(path)
     np.save(tmp_path / "a.ids.npy", IDS[1:])
-    with pytest.raises(ValueError, match=r"a\.ids\.npy must hold an integer for each label, got 599 of int64 for 600"):
+    with pytest.raises(ValueError, match=r"a\.faiss: features and ids must have one length, got 600 rows and 599 ids"):
         FeatureSet.load(path)
 
 
@@ -114,7 +116,7 @@ def test_bad_files_are_one_sentence(tmp_path: Path, pair, call) -> None:
         ),
         ("cut.index", good[:-100], labels, r"is not a readable FAISS index"),
         ("empty.index", b"", labels, r"is not a readable FAISS index"),
-        ("bare.index", good, b"", r"bare\.labels\.npy: no such file; the labels of bare\.index are expected there"),
+        ("bare.index", good, b"", r"must have a label for every row, but 600 of 600 rows have none"),
         ("broken.index", good, labels[:-8], r"its labels in broken\.labels\.npy: is truncated or damaged"),
     ):
         (outside / name).write_bytes(content)
@@ -125,18 +127,41 @@ def test_bad_files_are_one_sentence(tmp_path: Path, pair, call) -> None:
     few = FeatureSet(pair[0].features[:-1], pair[0].labels[:-1])
     index = write(outside / "few.index", "Flat", few)
     np.save(outside / "few.labels.npy", pair[0].labels)
-    refused(call("audit", tmp_path / "new.npz", index), r"one label for each vector, got 599 vectors and 600", tmp_path)
+    refused(
+        call("audit", tmp_path / "new.npz", index),
+        r"features and labels must have one length, got 599 rows and 600",
+        tmp_path,
+    )
     twice = write(outside / "twice.index", "IDMap,Flat", pair[0], np.sort(np.append(IDS[1:], IDS[5])))
-    refused(call("audit", tmp_path / "new.npz", twice), rf"ids must be unique, but {IDS[5]} is there more", tmp_path)
+    refused(call("audit", tmp_path / "new.npz", twice), rf"ids must be unique, but {IDS[5]} is that of rows", tmp_path)
 
 
 def test_ids_of_two_kinds_or_of_other_samples_do_not_pair(pair) -> None:
-    new, old = pair
-    new.ids, old.ids = np.arange(N), np.arange(N).astype(str)
+    def keyed(features: FeatureSet, ids: np.ndarray | None) -> FeatureSet:
+        return FeatureSet(features.features, features.labels, ids)
+
+    new, old = keyed(pair[0], np.arange(N)), keyed(pair[1], np.arange(N).astype(str))
     with pytest.raises(ValueError, match=r"new and old must have ids of one kind, got int64 and <U"):
         audit(new, old)
-    old.ids = np.append(np.arange(N - 1), N)
+    old = keyed(old, np.append(np.arange(N - 1), N))
     with pytest.raises(ValueError, match=r"but 1 rows differ, the first is row 599: 599 and 600\."):
         audit(new, old)
-    old.ids = None  # of a file: there is nothing to compare
+    old = keyed(old, None)  # of a file: there is nothing to compare
     assert audit(new, old).verdict
+
+
+def test_a_damaged_index_is_one_sentence_also_where_it_would_end_the_process(tmp_path: Path, pair) -> None:
+    path = write(tmp_path / "a.index", "IVF4,Flat", pair[0], np.sort(IDS))
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    refused_ones = []
+    for _ in range(12):
+        content = bytearray(whole)
+        at = int(rng.integers(120))  # the header, where sizes are
+        content[at : at + 8] = rng.bytes(8)
+        path.write_bytes(content)
+        try:
+            list(FeatureSet.load(path, labels="").blocks())
+        except ValueError as error:
+            refused_ones.append(str(error))
+    assert len(refused_ones) > 6
+    assert all(re.match(rf"{path}: [^\n]+$", said) for said in refused_ones), refused_ones

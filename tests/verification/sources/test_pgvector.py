@@ -18,10 +18,12 @@ from tests.verification.samples import upgrade
 from tests.verification.sources.helpers import refused, single
 from tests.verification.sources.postgres import Server
 from verification.audit import audit
+from verification.experiments.simulated.known_upgrades import CASES
 from verification.features import FeatureSet
-from verification.simulated.known_upgrades import CASES
-from verification.sources import _keyed, watching
+from verification.features.files import tables
+from verification.features.sources import watching
 
+pytestmark = pytest.mark.services
 psycopg = pytest.importorskip("psycopg")
 
 
@@ -107,7 +109,7 @@ def test_uuids_strings_schemas_and_half_precision(server: Server) -> None:
 def test_it_survives_a_restart_in_mid_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     features = FeatureSet(np.random.default_rng(4).standard_normal((6000, 16)).astype(np.float32), np.arange(6000) % 7)
     fill(server, "gallery", features, np.arange(6000) * 3)
-    monkeypatch.setattr(_keyed, "PAGE_BYTES", 16 * 4 * 500)  # 12 pages
+    monkeypatch.setattr(tables, "BATCH_BYTES", 16 * 4 * 500)  # 12 pages
     loaded = FeatureSet.load(server.url())
     told: list[tuple[str, int]] = []
     blocks = []
@@ -125,8 +127,8 @@ def test_it_survives_a_restart_in_mid_read(server: Server, monkeypatch: pytest.M
 
 
 def test_it_gives_up_with_one_sentence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_keyed, "DELAYS", (0.01, 0.02))
-    monkeypatch.setattr(_keyed, "PAGE_BYTES", 400)
+    monkeypatch.setattr(tables, "DELAYS", (0.01, 0.02))
+    monkeypatch.setattr(tables, "BATCH_BYTES", 400)
     features = FeatureSet(np.ones((2000, 4), np.float32), np.arange(2000) % 2)
     fill(server, "gone", features, np.arange(2000))
     blocks = FeatureSet.load(server.url("gone")).blocks(100)
@@ -165,15 +167,19 @@ STATEMENTS = [
         ("", {"vector": "words"}, r"'words' must be of pgvector's type vector or halfvec, got text\[\]\.$"),
         ("", {"label": "dates"}, r"'dates' must be integers, text or an enumeration, got date"),
         ("", {"id": "dates"}, r"'dates' must be integers, uuid or text, got date"),
-        ("", {"id": "twice"}, r"ids must be unique and given in ascending order, but 1 follows 1"),
-        ("", {"colour": "red"}, r"parameters must be of table, id, label, vector, got 'colour'"),
+        ("", {"id": "twice"}, r"ids must be unique, but 1 is that of rows 1 and 2"),
+        ("", {"colour": "red"}, r"parameters must be of table, id, label, vector, group, tls, got 'colour'"),
         ("UPDATE bad SET embedding = '[1,2,3]' WHERE id = 17", {}, r"one dimension, 2, but that of id 17 has 3"),
         (
             "UPDATE bad SET embedding = NULL WHERE id = 17",
             {},
             r"vectors must not be missing, but that of id 17 is NULL",
         ),
-        ("UPDATE bad SET label = NULL WHERE id > 30", {}, r"10 of 40 are, the first is that of id 31"),
+        (
+            "UPDATE bad SET label = NULL WHERE id > 30",
+            {},
+            r"must have a label for every row, but 10 of 40 rows have none",
+        ),
         ("UPDATE bad SET id = NULL WHERE id = 17", {}, r"ids must not be missing, but column 'id' holds NULL"),
         ("UPDATE bad SET embedding = '[0,0]' WHERE id = 17", {}, r"1 of 40 rows are all zero, the first is row 16"),
         ("DELETE FROM bad", {}, r"must hold rows with vectors, got none"),
@@ -228,12 +234,11 @@ def test_a_password_is_never_shown(server: Server, tmp_path: Path, call, monkeyp
 
 
 def test_it_reads_only(server: Server) -> None:
-    from verification.sources._url import parse
-    from verification.sources.pgvector import open_table
+    from verification.features.columns import Names
+    from verification.features.sources import SOURCES
 
     fill(server, "gallery", single(upgrade(0.5, 0.9)[0]), np.arange(400))
-    shard = open_table(parse(server.url()))
-    table = shard.open.args[0]
+    table = SOURCES["pgvector"].open(server.url(), Names())
     with pytest.raises(ValueError, match="read-only transaction"), table._connected() as connection:
         connection.execute("DELETE FROM gallery")
 

@@ -1,30 +1,35 @@
-"""One file or array of labelled features: shape, dtype and labels are known, the rows are read when asked for."""
+"""The features of one file or array: shape and dtype are known, the rows are read when asked for."""
 
 from __future__ import annotations
 
-import sys
+import pickle
+import sqlite3
+import struct
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int
 from numpy import ndarray
 
 # fills an array of shape (n, d) with the next n rows, cast to its dtype
 Fill = Callable[[ndarray], None]
 Shape = tuple[int, ...]
 
+_SIEVED_BYTES = 2**18
 BFLOAT16 = np.dtype("<u2")  # NumPy has no bfloat16: its bits are the upper half of a float32's
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Features that may be on disk, and their labels, which are in memory.
+    """Features that may be on disk.
 
     Attributes
     ----------
@@ -34,35 +39,26 @@ class Shard:
         (N, d), both ≥ 1.
     dtype : numpy.dtype
         Of the rows as they are given: float16, float32 or float64, in the machine's byte order.
-    labels : ndarray, shape (N,)
-        Integers or strings.
     open : callable
         Context manager of a function that fills an array with the next rows.
     whole : callable or None
         Returns the features as one array or memory map without reading them; None where they have to be decoded.
     seek : callable or None
         As ``open``, from a given row on; None where rows have to be decoded from the first on.
-    ids : ndarray or None
-        Integers or strings, each once, of sources that have them.
     remarks : tuple of str
         What a user should know of how the features are stored, a sentence each.
+    origin : Shard or None
+        Where these are some rows of another shard, that one: it is named where a row cannot be used.
     """
 
     path: Path | str | None
     shape: Shape
     dtype: np.dtype
-    labels: ndarray
     open: Callable[[], AbstractContextManager[Fill]]
     whole: Callable[[], ndarray] | None = None
     seek: Callable[[int], AbstractContextManager[Fill]] | None = None
-    ids: ndarray | None = None
     remarks: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if len(self.labels) != len(self):
-            raise ValueError(
-                f"features and labels must have one length, got {len(self)} rows and {len(self.labels)} labels."
-            )
+    origin: Shard | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -70,7 +66,28 @@ class Shard:
     def piece(self, start: int, stop: int) -> Piece:
         """Return the rows from ``start`` to before ``stop``; ``start`` is 0 where there is no ``seek``."""
         begin = partial(self.seek, start) if self.seek else self.open
-        return Piece(self.path, self.shape, self.dtype, self.open, begin, stop - start)
+        whole = self.origin or self
+        return Piece(self.path, whole.shape, self.dtype, whole.open, begin, stop - start)
+
+    def select(self, index: Int[ndarray, " m"], few: bool = False) -> Shard:
+        """Some rows, in this order: sieved while reading if the indices are sorted, else from where they lie.
+
+        With ``few`` sorted ones too are read where they lie, if the file allows it.
+        """
+        rows: Callable[..., AbstractContextManager[Fill]]
+        ordered = bool(np.all(index[1:] >= index[:-1]))
+        seek = True
+        if self.whole is not None and (few or not ordered):
+            rows = partial(_open_taken, self.whole, index)
+        elif ordered:
+            seek = self.seek is not None
+            rows = partial(_open_sieved, self.seek or self.open, seek, self.shape[1], self.dtype, index)
+        else:
+            raise ValueError(f"{self.path}: rows must be read in their order, got unsorted indices.")
+        shape = (len(index), self.shape[1])
+        return replace(
+            self, shape=shape, open=rows, whole=None, seek=rows if seek else None, origin=self.origin or self
+        )
 
 
 @dataclass(frozen=True)
@@ -95,43 +112,25 @@ class Piece:
     length: int
 
 
-def array_shard(features: ndarray, labels: ndarray, ids: ndarray | None = None) -> Shard:
+def array_shard(features: ndarray) -> Shard:
     """Shard of arrays in memory; ValueError where their shape or dtype will not do."""
     check_features(features.shape, features.dtype)
-    check_labels(labels.shape, labels.dtype)
-    if ids is not None and (
-        ids.dtype.kind not in "iuU" or ids.shape != labels.shape or len(np.unique(ids)) != len(labels)
-    ):
-        raise ValueError(
-            f"ids must be integers or strings, one for each of {len(labels)} rows, each once, got {ids.dtype} of "
-            f"shape {ids.shape}."
-        )
     features = features.astype(_native(features.dtype), copy=False)
     rows, whole = partial(_open_array, features), partial(np.asarray, features)
-    return Shard(None, features.shape, features.dtype, usable_labels(labels), rows, whole, rows, ids)
+    return Shard(None, features.shape, features.dtype, rows, whole, rows)
 
 
-def flat_shard(
-    path: Path, offset: int, shape: Shape, stored: np.dtype, labels: ndarray, *, fortran: bool = False
-) -> Shard:
+def flat_shard(path: Path, offset: int, shape: Shape, stored: np.dtype, *, fortran: bool = False) -> Shard:
     """Shard of rows that lie in a file as they are, from the byte ``offset`` on."""
     whole = partial(_mapped, path, stored, offset, shape, "F" if fortran else "C")
     dtype = np.dtype(np.float32) if stored == BFLOAT16 else _native(stored)
     rows = partial(_open_mapped, whole) if fortran else partial(_open_flat, path, offset, shape[1], stored)
-    return Shard(path, shape, dtype, labels, rows, whole if stored == dtype else None, rows)
+    return Shard(path, shape, dtype, rows, whole if stored == dtype else None, rows)
 
 
-def deflated_shard(path: Path, member: str, offset: int, shape: Shape, stored: np.dtype, labels: ndarray) -> Shard:
+def deflated_shard(path: Path, member: str, offset: int, shape: Shape, stored: np.dtype) -> Shard:
     """Shard of rows inside a compressed member of a zip archive, from its byte ``offset`` on."""
-    return Shard(path, shape, _native(stored), labels, partial(_open_deflated, path, member, offset, shape[1], stored))
-
-
-def check_names(names: Collection[str]) -> None:
-    """Raise ValueError unless both arrays are there, each once."""
-    for name in ("features", "labels"):
-        if list(names).count(name) != 1:
-            got = ", ".join(map(repr, names)) or "none"
-            raise ValueError(f"must hold arrays named 'features' and 'labels', got {got}.")
+    return Shard(path, shape, _native(stored), partial(_open_deflated, path, member, offset, shape[1], stored))
 
 
 def check_features(shape: Shape, dtype: np.dtype) -> None:
@@ -142,34 +141,31 @@ def check_features(shape: Shape, dtype: np.dtype) -> None:
         raise ValueError(f"features must have shape (N, d) with N, d >= 1, got {shape}.")
 
 
-def check_labels(shape: Shape, dtype: np.dtype) -> None:
-    """Raise ValueError unless these are of labels."""
-    if dtype.kind not in "iuUS":
-        raise ValueError(f"labels must be integers or strings, got {dtype}.")
-    if len(shape) != 1:
-        raise ValueError(f"labels must have shape (N,), got {shape}.")
-
-
-def usable_labels(labels: ndarray) -> ndarray:
-    """Labels as integers in the machine's byte order, or as str."""
-    if labels.dtype.kind != "S":
-        labels = np.ascontiguousarray(labels, _native(labels.dtype))
-        if labels.dtype.kind == "U" and labels.size and labels.view(np.uint32).max() > sys.maxunicode:
-            raise ValueError("labels must be strings of Unicode characters, got a number that is none.")
-        return labels
-    try:
-        return np.char.decode(labels, "utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"labels must be strings in UTF-8, got {error.object!r}.") from None
+# what a reader raises at a file that is damaged or of another kind, besides what its library does
+_DAMAGED = (
+    ValueError, OSError, EOFError, ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError,
+    TypeError, RuntimeError, sqlite3.Error, struct.error, pickle.UnpicklingError, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+_LIBRARIES = ("pyarrow", "safetensors", "safetensors_rust", "chromadb", "pymilvus", "lancedb")
 
 
 @contextmanager
-def complaints_of_zip(path: Path) -> Iterator[None]:
-    """What zipfile and zlib raise, as ValueError with the path."""
+def reading(name: Path | str | None) -> Iterator[None]:
+    """Whatever goes wrong in here while a file or a store is read, as one sentence that begins with its name."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise ValueError(f"{path}: is not a readable .npz archive ({error}).") from None
+    except (FileNotFoundError, ConnectionError):
+        raise
+    except MemoryError:
+        raise ValueError(f"{name}: does not fit in memory.") from None
+    except Exception as error:
+        if not (isinstance(error, _DAMAGED) or type(error).__module__.partition(".")[0] in _LIBRARIES):
+            raise
+        said = " ".join(str(error).split())
+        if not (isinstance(error, ValueError | OSError) and said):
+            said = f"cannot be read, it is damaged or of another kind ({type(error).__name__}: {said})."
+        raise ValueError(said if name is None or said.startswith(f"{name}: ") else f"{name}: {said}") from None
 
 
 def _mapped(path: Path, stored: np.dtype, offset: int, shape: Shape, order: Literal["C", "F"]) -> ndarray:
@@ -193,6 +189,48 @@ def _open_array(array: ndarray, start: int = 0) -> Iterator[Fill]:
 
 
 @contextmanager
+def _open_taken(whole: Callable[[], ndarray], index: Int[ndarray, " m"], start: int = 0) -> Iterator[Fill]:
+    array, position = whole(), start
+
+    def fill(out: ndarray) -> None:
+        nonlocal position
+        out[...] = array[index[position : position + len(out)]]
+        position += len(out)
+
+    yield fill
+
+
+@contextmanager
+def _open_sieved(
+    rows: Callable[..., AbstractContextManager[Fill]],
+    seek: bool,
+    dim: int,
+    dtype: np.dtype,
+    index: Int[ndarray, " m"],
+    start: int = 0,
+) -> Iterator[Fill]:
+    """Rows at sorted positions, out of blocks that are read from the first of them to the last."""
+    first = int(index[start]) if seek and start < len(index) else 0
+    room = np.empty((max(1, min(_SIEVED_BYTES // (dim * dtype.itemsize), int(index[-1]) + 1 - first)), dim), dtype)
+    held, position = room[:0], start
+    with rows(first) if seek else rows() as read:
+
+        def fill(out: ndarray) -> None:
+            nonlocal first, held, position
+            done = 0
+            while done < len(out):
+                stop = position + int(np.searchsorted(index[position : position + len(out) - done], first + len(held)))
+                out[done : done + stop - position] = held[index[position:stop] - first]
+                done, position = done + stop - position, stop
+                if done < len(out):
+                    first += len(held)
+                    held = room[: int(index[-1]) + 1 - first]
+                    read(held)
+
+        yield fill
+
+
+@contextmanager
 def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype, start: int = 0) -> Iterator[Fill]:
     with open(path, "rb", buffering=0) as file:
         file.seek(offset + start * dim * stored.itemsize)
@@ -206,7 +244,7 @@ def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype, start: int =
             while left:
                 got = file.readinto(left)
                 if not got:
-                    raise ValueError(f"{path}: ends before its last row.")
+                    raise ValueError("ends before its last row.")
                 left = left[got:]
             if not direct:
                 out[...] = _decoded(rows)
@@ -216,7 +254,7 @@ def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype, start: int =
 
 @contextmanager
 def _open_deflated(path: Path, member: str, offset: int, dim: int, stored: np.dtype) -> Iterator[Fill]:
-    with complaints_of_zip(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+    with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
         stream.read(offset)
 
         def fill(out: ndarray) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-# scheme: (where its password is read from, its parameters)
-_KNOWN = {
-    "qdrant": ("QDRANT_API_KEY", ("collection", "label", "vector", "tls")),
-    "pgvector": ("PGPASSWORD", ("table", "id", "label", "vector")),
-}
+from verification.features.columns import Names
+
+_LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,6 @@ class Address:
     Attributes
     ----------
     scheme : str
-        ``qdrant`` or ``pgvector``.
     name : str
         The URL as messages show it: scheme, user, host, path and the collection or table.
     user, host, port, path : str or int
@@ -36,18 +33,29 @@ class Address:
     path: str
     parameters: dict[str, str]
 
+    @property
+    def here(self) -> bool:
+        """Whether the host is this machine."""
+        return self.host in _LOOPBACK or self.host.startswith("/")
 
-def parse(url: str) -> Address:
-    """Take a URL apart.
+    def tls(self, default: bool) -> bool:
+        """Whether to encrypt: what ``tls=`` says, yes or no."""
+        asked = self.parameters.get("tls", "yes" if default else "no")
+        if asked not in ("yes", "no"):
+            raise ValueError(f"{self.name}: tls must be 'yes' or 'no'.")
+        return asked == "yes"
+
+
+def parse(url: str, known: tuple[str, ...], variable: str, names: Names) -> Address:
+    """Take a URL apart; names of columns that a user gave replace its parameters.
 
     Raises
     ------
     ValueError
-        Where it has a password or a parameter that its scheme does not know. No value is repeated in the message: it
-        may be a password that went astray.
+        Where it has a password or an unknown parameter. No value is repeated in the message: it may be a password that
+        went astray, also one with a slash, a question mark or a colon of its own.
     """
     scheme = url.partition(":")[0]
-    variable, known = _KNOWN[scheme]
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -56,6 +64,11 @@ def parse(url: str) -> Address:
             f"{scheme}://…: must be {scheme}://[user@]host[:port]/…, got no readable host or port."
         ) from None
     user, host, path = unquote(parts.username or ""), unquote(parts.hostname or ""), unquote(parts.path)
+    if "@" in parts.path + parts.query + parts.fragment or ":" in user or "password" in path.lower() or "@" in user:
+        raise ValueError(
+            f"{scheme}://…: a URL must not hold a password, others may see it; set {variable} instead, and write %40 "
+            "for an @ in a name."
+        )
     where = (f"{user}@" if user else "") + host + ("" if port is None else f":{port}")
     name = f"{scheme}://{where}{path}"
     if parts.password is not None:
@@ -63,13 +76,21 @@ def parse(url: str) -> Address:
     if parts.fragment:
         raise ValueError(f"{name}: must have no part after '#'; write %23 where a name holds one.")
     parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+    asked = {"vector": names.features, "label": names.labels, "id": names.ids, "group": names.groups}
+    parameters |= {key: value for key, value in asked.items() if value is not None}
     unknown = sorted(set(parameters) - set(known))
     if unknown:
+        got = ", ".join(repr(key) for key in unknown if parameters[key]) or "another"
         raise ValueError(
-            f"{name}: parameters must be of {', '.join(known)}, got {', '.join(map(repr, unknown))}; "
-            f"a password is read from {variable} alone."
+            f"{name}: parameters must be of {', '.join(known)}, got {got}; a password is read from {variable} alone."
         )
     for part in ("collection", "table"):
         if part in parameters:
             name += f"?{part}={parameters[part]}"
     return Address(scheme, name, user, host, port, path, parameters)
+
+
+def masked(url: str) -> str:
+    """A URL of a file system without what could be a password."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://…" if "@" in rest else f"{scheme}://{rest.partition('?')[0].partition('#')[0]}"

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification.files.shards import Piece
+from verification.features.files.shards import Piece, reading
 
 # rows are read, checked and normalised while they are in the cache of one core
 _CACHED_BYTES = 2**20
@@ -37,7 +37,7 @@ def fill(
     todo = iter(blocks)
     block, squares, start = np.empty((0, 0)), np.empty(0), 0
     for piece in pieces:
-        with piece.open() as read:
+        with reading(piece.path), piece.open() as read:
             left = piece.length
             while left:
                 if start == len(block):
@@ -106,20 +106,21 @@ def _measured(rows: ndarray) -> tuple[ndarray, ndarray]:
 
 def _complain(piece: Piece) -> NoReturn:
     """Raise what is wrong with the rows of a shard, all of them read once more to count."""
-    infinite, zero = [], []
+    first: dict[str, int] = {}
+    count: dict[str, int] = {}
     # raised while the shard is open: how it was opened may know a likelier cause
     with piece.open_shard() as read, np.errstate(all="ignore"):
         for start in range(0, piece.shape[0], 2**10):
             rows = np.empty((min(2**10, piece.shape[0] - start), piece.shape[1]), piece.dtype)
             read(rows)
-            infinite += (start + np.flatnonzero(~np.isfinite(rows).all(axis=1))).tolist()
-            zero += (start + np.flatnonzero(~rows.any(axis=1))).tolist()
+            for kind, bad in (("finite", ~np.isfinite(rows).all(axis=1)), ("zero", ~rows.any(axis=1))):
+                if bad.any():
+                    first.setdefault(kind, start + int(np.argmax(bad)))
+                    count[kind] = count.get(kind, 0) + int(bad.sum())
         where = "" if piece.path is None else f"{piece.path}: "
-        if infinite:
-            must, bad, are = "be finite", infinite, "not"
-        else:
-            must, bad, are = "have a direction", zero, "all zero"
+        kind = "finite" if "finite" in first else "zero"
+        must, are = {"finite": ("be finite", "not"), "zero": ("have a direction", "all zero")}[kind]
         raise ValueError(
-            f"{where}features must {must}, but {len(bad)} of {piece.shape[0]} rows are {are}, "
-            f"the first is row {bad[0]}."
+            f"{where}features must {must}, but {count[kind]} of {piece.shape[0]} rows are {are}, "
+            f"the first is row {first[kind]}."
         ) from None

@@ -1,3 +1,0 @@
-from tests.test_stationary import call
-
-__all__ = ["call"]

@@ -1,0 +1,344 @@
+"""Features with their labels, in memory or in files: validated here, so that everything behind may trust them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from verification.features.columns import Columns, Names, encode
+from verification.features.files.filling import cached_rows, cut, fill, squared_lengths, usable
+from verification.features.files.loader import open_path
+from verification.features.files.shards import Piece, Shard, array_shard
+
+
+class FeatureSet:
+    """Feature vectors of samples by one model, one row per sample, with what is known of each.
+
+    Arrays are validated here. Of files (:meth:`load`) only the columns are in memory; rows are validated when read.
+
+    Parameters
+    ----------
+    features : array_like or torch.Tensor, shape (N, d), float16, float32 or float64
+        Finite, no row of zeros (a direction is needed); need not be normalised. N ≥ 1, d ≥ 1.
+    labels : array_like or torch.Tensor, shape (N,), integers or strings, optional
+        The class of each row. Single ones may be missing: None, NaN (then other floats must be whole numbers), an
+        Arrow null or a masked entry.
+    ids : array_like, shape (N,), integers or strings, optional
+        The names of the rows, each unique.
+    groups : array_like, shape (N,), integers or strings, optional
+        Rows of one group are shots of one thing: an object, a session, a document.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, and the first row that cannot be used.
+    """
+
+    columns: Columns
+    remarks: tuple[str, ...]
+
+    def __init__(self, features: Any, labels: Any = None, ids: Any = None, groups: Any = None) -> None:
+        shard = array_shard(_as_array(features))
+        self._hold([shard], Columns.of(len(shard), labels, ids, groups))
+        room = np.empty((min(len(self), 2**10), self.dim), self.dtype)
+        for _ in fill(self.pieces(), cut(room, len(self)), squared_lengths):
+            pass
+
+    def _hold(self, shards: Sequence[Shard], columns: Columns) -> FeatureSet:
+        self._shards = shards
+        self.columns = columns
+        self.remarks = tuple(dict.fromkeys(remark for shard in shards for remark in shard.remarks))
+        return self
+
+    def __len__(self) -> int:
+        return sum(map(len, self._shards))
+
+    @property
+    def labels(self) -> ndarray | None:
+        """The label of each row, with a placeholder where it is missing; None if the set has no labels."""
+        return self.columns.labels
+
+    @property
+    def labelled(self) -> Bool[ndarray, " n"] | None:
+        """Which rows have a label; None if all of them have, or if the set has no labels."""
+        return self.columns.labelled
+
+    @property
+    def complete_labels(self) -> ndarray:
+        """The label of each row, of a set in which every row has one; otherwise ValueError."""
+        missing = int(np.sum(self.codes < 0))
+        if self.labels is None or missing:
+            where = "" if self._shards[0].path is None else f"{self._shards[0].path}: "
+            raise ValueError(f"{where}must have a label for every row, but {missing} of {len(self)} rows have none.")
+        return self.labels
+
+    @property
+    def ids(self) -> ndarray | None:
+        """The unique id of each row; None if the set has no ids."""
+        return self.columns.ids
+
+    @property
+    def groups(self) -> ndarray | None:
+        """The group of each row; None if the set has no groups."""
+        return self.columns.groups
+
+    @property
+    def dim(self) -> int:
+        """d, the feature dimension."""
+        return self._shards[0].shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of :attr:`features` and :meth:`blocks`: float16, float32 or float64 (bfloat16 is read as float32)."""
+        return self._shards[0].dtype
+
+    @cached_property
+    def features(self) -> Float[ndarray, "n dim"]:
+        """All rows as one array; a memory map where one file holds them as they are, else read into memory."""
+        if len(self._shards) == 1 and (whole := self._shards[0].whole) is not None:
+            return whole()
+        return self._gathered(self._shards)
+
+    @cached_property
+    def unit(self) -> Float[ndarray, "n dim"]:
+        """The features normalised to the unit sphere, float64, all in memory."""
+        gathered = np.empty((len(self), self.dim))
+        step = cached_rows(self.dim, gathered.dtype)
+        some = (gathered[start : start + step] for start in range(0, len(self), step))
+        for rows, squares in fill(self.pieces(), some, usable):
+            rows /= np.sqrt(squares)[:, None]
+        return gathered
+
+    def rows(self, index: Any) -> Float[ndarray, "m dim"]:
+        """Return some rows on the unit sphere, float64: those of :attr:`unit`, bit by bit.
+
+        They are read where they lie if the file allows it, else in one pass over the file from the first to the last.
+
+        Parameters
+        ----------
+        index : array_like of int, shape (m,)
+            From 0 to N − 1, in any order; a row may be asked for more than once.
+
+        Raises
+        ------
+        ValueError
+            If an index is out of range, or a row that is read on the way cannot be used.
+        """
+        index = self._checked(index)
+        step = cached_rows(self.dim, np.dtype(np.float64))
+        if self._in_memory:
+            gathered = self.features[index].astype(np.float64)
+            for start in range(0, len(gathered), step):
+                part = gathered[start : start + step]
+                part /= np.sqrt(usable(part))[:, None]
+            return gathered
+        gathered = np.empty((len(index), self.dim))
+        order = np.argsort(index, kind="stable")
+        done = 0
+        for shard, some in self._shared_out(index[order]):
+            room = np.empty((min(len(some), step), self.dim))
+            for rows, squares in fill([shard.select(some, few=True).piece(0, len(some))], cut(room, len(some)), usable):
+                gathered[order[done : done + len(rows)]] = rows / np.sqrt(squares)[:, None]
+                done += len(rows)
+        return gathered
+
+    def select(self, index: Any) -> FeatureSet:
+        """Return the set of some rows, in this order, with their labels, ids and groups.
+
+        Of files, rows at sorted indices are sieved while they are read, and of one that can be mapped those at unsorted
+        ones are taken from where they lie; otherwise they are gathered in memory now. A row that is taken more than
+        once leaves the selection without ids.
+
+        Parameters
+        ----------
+        index : array_like of int, shape (m,), m ≥ 1
+            From 0 to N − 1, in any order.
+
+        Raises
+        ------
+        ValueError
+            If there is no index, or one is out of range.
+        """
+        index = self._checked(index)
+        if not len(index):
+            raise ValueError("index must name at least one row, got none.")
+        chosen = FeatureSet.__new__(FeatureSet)
+        columns = self.columns.take(index)
+        if self._in_memory:
+            chosen._hold([array_shard(self.features[index])], columns)
+        elif np.all(index[1:] >= index[:-1]):
+            chosen._hold([shard.select(some) for shard, some in self._shared_out(index)], columns)
+        elif len(self._shards) == 1 and self._shards[0].whole is not None:
+            chosen._hold([self._shards[0].select(index)], columns)
+        else:
+            there, places = np.unique(index, return_inverse=True)
+            gathered = self._gathered([shard.select(some) for shard, some in self._shared_out(there)])
+            chosen._hold([array_shard(gathered[places])], columns)
+        chosen.remarks = self.remarks
+        return chosen
+
+    @property
+    def _in_memory(self) -> bool:
+        """Whether the rows were validated and are one array, given or gathered."""
+        mapped = len(self._shards) == 1 and self._shards[0].whole is not None
+        return self._shards[0].path is None or ("features" in self.__dict__ and not mapped)
+
+    def _shared_out(self, index: Int[ndarray, " m"]) -> Iterator[tuple[Shard, Int[ndarray, " some"]]]:
+        """The shards that hold rows of sorted indices, and which rows of each."""
+        first = 0
+        for shard in self._shards:
+            low, high = np.searchsorted(index, [first, first + len(shard)])
+            if low < high:
+                yield shard, index[low:high] - first
+            first += len(shard)
+
+    def _gathered(self, shards: Sequence[Shard]) -> Float[ndarray, "n dim"]:
+        gathered = np.empty((sum(map(len, shards)), self.dim), self.dtype)
+        for _ in fill([shard.piece(0, len(shard)) for shard in shards], [gathered], squared_lengths):
+            pass
+        return gathered
+
+    def _checked(self, index: Any) -> Int[ndarray, " m"]:
+        index = np.asarray(index)
+        if index.ndim != 1 or (index.dtype.kind not in "iu" and index.size):
+            raise ValueError(f"index must be integers of shape (m,), got {index.dtype} of shape {index.shape}.")
+        if index.size and not 0 <= int(index.min()) <= int(index.max()) < len(self):
+            raise ValueError(f"index must be from 0 to {len(self) - 1}, got {index.min()} to {index.max()}.")
+        return index.astype(np.intp)
+
+    def blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
+        """Read the features in row order, ``rows`` rows at a time, the last block fewer.
+
+        Two sets of one length give blocks that belong together, whatever shards they come from.
+
+        Raises
+        ------
+        ValueError
+            At a block with a row that is not finite or all zero, naming file and row within it.
+        """
+        blocks = _blocks(len(self), self.dim, rows, self.dtype)
+        return (block for block, _ in fill(self.pieces(), blocks, squared_lengths))
+
+    def normalized_blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
+        """As :meth:`blocks`, each row on the unit sphere; float64 for float64 features, else float32.
+
+        No square over- or underflows: rows of any length that the dtype can hold are normalised to its rounding.
+        """
+        blocks = _blocks(len(self), self.dim, rows, np.result_type(self.dtype, np.float32))
+        for block, squares in fill(self.pieces(), blocks, usable):
+            block /= np.sqrt(squares)[:, None]
+            yield block
+
+    def pieces(self, start: int = 0, stop: int | None = None) -> list[Piece]:
+        """Return what there is to read for the rows from ``start``, one of :meth:`beginning`, to before ``stop``."""
+        stop = len(self) if stop is None else stop
+        pieces, first = [], 0
+        for shard in self._shards:
+            low, high = max(start - first, 0), min(stop - first, len(shard))
+            if low < high:
+                pieces.append(shard.piece(low, high))
+            first += len(shard)
+        return pieces
+
+    def beginning(self, row: int) -> int:
+        """Return the first row, from ``row`` on, before which nothing has to be decoded in order to read it."""
+        end = 0
+        for shard in self._shards:
+            if row <= end:
+                break
+            end += len(shard)
+            if row < end and shard.seek:
+                return row
+        return max(row, end)
+
+    @cached_property
+    def classes(self) -> ndarray:
+        """The distinct labels of the rows that have one, sorted."""
+        return self._encoded[0]
+
+    @cached_property
+    def codes(self) -> Int[ndarray, " n"]:
+        """Each row's position in :attr:`classes`; −1 for a row without a label."""
+        return self._encoded[1]
+
+    @cached_property
+    def _encoded(self) -> tuple[ndarray, Int[ndarray, " n"]]:
+        if self.labels is None:
+            return np.empty(0, int), np.full(len(self), -1)
+        return encode(self.labels, self.labelled)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        features: str | None = None,
+        labels: str | None = None,
+        ids: str | None = None,
+        groups: str | None = None,
+    ) -> FeatureSet:
+        """Open a file of arrays or columns, a folder of shards of one kind, or a database.
+
+        Arrays by name are in ``.npz``, ``.safetensors``, ``.h5`` and ``.pt``; ``NAME.npy`` or a FAISS index
+        (``NAME.index``, ``NAME.faiss``) has ``NAME.labels.npy``, ``NAME.ids.npy`` and ``NAME.groups.npy`` beside it.
+        Tables are ``.parquet``, ``.arrow`` and ``.feather``, ``.jsonl`` and ``.csv``; features are a column of lists of
+        one length, or columns ``f0``, ``f1``, …; these may also be at any URL that fsspec knows. Shards are read in the
+        order of their names; hidden files are left out. ``qdrant://`` and ``pgvector://`` name a collection or a table
+        (docs/sources.md). Columns are read here, features by :meth:`blocks` and what builds on it. Nothing is
+        unpickled.
+
+        Parameters
+        ----------
+        path : path-like
+            A path or a URL.
+        features : str, optional
+            Name of the array or column; ``features`` if not given, or else the only one of floats and two dimensions.
+        labels, ids, groups : str, optional
+            Likewise; ``labels`` or ``label``, ``ids`` or ``id``, ``groups`` or ``group`` if not given, as far as they
+            are there. An empty string: none is read. What a file holds besides is named in :attr:`remarks`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If a file is not there.
+        ConnectionError
+            If a database does not answer, here or, for longer than a minute, in a block.
+        ValueError
+            If its content cannot be used; the message begins with the path or URL.
+        """
+        from verification.features.sources import is_url, open_url
+
+        names = Names(features, labels, ids, groups)
+        text = os.fspath(path)
+        return cls.__new__(cls)._hold(*(open_url(text, names) if is_url(text) else open_path(Path(path), names)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to ``.npz``, ``.parquet``, ``.safetensors`` (integer columns) or ``.npy``, whose columns go beside it.
+
+        A file appears whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            For another suffix, string columns in ``.safetensors``, or features from a file that cannot be used.
+        """
+        from verification.features.files.writers import write_features
+
+        write_features(Path(path), self.blocks(), self.columns, (len(self), self.dim), self.dtype)
+
+
+def _blocks(count: int, dim: int, rows: int, dtype: Any) -> Iterator[ndarray]:
+    if rows < 1:
+        raise ValueError(f"rows must be an integer >= 1, got {rows}.")
+    return (np.empty((min(rows, count - start), dim), dtype) for start in range(0, count, rows))
+
+
+def _as_array(value: Any) -> ndarray:
+    detach = getattr(value, "detach", None)  # a torch tensor, perhaps on a GPU
+    return np.asarray(detach().cpu().numpy() if detach is not None else value)

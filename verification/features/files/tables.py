@@ -1,0 +1,450 @@
+"""Rows that come as Arrow record batches: tables in files, by ``pyarrow.dataset``, and stores behind a connection.
+
+A vector is a list of floats or of int8, a text with a JSON list, or a series of columns ``f0``, ``f1``, …
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+from numpy import ndarray
+
+from verification.features.columns import Columns, Names
+from verification.features.files.shards import Fill, Shard, check_features
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Id = int | str
+Watch = Callable[[str, str, int, int | None], Any]
+
+BATCH_BYTES = 2**21
+_LONGEST = 2**23  # bytes of a line
+# seconds before each further try; a server that restarts is back within this minute
+DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+FORMATS = {
+    ".parquet": "parquet",
+    ".feather": "ipc",
+    ".arrow": "ipc",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+}
+_watches: list[Watch] = []
+
+
+class ConnectionLost(ConnectionError):
+    """A store does not answer; the message is one sentence that begins with its name."""
+
+
+class Table(Protocol):
+    """Rows in an order that is always the same. It can be pickled: no connection and no open file is part of it.
+
+    One that is ``live`` can lose its connection and can change: it has a column ``id``, in ascending order, and goes on
+    after any id.
+    """
+
+    @property
+    def name(self) -> str:
+        """The table as messages show it, without a password."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is read again from the last id on when a connection is lost, and ids are compared on the way."""
+
+    def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
+        """Look at what is there: columns and their types, and what a user should know of how they are stored."""
+
+    def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
+        """Read some columns, about ``rows`` rows at a time."""
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table in one file, on this machine or wherever fsspec reaches.
+
+    Attributes
+    ----------
+    name : str
+        Path or URL, as messages show it.
+    path : str
+        Where it is in the file system.
+    filesystem : pyarrow.fs.FileSystem or None
+        None for this machine's.
+    """
+
+    name: str
+    path: str
+    filesystem: Any = None
+    live = False
+
+    def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
+        """Column names and types."""
+        return {field.name: field.type for field in self._dataset().schema}, ()
+
+    def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
+        """Read some columns."""
+        from pyarrow import dataset
+
+        opened = self._dataset()
+        if isinstance(opened, _Stream):
+            read = opened.batches(columns)
+        else:
+            options = {"columns": list(columns), "batch_size": rows, "batch_readahead": 1, "fragment_readahead": 1}
+            if isinstance(opened.format, dataset.ParquetFileFormat):
+                # by default all row groups would be fetched ahead, the whole file in memory
+                options["fragment_scan_options"] = dataset.ParquetFragmentScanOptions(
+                    use_buffered_stream=True, buffer_size=2**20, pre_buffer=False
+                )
+            read = opened.scanner(**options, use_threads=False).to_batches()
+        for batch in read:
+            if isinstance(opened, _Stream) or opened.format.default_extname == "arrow":
+                batch.validate(full=True)  # what is used as it lies in the file, offsets into memory among it
+            yield batch
+
+    def _dataset(self) -> Any:
+        """The file as a dataset; integers in the lists of a JSON file are read as floats."""
+        import pyarrow as pa
+        from pyarrow import csv, dataset, fs
+        from pyarrow import json as json_of_arrow
+
+        system = self.filesystem or fs.LocalFileSystem()
+        kind: Any = FORMATS[self.path[self.path.rindex(".") :]]
+        if kind == "ipc":
+            with system.open_input_stream(self.path) as stream:
+                if stream.read(6) != b"ARROW1":
+                    return _Stream(partial(system.open_input_stream, self.path))
+        if kind == "csv":
+            nulls = csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
+            kind = dataset.CsvFileFormat(convert_options=nulls, read_options=csv.ReadOptions(block_size=_LONGEST))
+        lists = kind == "json"
+        if lists:
+            kind = dataset.JsonFileFormat(read_options=json_of_arrow.ReadOptions(block_size=_LONGEST))
+        opened = dataset.dataset(self.path, format=kind, filesystem=system)
+        if not lists:
+            return opened
+        floats = [
+            field.with_type(pa.list_(pa.float64()))
+            if is_list(field.type) and pa.types.is_integer(field.type.value_type)
+            else field
+            for field in opened.schema
+        ]
+        return dataset.dataset(self.path, format=kind, filesystem=system, schema=pa.schema(floats))
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Arrow's format of streams, which is what Hugging Face's datasets are kept in and no dataset of pyarrow's."""
+
+    open: Callable[[], Any]
+
+    @property
+    def schema(self) -> pa.Schema:
+        from pyarrow import ipc
+
+        with self.open() as file, ipc.open_stream(file) as stream:
+            return stream.schema
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        from pyarrow import ipc
+
+        with self.open() as file, ipc.open_stream(file) as stream:
+            for batch in stream:
+                yield batch.select(list(columns))
+
+
+def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
+    """Open the rows of a table: its columns are read here, vectors batch by batch when they are asked for."""
+    kinds, remarks = table.describe()
+    series = _series(kinds)
+    single = {name: kind for name, kind in kinds.items() if not any(name in some for some in series.values())}
+    vectors = [name for name, kind in single.items() if is_list(kind) and _is_number(kind.value_type)]
+    shown = single | {name: f"{some[0]} … {some[-1]}" for name, some in series.items()}
+    chosen = names.choose(shown, [*vectors, *series], "columns")
+    parts = series.get(chosen.features, [chosen.features])
+    dim, dtype = _layout(table, parts, kinds)
+    key = chosen.columns.get("ids") if table.live else None
+    count, columns = _columns(table, chosen.columns, parts, key)
+    check_features((count, dim), dtype)
+    rows = partial(_open_rows, table, parts, key, columns.ids if key else None, dim, dtype)
+    shard = Shard(
+        table.name, (count, dim), dtype, rows, seek=rows if key else None, remarks=(*remarks, *chosen.remarks)
+    )
+    return shard, columns
+
+
+def _series(kinds: Mapping[str, pa.DataType]) -> dict[str, list[str]]:
+    """Columns of numbers that are called by one name and 0, 1, …, in this order."""
+    from pyarrow import types
+
+    found: dict[str, dict[int, str]] = {}
+    for name, kind in kinds.items():
+        # where all numbers happen to be whole, a text has a column of integers among those of floats
+        if (match := re.fullmatch(r"(.*?)(\d+)", name)) and (_is_number(kind) or types.is_int64(kind)):
+            found.setdefault(match[1], {})[int(match[2])] = name
+    return {
+        name: [some[number] for number in range(len(some))]
+        for name, some in found.items()
+        if len(some) > 1
+        and set(some) == set(range(len(some)))
+        and any(_is_number(kinds[each]) for each in some.values())
+    }
+
+
+def _layout(table: Table, parts: Sequence[str], kinds: Mapping[str, pa.DataType]) -> tuple[int, np.dtype]:
+    from pyarrow import types
+
+    if len(parts) > 1:
+        whole = [types.is_int64(kinds[name]) for name in parts]
+        return len(parts), np.result_type(
+            *(np.float64 if w else _dtype(kinds[n]) for n, w in zip(parts, whole, strict=True))
+        )
+    kind = kinds[parts[0]]
+    text = types.is_string(kind) or types.is_large_string(kind)
+    if not (text or is_list(kind)):
+        raise ValueError(f"features must be a column of lists of one length, got {kind}.")
+    dtype = np.dtype(np.float64) if text else _dtype(kind.value_type)
+    if types.is_fixed_size_list(kind):
+        return kind.list_size, dtype
+    # many writers know lists of any length only: the first row has to tell
+    first = next((batch for batch in table.batches(parts, 1) if len(batch)), None)
+    if first is None:
+        raise ValueError("features must have shape (N, d) with N, d >= 1, got no rows.")
+    return len(_lists(first.column(0)[:1]).flatten()), dtype
+
+
+def _dtype(kind: pa.DataType) -> np.dtype:
+    """The dtype of features of such a type; int8 and whole columns of integers are exact in it."""
+    from pyarrow import types
+
+    if types.is_int8(kind) or types.is_uint8(kind):
+        return np.dtype(np.float32)
+    if not types.is_floating(kind):
+        raise ValueError(f"features must be float16, float32, float64 or int8, got {kind}.")
+    return np.dtype(kind.to_pandas_dtype())
+
+
+def _columns(table: Table, chosen: Mapping[str, str], parts: Sequence[str], key: str | None) -> tuple[int, Columns]:
+    import pyarrow as pa
+
+    wanted = list(chosen.values()) or list(parts[:1])
+    chunks: dict[str, list[Any]] = {name: [] for name in wanted}
+    count = 0
+    for batch in resumed(table, wanted, 2**12, key):
+        count += len(batch)
+        for name in chosen.values():
+            chunks[name].append(batch.column(name))
+        if table.live:
+            tell(table.name, "labels", count)
+    if table.live and not count:
+        raise ValueError("must hold rows, got none.")
+    found = {}
+    for what, name in chosen.items():
+        kinds = {chunk.type for chunk in chunks[name]} - {pa.null()}
+        kind = next(iter(kinds), pa.int64())
+        if len(kinds) > 1:
+            whole = pa.uint64() if pa.uint64() in kinds else pa.int64()
+            wide = {whole if pa.types.is_integer(each) else pa.string() for each in kinds}
+            if len(wide) > 1:
+                raise ValueError(f"{what} must be all integers or all strings, got both.")
+            kind = wide.pop()
+        found[what] = pa.chunked_array([chunk.cast(kind) for chunk in chunks[name]], kind)
+    columns = Columns.of(count, **found)
+    if key is not None and columns.ids is not None:
+        wrong = np.flatnonzero(columns.ids[1:] <= columns.ids[:-1])
+        if len(wrong):
+            before, after = columns.ids[wrong[0] : wrong[0] + 2].tolist()
+            raise ValueError(f"ids must be unique and given in ascending order, but {after!r} follows {before!r}.")
+    return count, columns
+
+
+@contextmanager
+def _open_rows(
+    table: Table,
+    parts: Sequence[str],
+    key: str | None,
+    ids: Shaped[ndarray, " n"] | None,
+    dim: int,
+    dtype: np.dtype,
+    start: int = 0,
+) -> Iterator[Fill]:
+    after = ids[start - 1].item() if ids is not None and start else None
+    wanted = [*parts] if key is None else [key, *parts]
+    position, held = start, np.empty((0, dim), dtype)
+    at_once = max(1, BATCH_BYTES // (dim * dtype.itemsize))
+    with closing(resumed(table, wanted, at_once, key, after)) as batches:
+
+        def fill(out: ndarray) -> None:
+            nonlocal position, held
+            while len(out):
+                if not len(held):
+                    batch = next(batches, None)
+                    if ids is not None:
+                        some = [] if batch is None else batch.column(key).to_pylist()
+                        if not some or ids[position : position + len(some)].tolist() != some:
+                            raise ValueError("its rows have changed while they were read; run again.")
+                    if batch is None:
+                        raise ValueError("ends before its last row.")
+                    held = _rows(batch, parts, dim, dtype, position)
+                    position += len(held)
+                    if ids is not None:
+                        tell(table.name, "vectors", position, len(ids))
+                part, held = held[: len(out)], held[len(out) :]
+                out[: len(part)] = part
+                out = out[len(part) :]
+
+        yield fill
+
+
+def _rows(
+    batch: pa.RecordBatch, parts: Sequence[str], dim: int, dtype: np.dtype, start: int
+) -> Float[ndarray, "n dim"]:
+    """The vectors of one batch; ``start`` is the row at which it begins."""
+    if len(parts) > 1:
+        columns = [batch.column(name) for name in parts]
+        for name, column in zip(parts, columns, strict=True):
+            if column.null_count:
+                raise ValueError(f"{name} must not be missing, but row {start + _first_null(column)} is.")
+        return np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns]).astype(dtype)
+    lists = batch.column(parts[0])
+    if lists.null_count:
+        raise ValueError(f"features must not be missing, but row {start + _first_null(lists)} is.")
+    lists = _lists(lists)
+    lengths = lists.value_lengths().to_numpy()
+    if np.any(lengths != dim):
+        row = int(np.argmax(lengths != dim))
+        raise ValueError(f"features must be lists of one length, {dim}, but row {start + row} has {lengths[row]}.")
+    values = lists.flatten()
+    if values.null_count:
+        raise ValueError(f"features must not be missing, but row {start + _first_null(values) // dim} has a null.")
+    return values.to_numpy(zero_copy_only=False).reshape(-1, dim).astype(dtype, copy=False)
+
+
+def _lists(column: Any) -> Any:
+    """A column of lists: of an extension type its storage, of a text what its JSON says."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ExtensionArray):
+        return column.storage
+    if is_list(column.type):
+        return column
+    try:
+        return pa.array([json.loads(text) for text in column.to_pylist()], pa.list_(pa.float64()))
+    except (ValueError, TypeError, pa.ArrowException):
+        raise ValueError("features must be lists of numbers in JSON, such as [0.5, 1.0].") from None
+
+
+def is_list(kind: Any) -> bool:
+    """Whether an Arrow type is one of lists."""
+    from pyarrow import types
+
+    return bool(types.is_fixed_size_list(kind) or types.is_list(kind) or types.is_large_list(kind))
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_floating(kind) or types.is_int8(kind) or types.is_uint8(kind))
+
+
+def _first_null(column: Any) -> int:
+    return int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+
+
+def values_of(column: Any, what: str) -> tuple[Shaped[ndarray, " n"], Bool[ndarray, " n"] | None]:
+    """Integers, floats or strings of an Arrow array, and which are there (None: all)."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    present = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else None
+    kind = column.type
+    if types.is_null(kind):
+        return np.zeros(len(column), np.int64), present
+    if types.is_integer(kind) or types.is_floating(kind):
+        return column.fill_null(0).to_numpy(zero_copy_only=False), present
+    if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)):
+        raise ValueError(f"{what} must be integers or strings, got {kind}.")
+    encoded = column.dictionary_encode()
+    names = np.array([*encoded.dictionary.to_pylist(), ""], dtype=str)
+    return names[encoded.indices.fill_null(len(names) - 1).to_numpy()], present
+
+
+def write_parquet(file: IO[bytes], blocks: Iterator[ndarray], columns: Columns, dim: int) -> None:
+    """Write the features and the columns that are there, block by block; a missing label is a null."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    named = {name: column for name, column in columns.named.items() if name != "labelled"}
+    kinds = {name: pa.array(column[:1]).type for name, column in named.items()}
+    start, writer = 0, None
+    for block in blocks:
+        some = slice(start, start + len(block))
+        table = {"features": pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), dim)}
+        for name, column in named.items():
+            missing = ~columns.labelled[some] if name == "labels" and columns.labelled is not None else None
+            table[name] = pa.array(column[some], kinds[name], mask=missing)
+        written = pa.table(table)
+        writer = writer or parquet.ParquetWriter(file, written.schema)
+        writer.write_table(written)
+        start += len(block)
+    if writer:
+        writer.close()
+
+
+# ---- what is behind a connection
+
+
+def resumed(
+    table: Table, columns: Sequence[str], rows: int, key: str | None, after: Id | None = None
+) -> Generator[pa.RecordBatch]:
+    """Batches of a table, which is asked again from the last id on when the connection is lost.
+
+    Raises
+    ------
+    ConnectionLost
+        After as many tries in a row as there are DELAYS.
+    """
+    tries = 0
+    while True:
+        try:
+            for batch in table.batches(columns, rows, after):
+                if key is not None and len(batch):
+                    after, tries = batch.column(key)[-1].as_py(), 0
+                if len(batch):
+                    yield batch
+            return
+        except ConnectionLost as error:
+            if tries == len(DELAYS):
+                raise ConnectionLost(f"{error} It was tried {tries} times more, over {sum(DELAYS):.0f} s.") from None
+            tell(table.name, f"connection lost, try {tries + 1} of {len(DELAYS)}", 0)
+            time.sleep(DELAYS[tries])
+            tries += 1
+
+
+@contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """Within, ``watch(source, what, done, total)`` is called as rows arrive in this process; total may be None."""
+    _watches.append(watch)
+    try:
+        yield
+    finally:
+        _watches.remove(watch)
+
+
+def tell(name: str, what: str, done: int, total: int | None = None) -> None:
+    """Report to whoever is watching."""
+    for watch in _watches:
+        watch(name, what, done, total)

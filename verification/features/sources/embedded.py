@@ -1,0 +1,166 @@
+"""Stores that live in a folder or a file and are opened by their own library: Chroma, LanceDB and Milvus Lite.
+
+Their rows come in the order that the store gives, always the same; where ids are not ascending, what pairs by row pairs
+by ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verification.features.files.tables import Id
+from verification.features.sources._points import batch_of, kinds_of
+from verification.features.sources._url import Address
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHROMA_COSINE = (
+    "Chroma normalises the vectors of a cosine collection when it stores them: their lengths are lost, which no "
+    "distance here looks at, and results may differ from the file's by a rounding of float32."
+)
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    """A collection in a folder or a file.
+
+    Attributes
+    ----------
+    name : str
+        As messages show it.
+    path : str
+    collection : str
+    fields : dict
+        Names of what holds ``id``, ``vector``, ``label`` and ``group``.
+    named : tuple of str
+        Which of them the user named: those must be there.
+    """
+
+    name: str
+    path: str
+    collection: str
+    fields: dict[str, str]
+    named: tuple[str, ...] = ()
+    live = False
+
+    def there(self, names: Sequence[str]) -> dict[str, str]:
+        """Those of the fields that are among some names; ValueError where one that is needed is not."""
+        for role, name in self.fields.items():
+            if name not in names and (role in self.named or role == "vector"):
+                raise ValueError(f"there is no {name!r} for {role}=; it has {', '.join(map(repr, names))}.")
+        return {role: name for role, name in self.fields.items() if name in names}
+
+    def chosen(self, collections: Sequence[str]) -> str:
+        """The collection; ValueError where it is not among those of the store."""
+        if self.collection not in collections:
+            there = ", ".join(map(repr, sorted(collections))) or "none"
+            raise ValueError(f"there is no collection {self.collection!r}; it has {there}.")
+        return self.collection
+
+
+class Chroma(_Embedded):
+    """A collection that ``chromadb.PersistentClient(path)`` wrote; labels and groups are in the metadata."""
+
+    def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
+        """Look at the collection and its first item."""
+        collection = self._collection()
+        first = collection.get(limit=1, include=["embeddings"])["embeddings"]
+        if not len(first):
+            raise ValueError("must hold rows, got none.")
+        # what metadata there is is known when it is read: no groups unless they are asked for
+        metadata = [role for role in self.fields if role == "label" or (role == "group" and role in self.named)]
+        cosine = (collection.configuration.get("hnsw") or {}).get("space") == "cosine"
+        return kinds_of(len(first[0]), metadata), (CHROMA_COSINE,) if cosine else ()
+
+    def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
+        """Items page by page."""
+        collection = self._collection()
+        include = ["metadatas", *(["embeddings"] if "vector" in columns else [])]
+        for start in range(0, collection.count(), rows):
+            page = collection.get(limit=rows, offset=start, include=include)
+            vectors = page["embeddings"] if "vector" in columns else [None] * len(page["ids"])
+            points = zip(page["ids"], page["metadatas"] or [{}] * len(page["ids"]), vectors, strict=True)
+            yield batch_of([(key, payload or {}, row) for key, payload, row in points], columns, self.fields, "")
+
+    def _collection(self) -> Any:
+        chromadb = import_module("chromadb")
+        settings = chromadb.config.Settings(anonymized_telemetry=False)
+        client = chromadb.PersistentClient(self.path, settings=settings)
+        return client.get_collection(
+            self.chosen([each.name for each in client.list_collections()]), embedding_function=None
+        )
+
+
+class LanceDB(_Embedded):
+    """A table of a folder that ``lancedb.connect(path)`` wrote."""
+
+    def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
+        """Look at the schema."""
+        schema = self._table().schema
+        return {role: schema.field(name).type for role, name in self.there(schema.names).items()}, ()
+
+    def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
+        """Read some columns."""
+        names = [self.fields[role] for role in columns]
+        for batch in self._table().search().select(names).to_batches(rows):
+            yield batch.select(names).rename_columns(list(columns))
+
+    def _table(self) -> Any:
+        connected = import_module("lancedb").connect(self.path)
+        return connected.open_table(self.chosen(connected.list_tables().tables))
+
+
+class Milvus(_Embedded):
+    """A collection of a file of Milvus Lite."""
+
+    def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
+        """Look at the schema."""
+        fields = {field["name"]: field for field in self._client().describe_collection(self.collection)["fields"]}
+        there = self.there(list(fields))
+        return kinds_of(fields[there["vector"]]["params"]["dim"], there), ()
+
+    def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
+        """Entities page by page."""
+        client = self._client()
+        client.load_collection(self.collection)
+        names = [self.fields[role] for role in columns]
+        # no page is larger there
+        pages = client.query_iterator(self.collection, batch_size=min(rows, 2**14), output_fields=names)
+        try:
+            while page := pages.next():
+                points = [(each.get(self.fields["id"]), each, each.get(self.fields["vector"])) for each in page]
+                yield batch_of(points, columns, self.fields, "")
+        finally:
+            pages.close()
+
+    def _client(self) -> Any:
+        client = import_module("pymilvus").MilvusClient(self.path)
+        self.chosen(client.list_collections())
+        return client
+
+
+def open_embedded(address: Address) -> _Embedded:
+    """Open what a URL ``chroma:///folder``, ``lancedb:///folder`` or ``milvus:///file.db`` names."""
+    kind, module = {"chroma": (Chroma, "chromadb"), "lancedb": (LanceDB, "lancedb"), "milvus": (Milvus, "pymilvus")}[
+        address.scheme
+    ]
+    try:
+        import_module(module)
+    except ImportError:
+        extra = f"pip install 'stationary-representations[{address.scheme}]'"
+        raise ValueError(f"{address.scheme}:// needs {module}: {extra}.") from None
+    asked = address.parameters
+    if address.host or not asked.get("collection"):
+        raise ValueError(f"{address.name}: must be {address.scheme}:///path?collection=….")
+    # their libraries would make an empty one
+    if not Path(address.path).exists():
+        raise FileNotFoundError(f"{address.name}: no such file or folder.")
+    fields = {role: asked.get(role, role) for role in ("id", "vector", "label", "group")}
+    fields = {role: name for role, name in fields.items() if name}
+    named = tuple(role for role in fields if role in asked)
+    return kind(address.name, address.path, asked["collection"], fields, named)
