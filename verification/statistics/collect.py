@@ -8,18 +8,19 @@ fixed by the data, so the result is the same bit by bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int, Integer, UInt64
 from numpy import ndarray
 
+from learning.progress import Tick
 from verification.features import FeatureSet
-from verification.files.filling import cached_rows, fill, usable
-from verification.files.shards import Piece
-from verification.statistics.progress import Tick
+from verification.features.files.filling import cached_rows, fill, usable
+from verification.features.files.shards import Piece
 from verification.statistics.rows import Rows
 from verification.statistics.sums import ClassSums
 
@@ -33,7 +34,31 @@ PART_ROWS = 2**17
 # up to this many numbers, data is summed in float64 whatever its dtype; beyond, float32 input stays float32
 SMALL = 2**22
 
-_Part = tuple[ndarray, ClassSums, ndarray]
+# of the odd constants by which the words of a row are multiplied
+_HASH_SEED = 0x5EED
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFacts:
+    """What one pass tells of every row, in few bytes.
+
+    Attributes
+    ----------
+    hashes : ndarray of uint64, shape (models, N)
+        Of each row, rounded to float32: equal rows have equal hashes, and others do not (but for a chance of at
+        most 2⁻⁴⁸ a pair).
+    products : ndarray, shape (N,)
+        (u − v)·v of the unit rows, or v·v = 1: what a row's pair with itself adds to the sums.
+    lengths : ndarray, shape (models, 2)
+        Of the shortest and the longest row.
+    """
+
+    hashes: UInt64[ndarray, "models n"]
+    products: Float[ndarray, " n"]
+    lengths: Float[ndarray, "models 2"]
+
+
+_Part = tuple[ndarray, ClassSums, ndarray, RowFacts]
 
 
 def collect(
@@ -43,17 +68,17 @@ def collect(
     keep: Int[ndarray, " m"],
     run: Map = map,
     tick: Tick | None = None,
-) -> tuple[ClassSums, Rows]:
-    """Read the samples once: sums by class, and the rows to keep.
+) -> tuple[ClassSums, Rows, RowFacts]:
+    """Read the samples once: sums by class, the rows to keep, and a few facts about every row.
 
     Parameters
     ----------
     sets : (new, old) or (old,)
         The same samples, row by row. Sums are of (new − old, old), or of (old,).
     codes, sizes : ndarray
-        Class of each row, and how many rows each class has.
+        Class of each row, −1 for a row that counts nowhere, and how many rows each class has.
     keep : ndarray of int
-        Sorted indices.
+        Sorted indices, of rows that have a class.
     run : callable
         As ``map``; what it is given to call and its arguments can be pickled.
     tick : callable, optional
@@ -70,14 +95,21 @@ def collect(
     here = run is map
     read = partial(_read_part, dtype=dtype, kept=kept, tick=tick) if here else partial(_read_part, dtype=dtype)
     low = 0
-    for classes, part, some in run(read, *_parts(sets, codes, len(sizes), keep, place, cuts)):
+    facts = []
+    for classes, part, some, told in run(read, *_parts(sets, codes, len(sizes), keep, place, cuts)):
         sums.merge(part, classes)
+        facts.append(told)
         if not here:
             kept[:, place[low : low + some.shape[1]]] = some
             low += some.shape[1]
             if tick is not None:
-                tick(int(part.counts.sum()))
-    return sums, Rows(kept, codes[keep][by_class], sizes)
+                tick(len(told.products))
+    hashes = np.concatenate([told.hashes for told in facts], axis=1)
+    products = np.concatenate([told.products for told in facts])
+    rows = Rows(models=kept, codes=codes[keep][by_class], sizes=sizes, index=keep[by_class])
+    ends = np.stack([told.lengths for told in facts])
+    lengths = np.stack([ends[..., 0].min(axis=0), ends[..., 1].max(axis=0)], axis=1)
+    return sums, rows, RowFacts(hashes=hashes, products=products, lengths=lengths)
 
 
 def _cuts(sets: Sequence[FeatureSet], count: int) -> list[int]:
@@ -100,7 +132,7 @@ def _parts(
     chosen = list(pairwise(np.searchsorted(keep, cuts)))
     return (
         [[features.pieces(*span) for features in sets] for span in spans],
-        (codes[start:stop].astype(np.min_scalar_type(num_classes)) for start, stop in spans),
+        (codes[start:stop].astype(np.min_scalar_type(-num_classes - 1)) for start, stop in spans),
         ((keep[low:high] - start).astype(np.int32) for (low, high), (start, _) in zip(chosen, spans, strict=True)),
         (place[low:high].astype(np.int32) for low, high in chosen),
     )
@@ -108,7 +140,7 @@ def _parts(
 
 def _read_part(
     pieces: Sequence[Sequence[Piece]],
-    codes: Int[ndarray, " n"],
+    codes: Integer[ndarray, " n"],
     keep: Int[ndarray, " m"],
     place: Int[ndarray, " m"],
     dtype: np.dtype,
@@ -116,8 +148,10 @@ def _read_part(
     tick: Tick | None = None,
 ) -> _Part:
     """Classes that are there, the sums of each, and the rows to keep: at their place in ``kept``, or in order."""
-    there = np.bincount(codes) > 0
-    classes, codes = np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
+    counted = codes >= 0
+    classes, inverse = _present(codes[counted])
+    codes = codes.astype(np.intp)
+    codes[counted] = inverse
     models, dim = len(pieces), pieces[0][0].shape[1]
     sums = ClassSums(models, len(classes), dim)
     if kept is None:
@@ -125,6 +159,8 @@ def _read_part(
     height = min(BLOCK_ROWS, max(1, BLOCK_NUMBERS // dim), len(codes))
     rows = np.empty((models, height, dim), dtype)
     lengths, products = np.empty((models, height), dtype), np.empty(height, dtype)
+    hashes, all_products = np.empty((models, len(codes)), np.uint64), np.empty(len(codes))
+    ends = np.tile([np.inf, 0.0], (models, 1))
     step = cached_rows(dim, dtype)
 
     def room(block: ndarray) -> Iterator[ndarray]:
@@ -138,6 +174,8 @@ def _read_part(
         products[some] /= lengths[0, some] * lengths[-1, some]
         if models == 2:
             products[some] -= read[1][1] / lengths[1, some] ** 2  # zero where both are alike
+        for model, block in enumerate(rows):
+            hashes[model, start + some.start : start + some.stop] = hash_rows(block[some])
         stop = min(start + height, len(codes))
         if start + some.stop < stop:
             continue
@@ -147,10 +185,39 @@ def _read_part(
         unit = rows[:, chosen]
         unit /= lengths[:, chosen, None]
         kept[:, place[low:high]] = unit
-        sums.add(codes[start:stop], rows, 1.0 / lengths[:, :num], products[:num])
+        all_products[start:stop] = products[:num]
+        ends[:, 0] = np.minimum(ends[:, 0], lengths[:, :num].min(axis=1))
+        ends[:, 1] = np.maximum(ends[:, 1], lengths[:, :num].max(axis=1))
+        ok = counted[start:stop]
+        if np.all(ok):
+            sums.add(codes[start:stop], rows, 1.0 / lengths[:, :num], products[:num])
+        elif np.any(ok):
+            some_rows = np.ascontiguousarray(rows[:, :num][:, ok])
+            sums.add(codes[start:stop][ok], some_rows, 1.0 / lengths[:, :num][:, ok], products[:num][ok])
         if tick is not None:
             tick(num)
-    return classes, sums, kept
+    return classes, sums, kept, RowFacts(hashes=hashes, products=all_products, lengths=ends)
+
+
+def _present(codes: Int[ndarray, " n"]) -> tuple[ndarray, ndarray]:
+    """Return the classes that are there, sorted, and each row's position among them."""
+    there = np.bincount(codes) > 0
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
+
+
+def hash_rows(rows: Float[ndarray, "n dim"]) -> UInt64[ndarray, " n"]:
+    """Return 64 bits of each row, rounded to float32 so that a copy in another dtype is found too."""
+    # adding zero makes −0 and 0 one number
+    words = np.add(rows, 0.0, dtype=np.float32, casting="same_kind").view(np.uint32)
+    # a sign is the highest bit, of which a product keeps nothing but itself: the lower half of a word gets it too
+    words ^= words >> np.uint32(16)
+    hashes: ndarray = np.einsum("nd,d->n", words.astype(np.uint64), _constants(rows.shape[1]))
+    return hashes
+
+
+@cache
+def _constants(dim: int) -> UInt64[ndarray, " dim"]:
+    return np.random.default_rng(_HASH_SEED).integers(0, 2**64, dim, dtype=np.uint64) | np.uint64(1)
 
 
 def _steps(count: int, height: int, step: int) -> Iterator[tuple[int, slice]]:

@@ -8,21 +8,35 @@ rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from verification.statistics.rows import Rows, stream
-from verification.statistics.sums import ClassSums
+from verification.statistics.sums import ClassSums, class_sums
 from verification.statistics.weights import Weights
 
 SAMPLED_PAIRS = 2**14
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Pairs of one class that never meet: how many of each class, and the sums of a_i·v_j and v_i·v_j over them."""
+
+    pairs: Float[ndarray, " k"]
+    products: Float[ndarray, " k"]
+    old_products: Float[ndarray, " k"]
+
+    def without_new(self) -> LeftOut:
+        """The same pairs where the new model is the vector 0."""
+        return replace(self, products=-self.old_products)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LinearPairs:
     """Statistics of t, and of h = (t_ij + t_ji)/2, in the squared distance.
 
@@ -40,6 +54,8 @@ class LinearPairs:
         A pair satisfies an inequality that it violates by no more than this.
     num_pairs : int
         Pairs in that sample, for each purpose.
+    left_out : LeftOut, optional
+        Without it, samples that are paired with each other do not meet themselves.
     """
 
     rows: Rows
@@ -49,6 +65,7 @@ class LinearPairs:
     seed: int
     rounding: float = 0.0
     num_pairs: int = SAMPLED_PAIRS
+    left_out: LeftOut | None = None
     # means are of all the data
     uses_part = False
 
@@ -70,16 +87,49 @@ class LinearPairs:
     def same_means(self) -> Float[ndarray, " k"]:
         """Mean of t over the pairs of each class."""
         shift, old = self._means
-        if self.gallery is not None:
-            return 2.0 * np.vecdot(shift, old)
-        n = np.maximum(self.sizes, 1.0)
-        # the pairs i = j taken out
-        return 2.0 * (n * np.vecdot(shift, old) - self.sums.own / n) / np.maximum(n - 1.0, 1.0)
+        n, m = np.maximum(self.sizes, 1.0), np.maximum(self.gallery_sizes, 1.0)
+        # the pairs that do not meet taken out
+        rest = np.maximum(n - self._left_out.pairs / m, 1.0 / m)
+        return 2.0 * (n * np.vecdot(shift, old) - self._left_out.products / m) / rest
+
+    @cached_property
+    def _left_out(self) -> LeftOut:
+        if self.left_out is not None:
+            return self.left_out
+        if self.gallery is None:
+            sizes = self.sizes.astype(np.float64)
+            return LeftOut(pairs=sizes, products=self.sums.own, old_products=sizes)
+        nothing = np.zeros(len(self.sizes))
+        return LeftOut(pairs=nothing, products=nothing, old_products=nothing)
+
+    def same_pairs(self) -> Float[ndarray, " k"]:
+        """Number of ordered pairs of each class."""
+        return self.sizes * self.gallery_sizes.astype(np.float64) - self._left_out.pairs
+
+    def met(self) -> tuple[Float[ndarray, " m"], ...]:
+        """How many partners of its own class each query, or each query and each item, has."""
+        other = self.gallery or self.rows
+        if self.rows.units is None or other.units is None:
+            alone = np.full(1, 1.0 if self.gallery is None else 0.0)
+            own = [alone, alone]
+        else:
+            own = [_of_unit(rows, items, None) for rows, items in ((self.rows, other), (other, self.rows))]
+        queries = self.gallery_sizes[self.rows.codes] - own[0]
+        if self.gallery is None:
+            return (queries,)
+        return queries, self.sizes[self.gallery.codes] - own[1]
 
     def pair_means(self, classes: slice) -> Float[ndarray, "some k"]:
         """Mean of t for queries of some classes and gallery items of every class; of a class with itself, i = j too."""
         shift, old = self._means
         return 2.0 * shift[classes] @ old.T
+
+    def class_means_between(self, classes: Int[ndarray, " c"]) -> tuple[Float[ndarray, " c"], Float[ndarray, " c"]]:
+        """Mean of t over the other classes, each counting once: for queries of each class, and for its items."""
+        shift, old = (means[classes] for means in self._means)
+        every = np.ones(len(classes))
+        others = 0.5 * max(len(classes) - 1.0, 1.0)
+        return np.vecdot(shift, _of_others(old, every)) / others, np.vecdot(old, _of_others(shift, every)) / others
 
     def between(self, weights: Weights) -> float:
         """Mean of t over pairs of different classes."""
@@ -95,12 +145,20 @@ class LinearPairs:
     def own(self) -> tuple[Float[ndarray, " m"], ...]:
         """For each row, the mean over its partners of its own class: h of samples, or t of queries and of items."""
         queries, items = self._own_dots
-        if self.gallery is not None:
+        other = self.gallery or self.rows
+        units = self.rows.units is not None and other.units is not None
+        if self.gallery is not None and not units:
             return 2.0 * queries, 2.0 * items
-        n = self.sizes[self.rows.codes]
-        every = np.arange(len(n))
-        itself = self._pair(every, every)
-        return ((n * (queries + items) - itself) / np.maximum(n - 1.0, 1.0),)
+        m, n = self.gallery_sizes[self.rows.codes], self.sizes[other.codes]
+        if units:  # of a query with the items of its unit, and of an item with the queries
+            own = _of_unit(self.rows, other, "shift"), _of_unit(other, self.rows, "old")
+        else:
+            every = np.arange(len(m))
+            own = (0.5 * self._pair(every, every),) * 2
+        met = [np.maximum(number, 1.0) for number in self.met()]
+        if self.gallery is None:
+            return ((m * (queries + items) - own[0] - own[1]) / met[0],)
+        return 2.0 * (m * queries - own[0]) / met[0], 2.0 * (n * items - own[1]) / met[1]
 
     def others(self, weights: Weights) -> tuple[Float[ndarray, " m"], ...]:
         """For each row, its weighted mean over partners of other classes, times the weight of its class."""
@@ -151,7 +209,7 @@ class LinearPairs:
         """Share of pairs that satisfy 1a and 1b, each with its standard error."""
         rng = stream(self.seed, "share of pairs")
         classes, i, j = self._same_pairs(rng)
-        shares = Weights.of("pairs", self.sizes, None if self.gallery is None else self.gallery_sizes).same
+        shares = Weights.of("pairs", self.sizes, self.gallery_sizes, self.same_pairs()).same
         num = np.maximum(np.bincount(classes, minlength=len(shares)), 1)
         hits = np.bincount(classes, self._pair(i, j) >= -self.rounding, minlength=len(shares)) / num
         within = float(shares @ hits), float(np.sqrt(np.sum(shares**2 * hits * (1.0 - hits) / num)))
@@ -177,10 +235,16 @@ class LinearPairs:
         each = max(self.num_pairs // len(usable), min(64, 4 * self.num_pairs // len(usable)), 2)
         classes = np.repeat(usable, each)
         first = rng.integers(num[classes])
+        query = self.rows.starts[classes] + first
         if self.gallery is not None:
-            return classes, self.rows.starts[classes] + first, self._draw(self.gallery, classes, rng)
-        second = (first + rng.integers(1, num[classes])) % num[classes]
-        return classes, self.rows.starts[classes] + first, self.rows.starts[classes] + second
+            item = self._draw(self.gallery, classes, rng)
+        else:
+            item = self.rows.starts[classes] + (first + rng.integers(1, num[classes])) % num[classes]
+        units, others = self.rows.units, (self.gallery or self.rows).units
+        if units is None or others is None:
+            return classes, query, item
+        meet = units[query] != others[item]
+        return classes[meet], query[meet], item[meet]
 
     def _pair(self, i: Int[ndarray, " p"], j: Int[ndarray, " p"]) -> Float[ndarray, " p"]:
         """t_ij."""
@@ -208,6 +272,26 @@ class LinearPairs:
                 value = 0.5 * value + back
             values[some] = value * np.sqrt(num[y] * many[z] / np.maximum((num[y] - 1.0) * (many[z] - 1.0), 1.0))
         return values
+
+
+def _of_unit(rows: Rows, others: Rows, which: Literal["shift", "old"] | None) -> Float[ndarray, " m"]:
+    """Product of each row, its shift or its old feature, with the sum over the others' rows of its unit.
+
+    The sum is of old features for a shift, of shifts for an old feature; without ``which``, count the rows.
+    """
+    assert rows.units is not None
+    assert others.units is not None
+    units, codes = np.unique(others.units, return_inverse=True)
+    place = np.minimum(np.searchsorted(units, rows.units), len(units) - 1)
+    there = units[place] == rows.units
+    if which is None:
+        counted: ndarray = np.where(there, np.bincount(codes.ravel())[place], 0.0)
+        return counted
+    other = others.old if which == "shift" else others.models[0] - others.old
+    mine = rows.models[0] - rows.old if which == "shift" else rows.old
+    sums = class_sums(other, codes.ravel(), len(units))
+    result: ndarray = np.where(there, np.vecdot(mine, sums[place]), 0.0)
+    return result
 
 
 def _pieces(pairs: Int[ndarray, " p"], rows: Float[ndarray, "m dim"]) -> Iterator[slice]:

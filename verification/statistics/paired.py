@@ -82,22 +82,44 @@ def mean_interval(values: Float[ndarray, " n"], level: float, inflation: float =
     return mean - half, mean + half
 
 
-def class_interval(
-    values: Float[ndarray, " n"], codes: Int[ndarray, " n"], level: float, within: tuple[float, float]
+def cluster_interval(
+    values: Float[ndarray, " n"],
+    clusters: Int[ndarray, " n"],
+    level: float,
+    within: tuple[float, float],
+    widen: float = 1.0,
 ) -> tuple[float, float]:
-    """Interval for the mean were the classes drawn too: the class is the unit, t with K − 1 degrees of freedom.
+    r"""Interval for the mean where whole clusters were drawn: classes for new classes, groups for new groups.
 
-    It is no narrower than ``within``, the interval for new queries of these classes.
+    The bias-reduced variance CR2 with Satterthwaite's degrees of freedom, which hold where clusters have unequal sizes.
+    For a mean, with p the share of the values that each cluster has and s its sum of deviations, the variance is
+    :math:`\sum s^2/(1 − p)/n^2`, and with q = p²/(1 − p) there are
+    :math:`1/(\sum p^2 + (\sum q)^2 − \sum q^2)` degrees of freedom: K − 1 for K equal clusters.
+
+    It is no narrower than ``within``, an interval for new values of these clusters. ``widen`` is the factor for looking
+    more than once.
+
+    References
+    ----------
+    Bell & McCaffrey, *Bias reduction in standard errors for linear regression with multi-stage samples*, 2002.
     """
-    mean = float(np.mean(values))
-    sums, sizes = np.bincount(codes, values), np.bincount(codes)
-    present = sizes > 0
-    count = int(np.sum(present))
-    if count < 2:
+    mean, num = float(np.mean(values)), len(values)
+    inverse = np.unique(clusters, return_inverse=True)[1].ravel()
+    sizes = np.bincount(inverse)
+    if len(sizes) < 2:
         return -1.0, 1.0
-    spread = float(np.sum((sums - sizes * mean)[present] ** 2)) * count / (count - 1)
-    half = float(upper_quantile(level / 2.0, count - 1)) * math.sqrt(spread) / len(values)
+    share = sizes / num
+    deviations = np.bincount(inverse, values - mean)
+    freedom = cluster_freedom(share)
+    error = math.sqrt(float(np.sum(deviations**2 / (1.0 - share)))) / num
+    half = widen * float(upper_quantile(level / 2.0, freedom)) * error
     return max(min(mean - half, within[0]), -1.0), min(max(mean + half, within[1]), 1.0)
+
+
+def cluster_freedom(share: Float[ndarray, " k"]) -> float:
+    """Satterthwaite's degrees of freedom of CR2 for a mean, with the share of the values that each cluster has."""
+    weight = share**2 / (1.0 - share)
+    return 1.0 / float(share @ share + weight.sum() ** 2 - weight @ weight)
 
 
 def inflation(values: Float[ndarray, " n"], found: Int[ndarray, "n m"], own: Int[ndarray, " n"]) -> float:

@@ -11,35 +11,29 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification.statistics.progress import Progress, counter
-from verification.statistics.rows import Rows
+from learning.progress import Progress, counter
+from theory.metrics import MetricLike, as_metric
+from verification.statistics.rows import Rows, never_met
 from verification.statistics.sums import class_sums
 from verification.statistics.weights import Weights
 
 TILE = 1024
 
 
-def shrinkage(metric: str, new: ndarray, old: ndarray, items: ndarray) -> ndarray:
+def shrinkage(metric: MetricLike, new: ndarray, old: ndarray, items: ndarray) -> ndarray:
     """t of every query (rows ``new``, ``old``) with every gallery item, shape (queries, items)."""
-    if metric == "sqeuclidean":
-        return (2.0 * (new - old)) @ items.T
+    distance = as_metric(metric)
+    if distance.linear is not None:
+        return (2.0 * distance.linear * (new - old)) @ items.T
     # a copy, because NumPy multiplies a matrix by its own transpose differently, to other roundings
     items = items.copy().T
-    return distance(metric, old @ items) - distance(metric, new @ items)
-
-
-def distance(metric: str, cosines: ndarray) -> ndarray:
-    """Distances from cosines, in the place of them."""
-    if metric == "angular":
-        np.clip(cosines, -1.0, 1.0, out=cosines)
-        return np.arccos(cosines, out=cosines)
-    np.subtract(2.0, np.multiply(cosines, 2.0, out=cosines), out=cosines)
-    return np.sqrt(np.maximum(cosines, 0.0, out=cosines), out=cosines)
+    return distance.of_cosine(old @ items) - distance.of_cosine(new @ items)
 
 
 @dataclass(frozen=True)
@@ -71,6 +65,15 @@ class AllPairs:
     # means are of the rows here, which may be a part of the data
     uses_part = True
 
+    @cached_property
+    def _left_out(self) -> tuple[Int[ndarray, " m"], Int[ndarray, " g"]]:
+        """How many items each query never meets, and how many queries each item."""
+        items = self.gallery or self.rows
+        pairs = never_met(self.rows, slice(0, len(self.rows.codes)), self.gallery)
+        counts = (len(self.rows.codes), len(items.codes))
+        query, item = (np.bincount(some, minlength=count) for some, count in zip(pairs, counts, strict=True))
+        return query, item
+
     @property
     def sizes(self) -> Int[ndarray, " k"]:
         """Queries of each class that went into the means."""
@@ -85,9 +88,21 @@ class AllPairs:
     def _pairs(self) -> Float[ndarray, "k k"]:
         """Ordered pairs of each class with each, at least 1 to divide by."""
         pairs = np.outer(self.sizes, self.gallery_sizes).astype(np.float64)
-        if self.gallery is None:
-            pairs[np.diag_indices_from(pairs)] -= self.sizes
+        pairs[np.diag_indices_from(pairs)] -= np.bincount(self.rows.codes, self._left_out[0], len(pairs))
         return np.maximum(pairs, 1.0)
+
+    def same_pairs(self) -> Float[ndarray, " k"]:
+        """Number of ordered pairs of each class."""
+        left_out = np.bincount(self.rows.codes, self._left_out[0], len(self.sizes))
+        return self.sizes * self.gallery_sizes - left_out
+
+    def met(self) -> tuple[Float[ndarray, " m"], ...]:
+        """How many partners of its own class each query, or each query and each item, has."""
+        queries = self.gallery_sizes[self.rows.codes] - self._left_out[0]
+        if self.gallery is None:
+            return (queries.astype(np.float64),)
+        items = self.sizes[self.gallery.codes] - self._left_out[1]
+        return queries.astype(np.float64), items.astype(np.float64)
 
     def same_means(self) -> Float[ndarray, " k"]:
         """Mean of t over the pairs of each class."""
@@ -97,6 +112,13 @@ class AllPairs:
         """Mean of t for queries of some classes and gallery items of every class."""
         return self.ordered[classes] / self._pairs[classes]
 
+    def class_means_between(self, classes: Int[ndarray, " c"]) -> tuple[Float[ndarray, " c"], Float[ndarray, " c"]]:
+        """Mean of t over the other classes, each counting once: for queries of each class, and for its items."""
+        means = (self.ordered / self._pairs)[np.ix_(classes, classes)]
+        np.fill_diagonal(means, 0.0)
+        others = max(len(classes) - 1.0, 1.0)
+        return means.sum(axis=1) / others, means.sum(axis=0) / others
+
     def between(self, weights: Weights) -> float:
         """Mean of t over pairs of different classes."""
         products = weights.query[:, None] * weights.gallery * (self.ordered / self._pairs)
@@ -105,12 +127,10 @@ class AllPairs:
 
     def own(self) -> tuple[Float[ndarray, " m"], ...]:
         """For each row, the mean over its partners of its own class: h of samples, or t of queries and of items."""
-        if self.gallery is None:
-            return (_of_class(self.by_query, self.rows) / np.maximum(self.sizes - 1.0, 1.0)[self.rows.codes],)
-        return (
-            _of_class(self.by_query, self.rows) / np.maximum(self.gallery_sizes, 1)[self.rows.codes],
-            _of_class(self.by_item, self.gallery) / np.maximum(self.sizes, 1)[self.gallery.codes],
-        )
+        sums = [_of_class(self.by_query, self.rows)]
+        if self.gallery is not None:
+            sums.append(_of_class(self.by_item, self.gallery))
+        return tuple(total / np.maximum(met, 1.0) for total, met in zip(sums, self.met(), strict=True))
 
     def others(self, weights: Weights) -> tuple[Float[ndarray, " m"], ...]:
         """For each row, its weighted mean over partners of other classes, times the weight of its class."""
@@ -152,9 +172,9 @@ class AllPairs:
     def fractions(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Share of pairs that satisfy 1a and 1b, each with its standard error, zero as all were looked at."""
         n, m = self.sizes.astype(np.int64), self.gallery_sizes.astype(np.int64)
-        within = int(n @ m) - (int(n.sum()) if self.gallery is None else 0)
+        within = int(self.same_pairs().sum())
         between = int(n.sum()) * int(m.sum()) - int(n @ m)
-        return (self.satisfied[0] / within, 0.0), (self.satisfied[1] / between, 0.0)
+        return (self.satisfied[0] / max(within, 1), 0.0), (self.satisfied[1] / between, 0.0)
 
 
 def _of_class(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, " m"]:
@@ -166,7 +186,7 @@ def _sum_classes(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, "k
 
 
 def look_at_all_pairs(
-    metric: str, rows: Rows, gallery: Rows | None = None, progress: Progress | None = None
+    metric: MetricLike, rows: Rows, gallery: Rows | None = None, progress: Progress | None = None
 ) -> AllPairs:
     """Look at all pairs of the rows with each other, or with those of a gallery; on all cores, O(m·g·d)."""
     num_classes = len(rows.sizes)
@@ -225,41 +245,52 @@ class _Tile:
     satisfied: tuple[int, int]
 
 
-def _gallery_tile(metric: str, rows: Rows, gallery: Rows, i: slice, j: slice) -> _Tile:
+def _gallery_tile(metric: MetricLike, rows: Rows, gallery: Rows, i: slice, j: slice) -> _Tile:
     t = shrinkage(metric, rows.models[0][i], rows.old[i], gallery.old[j])
+    apart = _in_tile(rows, i, gallery, j)
+    t[apart] = 0.0
     (first, left), (second, right) = _indicator(rows, i, t.dtype), _indicator(gallery, j, t.dtype)
     by_class = t @ right
     within, between = _satisfied(t, rows.codes[i], gallery.codes[j])
+    within -= len(apart[0])
     forward = left.T @ by_class
     return _Tile(
         (first, second), by_class, left.T @ t, forward, forward, left.T @ np.square(t) @ right, (within, between)
     )
 
 
-def _paired_tile(metric: str, rows: Rows, i: slice, j: slice) -> _Tile:
+def _paired_tile(metric: MetricLike, rows: Rows, i: slice, j: slice) -> _Tile:
     new, old = rows.models
     if i == j:
         forward = shrinkage(metric, new[i], old[i], old[j])
-        np.fill_diagonal(forward, 0.0)
         backward = forward.T
-    elif metric == "sqeuclidean":
+    elif (distance := as_metric(metric)).linear is not None:
         forward = shrinkage(metric, new[i], old[i], old[j])
         backward = shrinkage(metric, new[j], old[j], old[i]).T
     else:
         # every product in one order, so that identical models give the very same numbers, and zero
-        base = distance(metric, old[i] @ old[j].T)
-        forward = base - distance(metric, new[i] @ old[j].T)
-        backward = base - distance(metric, old[i] @ new[j].T)
+        base = distance.of_cosine(old[i] @ old[j].T)
+        forward = base - distance.of_cosine(new[i] @ old[j].T)
+        backward = base - distance.of_cosine(old[i] @ new[j].T)
+    apart = _in_tile(rows, i, None, j)
+    forward[apart] = 0.0
+    backward[apart] = 0.0
     (first, left), (second, right) = _indicator(rows, i, forward.dtype), _indicator(rows, j, forward.dtype)
     satisfied = np.array(_satisfied(forward, rows.codes[i], rows.codes[j]))
-    if i == j:
-        satisfied[0] -= len(forward)  # the diagonal
-    else:
+    if i != j:
         satisfied += _satisfied(backward, rows.codes[i], rows.codes[j])
+    satisfied[0] -= len(apart[0]) * (1 if i == j else 2)
     h = 0.5 * (forward + backward)
     ordered = left.T @ forward @ right, left.T @ backward @ right
     within, between = (int(count) for count in satisfied)
     return _Tile((first, second), h @ right, left.T @ h, *ordered, left.T @ np.square(h) @ right, (within, between))
+
+
+def _in_tile(rows: Rows, i: slice, gallery: Rows | None, j: slice) -> tuple[ndarray, ndarray]:
+    """Return the pairs of a tile that never meet, counted from its corner."""
+    query, item = never_met(rows, i, gallery)
+    inside = (item >= j.start) & (item < j.stop)
+    return query[inside], item[inside] - j.start
 
 
 def _indicator(rows: Rows, some: slice, dtype: np.dtype) -> tuple[slice, ndarray]:

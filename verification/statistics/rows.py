@@ -13,7 +13,7 @@ from numpy import ndarray
 from verification.statistics.sums import ClassSums
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rows:
     """Unit rows kept in memory, sorted by class.
 
@@ -25,11 +25,17 @@ class Rows:
         Sorted.
     sizes : ndarray of int, shape (K,)
         Samples of each class in the data, of which these rows are a random part, or all.
+    index : ndarray of int, shape (m,), or None
+        Where each row stands in the data.
+    units : ndarray of int, shape (m,), or None
+        Rows of one unit never meet, and what a unit contributes is what varies; None where each row is its own unit.
     """
 
     models: Float[ndarray, "models m dim"]
     codes: Int[ndarray, " m"]
     sizes: Int[ndarray, " k"]
+    index: Int[ndarray, " m"] | None = None
+    units: Int[ndarray, " m"] | None = None
 
     @property
     def old(self) -> Float[ndarray, "m dim"]:
@@ -42,7 +48,7 @@ class Rows:
         return np.bincount(self.codes, minlength=len(self.sizes))
 
     @cached_property
-    def starts(self) -> Int[ndarray, " k+1"]:
+    def starts(self) -> Int[ndarray, " bounds"]:
         """Where each class begins, and the end."""
         return np.concatenate([[0], np.cumsum(self.counts)])
 
@@ -50,6 +56,42 @@ class Rows:
     def sums(self) -> ClassSums:
         """Sums by class over the rows here: of (new − old, old), or of (old,)."""
         return ClassSums(len(self.models), len(self.sizes), self.old.shape[1]).add(self.codes, self.models)
+
+    @cached_property
+    def unit_codes(self) -> Int[ndarray, " m"]:
+        """Each row's unit, 0 … U−1, numbered in the order of the rows' classes."""
+        if self.units is None:
+            return np.arange(len(self.codes))
+        return np.unique(self.units, return_inverse=True)[1].ravel()
+
+    @cached_property
+    def unit_counts(self) -> Int[ndarray, " k"]:
+        """Units of each class here."""
+        return np.bincount(self.unit_classes, minlength=len(self.sizes))
+
+    @cached_property
+    def unit_classes(self) -> Int[ndarray, " u"]:
+        """The class of each unit, all of whose rows are of one class."""
+        if self.units is None:
+            return self.codes
+        return self.codes[np.unique(self.unit_codes, return_index=True)[1]]
+
+    @cached_property
+    def by_unit(self) -> tuple[Int[ndarray, " m"], Int[ndarray, " m"]]:
+        """Units in rising order, and the position of the row of each."""
+        assert self.units is not None
+        order = np.argsort(self.units, kind="stable")
+        return self.units[order], order
+
+    def some(self, positions: Int[ndarray, " p"], sizes: Int[ndarray, " k"] | None = None) -> Rows:
+        """Return some of the rows, given by sorted positions; ``sizes`` of what they stand for, if not the same."""
+        return Rows(
+            models=self.models[:, positions],
+            codes=self.codes[positions],
+            sizes=self.sizes if sizes is None else sizes,
+            index=None if self.index is None else self.index[positions],
+            units=None if self.units is None else self.units[positions],
+        )
 
     def dots(
         self, which: Literal["shift", "new", "old"], vectors: Float[ndarray, "k dim"] | Float[ndarray, " dim"]
@@ -63,6 +105,22 @@ class Rows:
             rows = rows - self.old[some] if which == "shift" else rows
             result[some] = np.vecdot(rows, vectors if vectors.ndim == 1 else vectors[self.codes[some]])
         return result
+
+
+def never_met(queries: Rows, some: slice, gallery: Rows | None) -> tuple[Int[ndarray, " p"], Int[ndarray, " p"]]:
+    """Return the pairs of a slice of the queries, counted from its start, with items of their own unit.
+
+    Without a gallery a query is an item too, and does not meet itself.
+    """
+    items = gallery or queries
+    if queries.units is None or items.units is None:
+        own = np.arange(some.start, some.stop) if gallery is None else np.arange(0)
+        return own - some.start, own
+    units, order = items.by_unit
+    low, high = (np.searchsorted(units, queries.units[some], side) for side in ("left", "right"))
+    count = high - low
+    query = np.repeat(np.arange(len(count)), count)
+    return query, order[np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())]
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

@@ -55,17 +55,29 @@ class _Part:
     design: Float[ndarray, " k"]
 
     @cached_property
-    def squares(self) -> Float[ndarray, " m"]:
-        """Squared deviations from the class mean, scaled so that they sum to :attr:`variances`."""
-        num = self.rows.counts
-        means = self._sum(self.values) / np.maximum(num, 1)
-        scale = np.maximum(num - 1.0, 1.0) * np.maximum(self.sizes, 1)
-        return (self.values - means[self.rows.codes]) ** 2 / scale[self.rows.codes]
+    def squares(self) -> Float[ndarray, " u"]:
+        """Squared deviations from the class mean, unit by unit, scaled so that they sum to :attr:`variances`.
+
+        The rows of a unit vary together, so their deviations are added before they are squared.
+        """
+        num, rows = self.rows.counts, self.rows
+        deviations = self.values - self.class_means[rows.codes]
+        if rows.units is None:
+            scale = np.maximum(num - 1.0, 1.0) * np.maximum(self.sizes, 1)
+            return deviations**2 / scale[rows.codes]
+        units = np.maximum(rows.unit_counts, 1.0)
+        scale = np.maximum(num, 1.0) * np.maximum(self.sizes, 1) * np.maximum(units - 1.0, 1.0) / units
+        return np.bincount(rows.unit_codes, deviations) ** 2 / scale[rows.unit_classes]
 
     @cached_property
     def variances(self) -> Float[ndarray, " k"]:
-        """Each class's variance of its mean; 0 for fewer than two rows."""
-        return self._sum(self.squares)
+        """Each class's variance of its mean; 0 for fewer than two units."""
+        return np.bincount(self.rows.unit_classes, self.squares, minlength=len(self.sizes))
+
+    @cached_property
+    def class_means(self) -> Float[ndarray, " k"]:
+        """What each class contributes."""
+        return self._sum(self.values) / np.maximum(self.rows.counts, 1)
 
     def _sum(self, values: ndarray) -> ndarray:
         return np.bincount(self.rows.codes, values, minlength=len(self.sizes))
@@ -82,15 +94,15 @@ def _degrees_of_freedom(parts: Sequence[_Part], used: Sequence[Bool[ndarray, " k
     moments have them. Each fails somewhere, always by being too large.
     """
     pairs = list(zip(parts, used, strict=True))
-    freedom = np.concatenate([part.rows.counts[some] - 1.0 for part, some in pairs])
+    freedom = np.concatenate([part.rows.unit_counts[some] - 1.0 for part, some in pairs])
     estimated = np.concatenate([part.variances[some] for part, some in pairs])
     design = np.concatenate([part.design[some] for part, some in pairs])
     squares = fourth = 0.0
     for part, some in pairs:
-        inside = some[part.rows.codes]
-        deviations = part.squares - (part.variances / np.maximum(part.rows.counts, 1))[part.rows.codes]
-        squares += float(part.squares[inside].sum())
-        fourth += float(np.sum(deviations[inside] ** 2))
+        classes = part.rows.unit_classes
+        deviations = part.squares - (part.variances / np.maximum(part.rows.unit_counts, 1))[classes]
+        squares += float(part.squares[some[classes]].sum())
+        fourth += float(np.sum(deviations[some[classes]] ** 2))
     by_kurtosis = 2.0 * squares**2 / fourth if fourth > 0 else np.inf
     return max(1.0, min(_satterthwaite(estimated, freedom), _satterthwaite(design, freedom), by_kurtosis))
 
@@ -101,29 +113,89 @@ def _satterthwaite(parts: ndarray, freedom: ndarray) -> float:
     return float(np.sum(parts)) ** 2 / spread if spread > 0 else np.inf
 
 
-def different_error(source: Statistics, weights: Weights) -> tuple[float, float, float]:
-    """Standard error of the different-class gap, its degrees of freedom and the second-order part of its square."""
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean with its error.
+
+    Attributes
+    ----------
+    value : float
+    standard_error : float
+        Infinity where the data cannot tell.
+    freedom : float
+        Degrees of freedom of Student's t for its interval.
+    second_order : float
+        The part of the squared error that only pairs show; it falls with the square of the number of samples, the rest
+        with the number.
+    """
+
+    value: float
+    standard_error: float
+    freedom: float
+    second_order: float = 0.0
+
+    def times(self, scale: float) -> Estimate:
+        """Return the estimate in another unit."""
+        size = abs(scale)
+        return Estimate(
+            value=scale * self.value,
+            standard_error=size * self.standard_error,
+            freedom=self.freedom,
+            second_order=size**2 * self.second_order,
+        )
+
+
+def between_parts(source: Statistics, weights: Weights) -> list[_Part]:
+    """What queries, and items of a gallery, contribute to the mean of t over pairs of different classes."""
     queries = weights.query * (weights.gallery.sum() - weights.gallery)
     if source.gallery is None:
         roles = [(source.rows, source.sizes, 2.0 * queries)]
     else:
         items = weights.gallery * (weights.query.sum() - weights.query)
         roles = [(source.rows, source.sizes, queries), (source.gallery, source.gallery_sizes, items)]
-    parts = [
+    return [
         _Part(values, rows, sizes, weight**2 / np.maximum(sizes, 1))
         for values, (rows, sizes, weight) in zip(source.others(weights), roles, strict=True)
     ]
-    used = [(part.rows.counts > 1) & (part.design > 0.0) for part in parts]
-    if not all(np.any(some) for some in used):
-        return np.inf, 1.0, 0.0
-    first = 0.0
-    for part, some in zip(parts, used, strict=True):
-        # a class of one sample has no spread of its own: it borrows a sample's of the others, a pair weighing the same
-        pooled = float(part.variances[some].sum() / part.design[some].sum())
-        first += float(np.where(some, part.variances, part.design * pooled).sum())
-    second = source.between_spread(weights)
-    # the first sum counts the second-order part twice, once from each end of a pair
-    return float(np.sqrt(max(first - second, second))), _degrees_of_freedom(parts, used), second
+
+
+def summed_error(parts: Sequence[_Part]) -> tuple[float, float]:
+    """Standard error of the sum of what the parts contribute, and its degrees of freedom.
+
+    Each part's variance is that within classes, to first order. It holds the second-order part of the variance once
+    more than the mean does, and that is left in: taken out, the error would be smallest just where the mean is most in
+    favour, and with five samples of a class verdicts were wrong more often than promised.
+    """
+    first, told = 0.0, []
+    lone = lone_freedom = 0.0
+    for part in parts:
+        there = part.design > 0.0
+        some = there & (part.rows.unit_counts > 1)
+        if np.count_nonzero(some) == 1 and np.count_nonzero(there) > 1:
+            # one class's samples vary along its own axis, and tell nothing of how those of other classes vary along it
+            return np.inf, 1.0
+        if np.any(some):
+            # a class of one unit has no spread of its own: it borrows the others', a pair weighing the same
+            pooled = float(part.variances[some].sum() / part.design[some].sum())
+            first += float(np.where(some, part.variances, part.design * pooled).sum())
+            told.append((part, some))
+            continue
+        # one unit of every class: the spread between classes, which is too wide rather than too narrow
+        present = part.rows.counts > 0
+        count = int(np.sum(present))
+        if count < 2:
+            return np.inf, 1.0
+        means = part.class_means[present]
+        share = np.sqrt(part.design[present])
+        deviations = means - share * (means.sum() / share.sum())
+        lone += float(deviations @ deviations) * count / (count - 1.0)
+        lone_freedom = min(lone_freedom, count - 1.0) if lone_freedom else count - 1.0
+    if not told:
+        return float(np.sqrt(lone)), lone_freedom
+    freedom = _degrees_of_freedom([part for part, _ in told], [some for _, some in told])
+    if lone > 0.0:
+        freedom = (first + lone) ** 2 / (first**2 / freedom + lone**2 / lone_freedom)
+    return float(np.sqrt(first + lone)), freedom
 
 
 @dataclass(frozen=True)
@@ -137,27 +209,35 @@ class SameClass:
 
     @classmethod
     def of(cls, source: Statistics) -> SameClass:
-        """Both parts of every class's variance, unbiased."""
-        means, spread = source.same_means(), source.same_spread()
+        """Both parts of every class's variance, unbiased; with units of several rows the first alone, which is more."""
+        means = source.same_means()
         n, m = source.sizes.astype(np.float64), source.gallery_sizes.astype(np.float64)
+        roles = [(source.rows, source.sizes, 4.0 if source.gallery is None else 1.0)]
+        if source.gallery is not None:
+            roles.append((source.gallery, source.gallery_sizes, 1.0))
+        # every sample of one set is at both ends of pairs
+        values = [value if source.gallery is not None else 2.0 * value for value in source.own()]
+        if source.rows.units is not None:
+            values = _weighted(values, source, means)
+        parts = [
+            _Part(value, rows, sizes, weight / np.maximum(sizes, 1.0))
+            for value, (rows, sizes, weight) in zip(values, roles, strict=True)
+        ]
+        if source.rows.units is not None:
+            enough = np.all([part.rows.unit_counts > 1 for part in parts], axis=0)
+            first = sum(part.variances for part in parts)
+            return cls(means, np.where(enough, first, np.nan), np.where(enough, 0.0, np.nan), parts)
+        spread = source.same_spread()
         if source.gallery is None:
-            # every sample is at both ends of pairs
-            part = _Part(2.0 * source.own()[0], source.rows, source.sizes, 4.0 / np.maximum(n, 1.0))
             enough = source.rows.counts >= 4
             n = np.where(enough, n, 4.0)
             # h = mean + f_i + f_j + s_ij: solve the expectations of the squared row sums (rows) and of the squared
             # deviations of pairs (pairs) for both variances
-            rows, pairs = 0.25 * n * (n - 1.0) ** 3 * part.variances, 0.5 * n * (n - 1.0) * spread
+            rows, pairs = 0.25 * n * (n - 1.0) ** 3 * parts[0].variances, 0.5 * n * (n - 1.0) * spread
             of_pair = 2.0 * (pairs - rows / (n - 2.0)) / (n * (n - 3.0))
             of_sample = (rows / ((n - 1.0) * (n - 2.0)) - of_pair) / (n - 2.0)
             first, second = 4.0 * of_sample / n, 2.0 * of_pair / (n * (n - 1.0))
-            parts = [part]
         else:
-            queries, items = source.own()
-            parts = [
-                _Part(queries, source.rows, source.sizes, 1.0 / np.maximum(n, 1.0)),
-                _Part(items, source.gallery, source.gallery_sizes, 1.0 / np.maximum(m, 1.0)),
-            ]
             enough = (source.rows.counts > 1) & (source.gallery.counts > 1)
             second = spread / np.maximum(n * m, 1.0)
             # each role's variance holds the second-order part once
@@ -197,8 +277,70 @@ class SameClass:
         return 2.0 * variance * float(design[small].sum() / design[large].sum()), np.inf
 
     def by_class(self) -> ClassEstimates:
-        """Each class on its own."""
+        """Each class on its own, its error no smaller than what the root mean square over the classes gives it.
+
+        A class that missed its rare mode has a small variance and a favourable mean at once.
+        """
         variance = np.maximum(self.first + self.second, np.maximum(self.second, 0.0))
-        degrees = np.min([part.rows.counts - 1.0 for part in self.parts], axis=0)
-        error = np.sqrt(np.where(np.isfinite(variance), variance, np.inf))
+        design = np.sum([part.design for part in self.parts], axis=0)
+        told = np.isfinite(variance)
+        if np.any(told):
+            variance = np.maximum(variance, design * float(np.mean(variance[told] / design[told])))
+        degrees = np.min([part.rows.unit_counts - 1.0 for part in self.parts], axis=0)
+        error = np.sqrt(np.where(told, variance, np.inf))
         return ClassEstimates(self.means, error, np.maximum(degrees, 1.0))
+
+
+def _weighted(values: Sequence[ndarray], source: Statistics, means: Float[ndarray, " k"]) -> list[ndarray]:
+    """Deviations of rows from their class's mean, each as often as the row has partners, over the mean of that.
+
+    With units of unequal size a row that meets more partners weighs more in the mean over pairs.
+    """
+    weighted = []
+    factor = 2.0 if source.gallery is None else 1.0
+    roles = (source.rows,) if source.gallery is None else (source.rows, source.gallery)
+    for value, met, rows in zip(values, source.met(), roles, strict=True):
+        mean = np.bincount(rows.codes, met, minlength=len(means)) / np.maximum(rows.counts, 1)
+        weighted.append((value - factor * means[rows.codes]) * met / np.maximum(mean, 1e-300)[rows.codes])
+    return weighted
+
+
+def contrast_error(same: SameClass, between: Sequence[_Part], weights: Weights) -> tuple[float, float]:
+    """Standard error of gap(1a) + gap(1b), what each sample contributes to both taken together; degrees of freedom."""
+    parts = [
+        _Part(
+            one.values * weights.same[one.rows.codes] - other.values,
+            one.rows,
+            one.sizes,
+            one.design * weights.same**2 + other.design,
+        )
+        for one, other in zip(same.parts, between, strict=True)
+    ]
+    return summed_error(parts)
+
+
+def drawn_estimates(source: Statistics) -> tuple[Estimate, Estimate, Estimate]:
+    """Gaps of 1a and 1b and their sum for new classes like these: every class counts once, and is the unit.
+
+    1a is a mean over classes. 1b is a U-statistic whose samples are the class means; its variance is that of the
+    jackknife.
+    """
+    some = np.flatnonzero(np.asarray(source.same_pairs()) > 0)
+    count = len(some)
+    same = source.same_means()[some]
+    unknown = Estimate(value=float(np.mean(same)) if count else 0.0, standard_error=np.inf, freedom=1.0)
+    if count < 2:
+        return unknown, unknown, unknown
+
+    def estimate(value: float, contributions: ndarray) -> Estimate:
+        error = float(np.std(contributions, ddof=1)) / np.sqrt(count)
+        return Estimate(value=value, standard_error=error, freedom=count - 1.0)
+
+    first = estimate(float(np.mean(same)), same)
+    forward, backward = source.class_means_between(some)
+    value = -float(np.mean(forward))
+    if count < 3:
+        nothing = Estimate(value=value, standard_error=np.inf, freedom=1.0)
+        return first, nothing, Estimate(value=first.value + value, standard_error=np.inf, freedom=1.0)
+    both = -(forward + backward) * (count - 1.0) / (count - 2.0)
+    return first, estimate(value, both), estimate(first.value + value, same + both)

@@ -28,15 +28,25 @@ class Weights:
     gallery: Float[ndarray, " k"]
 
     @classmethod
-    def of(cls, weighting: str, sizes: Int[ndarray, " k"], gallery_sizes: Int[ndarray, " k"] | None = None) -> Weights:
-        """Weights for classes of these sizes; without a gallery, samples are paired with each other."""
+    def of(
+        cls,
+        weighting: str,
+        sizes: Int[ndarray, " k"],
+        gallery_sizes: Int[ndarray, " k"] | None = None,
+        same: Float[ndarray, " k"] | None = None,
+    ) -> Weights:
+        """Weights for classes of these sizes; without a gallery, samples are paired with each other.
+
+        ``same`` counts the pairs of each class that meet, where not all do.
+        """
         n = sizes.astype(np.float64)
         m = n if gallery_sizes is None else gallery_sizes.astype(np.float64)
-        same = n * (n - 1.0) if gallery_sizes is None else n * m
+        if same is None:
+            same = n * (n - 1.0) if gallery_sizes is None else n * m
         query, gallery = n, m
         if weighting == "classes":
             same, query, gallery = ((value > 0.0).astype(np.float64) for value in (same, query, gallery))
-        return cls(same / same.sum(), query / (query.sum() * gallery.sum() - query @ gallery), gallery)
+        return cls(same / max(same.sum(), 1.0), query / (query.sum() * gallery.sum() - query @ gallery), gallery)
 
     def pair_design(self, sizes: Int[ndarray, " k"], gallery_sizes: Int[ndarray, " k"]) -> Float[ndarray, "k k"]:
         """Squared weight of each two different classes over their pairs: what a pair's own variance weighs."""

@@ -1,0 +1,299 @@
+"""Pairs that never meet: units by their definition, and every statistic against double loops that leave them out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from verification.features import FeatureSet
+from verification.statistics import collect as collecting
+from verification.statistics import gaps
+from verification.statistics.collect import collect, hash_rows
+from verification.statistics.gaps import estimate
+from verification.statistics.linear import LinearPairs
+from verification.statistics.rows import Rows, never_met
+from verification.statistics.variance import drawn_estimates
+from verification.statistics.weights import WEIGHTINGS, Weights
+from verification.upgrade import Upgrade
+
+# rounding of some hundred terms of order one
+ROUNDING = 1e-12
+LABELS = np.repeat([0, 1, 2, 3], [9, 6, 4, 2])
+ITEM_LABELS = np.repeat([0, 1, 3, 4], [7, 5, 3, 2])
+
+
+class Data:
+    """Sets of few rows with groups, ids and copies, and which pairs meet by the definition."""
+
+    def __init__(self, with_gallery: bool, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(LABELS))
+        labels, groups = LABELS[order], rng.integers(0, 4, len(LABELS))
+        old = rng.standard_normal((len(labels), 4))
+        same = np.flatnonzero(labels == 0)
+        old[same[3]] = old[same[0]]  # a copy, by another group perhaps
+        new = old + rng.standard_normal(old.shape)
+        ids = np.arange(len(labels))
+        self.new, self.old = FeatureSet(new, labels, ids, groups), FeatureSet(old, labels, ids, groups)
+        self.gallery = None
+        if with_gallery:
+            items = rng.standard_normal((len(ITEM_LABELS), 4))
+            items[2] = old[same[1]]  # the gallery holds a query, by its row …
+            item_ids = 100 + np.arange(len(ITEM_LABELS))
+            item_ids[8] = np.flatnonzero(labels == 1)[0]  # … and one by its id
+            self.gallery = FeatureSet(items, ITEM_LABELS, item_ids, rng.integers(0, 4, len(ITEM_LABELS)))
+
+    def apart(self) -> np.ndarray:
+        """Whether query i and item j never meet, shape (N, M), by a search through all rows."""
+        sets = [self.old] if self.gallery is None else [self.old, self.gallery]
+        labels, groups, ids = (np.concatenate([getattr(s, name) for s in sets]) for name in ("labels", "groups", "ids"))
+        rows = np.concatenate([s.features for s in sets])
+        count, num = len(labels), len(self.old)
+        linked = np.zeros((count, count), dtype=bool)
+        for a in range(count):
+            for b in range(count):
+                shot = labels[a] == labels[b] and groups[a] == groups[b]
+                copy = labels[a] == labels[b] and np.array_equal(rows[a], rows[b])
+                linked[a, b] = shot or copy or ids[a] == ids[b]
+        for _ in range(count):  # through other rows too
+            linked = (linked.astype(int) @ linked.astype(int)) > 0
+        return linked[:num, :num] if self.gallery is None else linked[:num, num:]
+
+    @property
+    def items(self) -> FeatureSet:
+        return self.old if self.gallery is None else self.gallery
+
+    def shrinkage(self, metric: str = "sqeuclidean") -> np.ndarray:
+        """t of every query with every item."""
+        power = 1.0 if metric == "sqeuclidean" else 0.5
+        t = np.empty((len(self.old), len(self.items)))
+        for i, (u, v) in enumerate(zip(self.new.unit, self.old.unit, strict=True)):
+            for j, g in enumerate(self.items.unit):
+                t[i, j] = np.sum((v - g) ** 2) ** power - np.sum((u - g) ** 2) ** power
+        return t
+
+    def upgrade(self) -> Upgrade:
+        return Upgrade(self.new, self.old, self.gallery)
+
+
+@pytest.fixture(params=[False, True], ids=["samples", "gallery"])
+def data(request):
+    return Data(request.param)
+
+
+@pytest.fixture(params=["all pairs", "sums"])
+def source(request, monkeypatch, data):
+    """The statistics of the squared distance, both ways."""
+    if request.param == "sums":
+        monkeypatch.setattr(gaps, "ALL_PAIRS_BUDGET", 0.0)
+    found = data.upgrade().statistics()
+    assert isinstance(found, LinearPairs) == (request.param == "sums")
+    return found
+
+
+def test_units_are_those_of_the_definition(data):
+    reading = data.upgrade().read()
+    items = reading.units if data.gallery is None else reading.gallery_units
+    np.testing.assert_array_equal(reading.units[:, None] == items, data.apart())
+    assert reading.copies == 2
+    assert reading.in_gallery == (0 if data.gallery is None else 2)
+    # what makes this a test: units of several rows, of unequal size, some through a copy alone
+    sizes = np.unique(data.apart().sum(axis=1))
+    assert len(sizes) >= 3
+
+
+def test_never_met_by_slices(data):
+    reading = data.upgrade().read()
+    rows, gallery = reading.rows, reading.gallery
+    items = rows if gallery is None else gallery
+    expected = rows.units[:, None] == items.units
+    for some in (slice(0, len(rows.codes)), slice(3, 11), slice(5, 6)):
+        found = np.zeros(expected[some].shape, dtype=int)
+        np.add.at(found, never_met(rows, some, gallery), 1)
+        np.testing.assert_array_equal(found, expected[some])
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_without_units_a_query_leaves_out_itself_alone(with_gallery):
+    rng = np.random.default_rng(0)
+    rows, gallery = (
+        Rows(models=rng.standard_normal((2, 5, 3)), codes=np.array([0, 0, 0, 1, 1]), sizes=np.array([3, 2]))
+        for _ in range(2)
+    )
+    query, item = never_met(rows, slice(1, 4), gallery if with_gallery else None)
+    assert list(query) == ([] if with_gallery else [0, 1, 2])
+    assert list(item) == ([] if with_gallery else [1, 2, 3])
+
+
+def by_class(values: np.ndarray, use: np.ndarray, data: Data, first: int, second: int) -> list[float]:
+    chosen = use & (data.old.labels[:, None] == first) & (data.items.labels == second)
+    return list(values[chosen])
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean"])
+def test_means_over_pairs_that_meet(data, metric):
+    t, meet = data.shrinkage(metric), ~data.apart()
+    found = data.upgrade()
+    check_means(found.statistics(metric), found.labels, t, meet, data)
+
+
+def test_means_from_sums_too(data, source):
+    check_means(source, data.upgrade().labels, data.shrinkage(), ~data.apart(), data)
+
+
+def check_means(source, labels, t, meet, data):
+    own = [by_class(t, meet, data, c, c) for c in labels]
+    np.testing.assert_array_equal(source.same_pairs(), [len(values) for values in own])
+    expected = [np.mean(values) if values else 0.0 for values in own]
+    some = source.same_pairs() > 0
+    np.testing.assert_allclose(source.same_means()[some], np.array(expected)[some], atol=ROUNDING)
+    sides, _ = estimate(source)
+    different = meet & (data.old.labels[:, None] != data.items.labels)
+    same = meet & (data.old.labels[:, None] == data.items.labels)
+    weighted = sides["pairs"]
+    assert weighted.same_class.fixed.value == pytest.approx(t[same].mean(), abs=ROUNDING)
+    assert weighted.different_class.fixed.value == pytest.approx(-t[different].mean(), abs=ROUNDING)
+    assert (weighted.same_class.num_pairs, weighted.different_class.num_pairs) == (same.sum(), different.sum())
+    assert weighted.contrast.value == pytest.approx(t[same].mean() - t[different].mean(), abs=ROUNDING)
+    if not isinstance(source, LinearPairs):
+        assert weighted.same_class.pair_fraction == np.mean(t[same] >= 0)
+        assert weighted.different_class.pair_fraction == np.mean(t[different] <= 0)
+    pairs = [by_class(t, meet, data, y, z) for y in labels for z in labels if y != z]
+    weighted = sides["classes"]
+    assert weighted.same_class.fixed.value == pytest.approx(np.mean([np.mean(v) for v in own if v]), abs=ROUNDING)
+    assert weighted.different_class.fixed.value == pytest.approx(
+        -np.mean([np.mean(values) for values in pairs if values]), abs=ROUNDING
+    )
+
+
+def test_contributions_of_rows(data, source):
+    """own(), met() and others() of every kept row, whose mean over rows gives back the mean over pairs."""
+    t, meet = data.shrinkage(), ~data.apart()
+    same = meet & (data.old.labels[:, None] == data.items.labels)
+    different = data.old.labels[:, None] != data.items.labels
+    roles = [(source.rows, 1)] if data.gallery is None else [(source.rows, 1), (source.gallery, 0)]
+    values = t if data.gallery is not None else 0.5 * (t + t.T)
+    for (rows, axis), own, met in zip(roles, source.own(), source.met(), strict=True):
+        count = same.sum(axis=axis)[rows.index]
+        np.testing.assert_array_equal(met, count)
+        total = np.where(same, values, 0.0).sum(axis=axis)[rows.index]
+        np.testing.assert_allclose(own, total / np.maximum(count, 1), atol=ROUNDING)
+        assert len(np.unique(count)) > 1  # rows of one class do not all have as many partners
+    for weighting in WEIGHTINGS:
+        weights = Weights.of(
+            weighting, source.sizes, None if data.gallery is None else source.gallery_sizes, source.same_pairs()
+        )
+        n, m = np.maximum(source.sizes, 1), np.maximum(source.gallery_sizes, 1)
+        place = {label: at for at, label in enumerate(data.upgrade().labels)}
+        first, second = (np.array([place[c] for c in s.labels]) for s in (data.old, data.items))
+        # what a pair weighs in the mean, times the class's size: the contribution of a row of the class
+        forward = np.where(different, t, 0.0) * (weights.gallery / m)[second]
+        backward = np.where(different, t, 0.0) * (weights.query / n)[first][:, None]
+        queries = weights.query[first] * forward.sum(axis=1)
+        items = weights.gallery[second] * backward.sum(axis=0)
+        found = source.others(weights)
+        if data.gallery is None:
+            np.testing.assert_allclose(found[0], (queries + items)[source.rows.index], atol=ROUNDING)
+        else:
+            np.testing.assert_allclose(found[0], queries[source.rows.index], atol=ROUNDING)
+            np.testing.assert_allclose(found[1], items[source.gallery.index], atol=ROUNDING)
+
+
+def test_pairs_left_out_and_their_products(data, monkeypatch):
+    apart = data.apart() & (data.old.labels[:, None] == data.items.labels)
+    products = (data.new.unit - data.old.unit) @ data.items.unit.T
+    old_products = data.old.unit @ data.items.unit.T
+    for at_once in (2**24, 1):  # unit sums of all units, and of one at a time
+        monkeypatch.setattr("verification.upgrade.UNIT_NUMBERS", at_once)
+        upgrade = data.upgrade()
+        left_out = upgrade.read().left_out
+        for c, label in enumerate(upgrade.labels):
+            own = apart & (data.old.labels == label)[:, None]
+            assert left_out.pairs[c] == own.sum()
+            assert left_out.products[c] == pytest.approx(products[own].sum(), abs=ROUNDING)
+            assert left_out.old_products[c] == pytest.approx(old_products[own].sum(), abs=ROUNDING)
+        blank = left_out.without_new()
+        np.testing.assert_array_equal(blank.products, -left_out.old_products)
+        np.testing.assert_array_equal(blank.pairs, left_out.pairs)
+
+
+def test_the_drawn_intervals_are_jackknives_over_classes(data, source):
+    """1a is a mean over classes, 1b a mean over pairs of classes; of each, and of the sum, one class left out."""
+    labels = data.upgrade().labels
+    t, meet = data.shrinkage(), ~data.apart()
+    some = np.flatnonzero(source.same_pairs() > 0)
+    means = np.array([[np.mean(by_class(t, meet, data, y, z)) for z in labels[some]] for y in labels[some]])
+
+    def gap(kept: list[int]) -> np.ndarray:
+        block = means[np.ix_(kept, kept)]
+        same, off = np.diag(block), ~np.eye(len(kept), dtype=bool)
+        return np.array([same.mean(), -block[off].mean(), same.mean() - block[off].mean()])
+
+    count = len(some)
+    assert count >= 3
+    every = list(range(count))
+    left = np.array([gap([c for c in every if c != one]) for one in every])
+    errors = np.sqrt((count - 1) / count * np.sum((left - left.mean(axis=0)) ** 2, axis=0))
+    for found, value, error in zip(drawn_estimates(source), gap(every), errors, strict=True):
+        assert found.value == pytest.approx(value, abs=ROUNDING)
+        assert found.standard_error == pytest.approx(error, rel=1e-9)  # differences of means
+        assert found.freedom == count - 1
+
+
+def test_too_few_classes_tell_nothing_of_new_ones():
+    rng = np.random.default_rng(0)
+    for count, finite in ((2, [True, False, False]), (3, [True, True, True])):
+        labels = np.repeat(np.arange(count), 5)
+        new, old = (FeatureSet(rng.standard_normal((len(labels), 4)), labels) for _ in range(2))
+        found = drawn_estimates(Upgrade(new, old).statistics())
+        assert [np.isfinite(one.standard_error) for one in found] == finite
+
+
+def test_equal_rows_have_equal_hashes_and_others_do_not():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((20_000, 6)).astype(np.float32)
+    hashes = hash_rows(rows)
+    assert len(np.unique(hashes)) == len(rows)
+    np.testing.assert_array_equal(hash_rows(rows.astype(np.float64)), hashes)
+    np.testing.assert_array_equal(hash_rows(rows[::-1].copy()), hashes[::-1])
+    zero = rows.copy()
+    zero[:, 2] = 0.0
+    negative = zero.copy()
+    negative[:, 2] = -0.0
+    np.testing.assert_array_equal(hash_rows(zero), hash_rows(negative))
+    # one bit, two coordinates exchanged, the sign
+    for other in (np.nextafter(rows, np.float32(9)), rows[:, [1, 0, 2, 3, 4, 5]], -rows):
+        assert not np.any(hash_rows(np.ascontiguousarray(other)) == hashes)
+    # nothing but signs: embeddings of one bit a coordinate
+    signs = np.unique(np.sign(rng.standard_normal((20_000, 24))), axis=0).astype(np.float32)
+    assert len(np.unique(hash_rows(signs))) == len(signs) > 19_000
+    half = rows.astype(np.float16)
+    np.testing.assert_array_equal(hash_rows(half), hash_rows(half.astype(np.float64)))
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_rows_without_identity_count_nowhere(monkeypatch, small):
+    if not small:
+        monkeypatch.setattr(collecting, "SMALL", 0)
+        monkeypatch.setattr(collecting, "PART_ROWS", 300)
+        monkeypatch.setattr(collecting, "BLOCK_ROWS", 64)
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-1, 4, 1000)
+    codes[128:192] = -1  # a block with nobody
+    sets = [FeatureSet(rng.standard_normal((1000, 5)), np.zeros(1000, int)) for _ in range(2)]
+    here = np.flatnonzero(codes >= 0)
+    sizes = np.bincount(codes[here], minlength=4)
+    sums, rows, facts = collect(sets, codes, sizes, here[::3])
+    np.testing.assert_array_equal(sums.counts, sizes)
+    new, old = (s.unit for s in sets)
+    for total, values in zip(sums.sums, (new - old, old), strict=True):
+        expected = [values[codes == c].sum(axis=0) for c in range(4)]
+        np.testing.assert_allclose(total, expected, atol=1e-11)
+    np.testing.assert_array_equal(np.sort(rows.index), here[::3])
+    np.testing.assert_allclose(rows.old, old[rows.index], atol=1e-15)
+    # facts are of every row, also of those that count nowhere
+    assert facts.hashes.shape == (2, 1000)
+    np.testing.assert_array_equal(facts.hashes[1], hash_rows(sets[1].features))
+    np.testing.assert_allclose(facts.products, np.vecdot(new - old, old), atol=1e-14)
+    lengths = [np.linalg.norm(s.features, axis=1) for s in sets]
+    np.testing.assert_allclose(facts.lengths, [[some.min(), some.max()] for some in lengths])

@@ -1,0 +1,252 @@
+"""Exact nearest-neighbour search in one pass over a gallery: fast in float32, settled in float64.
+
+The gallery is read block by block and is never held. In each block a float32 product, by faiss where it is installed
+and by NumPy elsewhere, makes a shortlist only: whoever is within the rounding error of the k-th best so far may be
+among the k best, and nobody else can. The shortlist is then ranked by the exact similarity
+(:mod:`verification.search.similarity`), and of equals the first row of the gallery wins. So the answer does not depend
+on the engine, the blocks, the shards or the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from verification.features import FeatureSet
+from verification.search.ranks import Pairs
+from verification.search.rules import Rules
+from verification.search.similarity import Scaled, Similarity, SimilarityName
+
+_PRODUCTS = 2**22  # held at a time
+_SPARE = 32  # candidates beyond k that are settled without a closer look
+_FLOOD = 512  # candidates beyond k at which a float32 product cannot tell items apart, and a float64 one may
+_Candidates = tuple[ndarray, ndarray]  # (row of the stacked queries, item of the block)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What the queries of each model found.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (models, q, k)
+        Rows of the gallery, nearest first, equals in the order of the gallery; −1 where a query may find fewer than k.
+    similarity : ndarray of float64, shape (models, q, k)
+        Of these rows, descending: the cosine, the dot product, or minus the squared distance; −inf where there is none.
+    ranks : ndarray of int64, shape (models, p), or None
+        Of each pair in ``ranked`` the place of the item among all that the query may find, from 1; 0 where it may not
+        find this one.
+    """
+
+    rows: Int[ndarray, "models q k"]
+    similarity: Float[ndarray, "models q k"]
+    ranks: Int[ndarray, "models p"] | None = None
+
+
+def search(
+    queries: Sequence[ndarray],
+    gallery: FeatureSet,
+    k: int,
+    *,
+    query_units: Int[ndarray, " q"] | None = None,
+    item_units: Int[ndarray, " m"] | None = None,
+    present: Bool[ndarray, " m"] | None = None,
+    similarity: SimilarityName = "cosine",
+    ranked: tuple[Int[ndarray, " p"], Int[ndarray, " p"]] | None = None,
+) -> Found:
+    """Find the k gallery items nearest to each query of each model, in one pass over the gallery.
+
+    Memory grows with models·q·(k + d) and the number of ranked pairs, and does not grow with the features of the
+    gallery.
+
+    Parameters
+    ----------
+    queries : sequence of array_like, each of shape (q, d)
+        The same queries by several models: unit rows for the cosine, rows as they are otherwise.
+    gallery : FeatureSet
+        M items of dimension d, read once, or twice with ``ranked``.
+    k : int
+        ≥ 1.
+    query_units, item_units : ndarray of int, shapes (q,) and (M,), optional
+        A query never finds an item of its own unit: itself, its twins, other shots of the same scene. −1 is no unit.
+    present : ndarray of bool, shape (M,), optional
+        False for items that nobody may find.
+    similarity : {"cosine", "dot", "l2"}
+        Cosine or dot product, largest first, or Euclidean distance, smallest first.
+    ranked : tuple of two ndarrays of int, shape (p,), optional
+        Pairs (query, gallery row) whose places in the whole ranking are wanted, as for average precision.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or the shapes do not belong together.
+    """
+    if k < 1:
+        raise ValueError(f"k must be an integer >= 1, got {k!r}.")
+    kind = Similarity(similarity, queries, gallery)
+    rules = Rules(len(queries), np.shape(queries[0])[0], len(gallery), query_units, item_units, present)
+    best = _Best(kind, rules, k)
+    pairs = None if ranked is None else Pairs(kind, rules, *ranked)
+    start = 0
+    for block in kind.blocks():
+        best.look_at(block, start)
+        if pairs is not None:
+            pairs.look_at(block, start)
+        start += len(block)
+    shape = (len(queries), -1, k)
+    return Found(
+        rows=best.rows.reshape(shape),
+        similarity=best.similarity.reshape(shape),
+        ranks=None if pairs is None else pairs.ranks(),
+    )
+
+
+def nearest_rows(
+    queries: FeatureSet, gallery: FeatureSet, k: int = 1, *, same_samples: bool = False
+) -> Int[ndarray, "n k"]:
+    """Rows of the k gallery items nearest to each query by cosine, nearest first, equals in the order of the gallery.
+
+    Parameters
+    ----------
+    queries, gallery : FeatureSet
+        N and M rows of one dimension.
+    k : int
+        From 1 to M, or to M − 1 with ``same_samples``.
+    same_samples : bool
+        Query i and gallery item i are one sample, which may not find itself.
+
+    Returns
+    -------
+    ndarray of int, shape (N, k)
+
+    Raises
+    ------
+    ValueError
+        If the dimensions differ, or ``same_samples`` and the lengths do, or k is out of range.
+    """
+    check_search(queries, gallery, same_samples)
+    most = len(gallery) - same_samples
+    if not 1 <= k <= most:
+        raise ValueError(f"k must be from 1 to {most}, the gallery's items that a query may find, got {k}.")
+    own = np.arange(len(queries)) if same_samples else None
+    return search([queries.unit], gallery, k, query_units=own, item_units=own).rows[0]
+
+
+def check_search(queries: FeatureSet, gallery: FeatureSet, same_samples: bool) -> None:
+    """Raise ValueError unless these queries can be searched in this gallery."""
+    if queries.dim != gallery.dim:
+        raise ValueError(f"queries and gallery must have one dimension, got {queries.dim} and {gallery.dim}.")
+    if same_samples and len(queries) != len(gallery):
+        raise ValueError(f"queries and gallery must hold the same samples, got {len(queries)} and {len(gallery)} rows.")
+
+
+class _Best:
+    """The k best items so far of each stacked query."""
+
+    def __init__(self, kind: Similarity, rules: Rules, k: int) -> None:
+        self._kind, self._rules, self._k = kind, rules, k
+        self.rows = np.full((len(kind.rows), k), -1, dtype=np.int64)
+        self.similarity = np.full((len(kind.rows), k), -np.inf)
+
+    def look_at(self, block: Float[ndarray, "b dim"], start: int) -> None:
+        """Take in the items of a block of the gallery, of which the first is row ``start``."""
+        items = np.arange(start, start + len(block))
+        if self._rules.present is not None:
+            items = items[self._rules.present[items]]
+        if not len(items):
+            return
+        # of equal rows no more are found than k and those of the query's own unit
+        items = items[_first_equals(block[items - start], self._k + int(self._rules.own(items).max()))]
+        block, own = block[items - start], self._rules.own(items)
+        for query, item in self._shortlists(block, own):
+            allowed = self._rules.allows(query, items[item])
+            query, item = query[allowed], item[allowed]
+            value = self._kind.of_pairs(query, block, item)
+            better = value > self.similarity[query, -1]  # an equal item of a later row is behind
+            self._merge(query[better], items[item[better]], value[better])
+
+    def _shortlists(self, block: Float[ndarray, "b dim"], own: Int[ndarray, " n"]) -> Iterator[_Candidates]:
+        """Yield pairs (query, item of the block), all that may be among the k best and some of the query's own."""
+        queries = np.arange(len(self.rows))
+        engine = _faiss()
+        if engine is not None:
+            scaled = self._kind.scaled(block, np.float32)
+            slack, floor = self._bounds(scaled)
+            asked = min(len(block), self._k + _SPARE)
+            values, item = engine.knn(scaled.queries, scaled.items, asked, metric=engine.METRIC_INNER_PRODUCT)
+            last = self._k + own  # the k-th that it may find is not behind this place
+            known = np.flatnonzero(last <= asked)
+            floor[known] = np.maximum(floor[known], values[known, last[known] - 1] - slack[known])
+            # what faiss left out is not above the last that it gave: a shortlist that reaches that one is cut off
+            cut = (values[:, -1] >= floor) & (asked < len(block))
+            query, column = np.nonzero((values >= floor[:, None]) & ~cut[:, None])
+            yield query, item[query, column]
+            queries = np.flatnonzero(cut)
+        for dtype, most in ((np.float32, _FLOOD), (np.float64, len(block))):
+            queries = yield from self._by_numpy(self._kind.scaled(block, dtype), own, queries, most)
+
+    def _by_numpy(
+        self, scaled: Scaled, own: Int[ndarray, " n"], queries: Int[ndarray, " some"], most: int
+    ) -> Generator[_Candidates, None, Int[ndarray, " left"]]:
+        """Yield the shortlists of some queries; return those of which it would be longer than ``most`` beyond k."""
+        slack, floor = self._bounds(scaled)
+        step = max(1, _PRODUCTS // len(scaled.items))
+        left = []
+        for first in range(0, len(queries), step):
+            some = queries[first : first + step]
+            values = scaled.queries[some] @ scaled.items.T
+            near = values >= floor[some, None]
+            last = self._k + own[some]
+            many = np.flatnonzero(np.count_nonzero(near, axis=1) > last + _SPARE)
+            if len(many):
+                place = values.shape[1] - last[many]
+                ordered = np.partition(values[many], np.unique(place), axis=1)
+                kth = ordered[np.arange(len(many)), place] - slack[some[many]]
+                near[many] = values[many] >= np.maximum(floor[some[many]], kth)[:, None]
+                flooded = many[np.count_nonzero(near[many], axis=1) > last[many] + most]
+                near[flooded] = False
+                left.append(some[flooded])
+            query, item = np.divmod(np.flatnonzero(near), values.shape[1])
+            yield some[query], item
+        return np.concatenate([*left, np.empty(0, np.int64)])
+
+    def _bounds(self, scaled: Scaled) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
+        """Return the slack of each query's products, and the least product of an item that may be among its k best."""
+        dtype = scaled.queries.dtype
+        slack = np.minimum(scaled.slack, 4.0).astype(dtype)  # products are from −1 to 1
+        return slack, np.clip(scaled.threshold(self.similarity[:, -1]), -1.0, 1.0).astype(dtype) - slack
+
+    def _merge(self, query: ndarray, item: ndarray, value: ndarray) -> None:
+        changed = np.unique(query)
+        rows = np.concatenate([self.rows[changed].ravel(), item])
+        values = np.concatenate([self.similarity[changed].ravel(), value])
+        query = np.concatenate([np.repeat(changed, self._k), query])
+        # before a real item stands no −1, since its similarity is −inf
+        order = np.lexsort((rows, -values, query))
+        first = np.searchsorted(query[order], changed)
+        kept = order[first[:, None] + np.arange(self._k)]
+        self.rows[changed], self.similarity[changed] = rows[kept], values[kept]
+
+
+def _first_equals(rows: Float[ndarray, "b dim"], most: int) -> Int[ndarray, " m"]:
+    """Return which rows have fewer than ``most`` equal ones before them, as few have in a gallery without copies."""
+    if np.unique(rows[:, 0], return_counts=True)[1].max() <= most:
+        return np.arange(len(rows))
+    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
+    group, count = np.unique(whole, return_inverse=True, return_counts=True)[1:]
+    order = np.argsort(group, kind="stable")
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+    return np.sort(order[place < most])
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError:
+        return None
+    return faiss
