@@ -12,14 +12,15 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from verification.audit import AuditReport, audit
+from verification.audit.definition1 import audit
+from verification.audit.report import Definition1Report
 from verification.features import FeatureSet
 
 # parts under way at once: their results are held in memory together
 WINDOW = 32
 
 
-def audit_distributed(new: FeatureSet, old: FeatureSet, client: Any = None, **arguments: Any) -> AuditReport:
+def audit_distributed(new: FeatureSet, old: FeatureSet, client: Any = None, **arguments: Any) -> Definition1Report:
     """Judge Definition 1 as :func:`verification.audit` does, the features read by the workers of a Dask cluster.
 
     Parameters
@@ -33,7 +34,7 @@ def audit_distributed(new: FeatureSet, old: FeatureSet, client: Any = None, **ar
 
     Returns
     -------
-    AuditReport
+    Definition1Report
 
     Raises
     ------
@@ -43,7 +44,8 @@ def audit_distributed(new: FeatureSet, old: FeatureSet, client: Any = None, **ar
         If Dask is not there.
     """
     try:
-        import dask
+        from dask.base import compute
+        from dask.delayed import delayed
     except ImportError:
         raise ImportError(
             "audit_distributed needs Dask: pip install 'stationary-representations[distributed]'."
@@ -54,8 +56,8 @@ def audit_distributed(new: FeatureSet, old: FeatureSet, client: Any = None, **ar
             raise ValueError(f"{name} must be loaded from files, which workers read themselves, got arrays in memory.")
 
     def run(function: Callable[..., Any], *iterables: Iterable[Any]) -> Iterator[Any]:
-        tasks = (dask.delayed(partial(function, *args), traverse=False)() for args in zip(*iterables, strict=True))
+        tasks = (delayed(partial(function, *args), traverse=False)() for args in zip(*iterables, strict=True))
         while window := list(islice(tasks, WINDOW)):
-            yield from dask.compute(*window, scheduler=client, traverse=False)
+            yield from compute(*window, scheduler=client, traverse=False)
 
     return audit(new, old, run=run, **arguments)

@@ -15,6 +15,7 @@ from verification.statistics import collect as collecting
 from verification.statistics.collect import collect
 from verification.statistics.rows import choose_rows
 
+pytestmark = pytest.mark.services
 dask = pytest.importorskip("dask")
 
 NUM_SAMPLES, DIM = 7500, 16  # too many pairs to look at all
@@ -103,8 +104,8 @@ def test_sums_depend_on_the_order_of_parts(one_file):
     """Negative control of the equality above: merged in another order, bits of float64 features differ."""
     old = FeatureSet(one_file[1].features.astype(np.float64), one_file[1].labels)
     sizes, keep = np.bincount(old.codes), np.arange(0)
-    sums, _ = collect((old,), old.codes, sizes, keep)
-    backwards, _ = collect((old,), old.codes, sizes, keep, lambda *args: reversed(list(map(*args))))
+    sums, _, _ = collect((old,), old.codes, sizes, keep)
+    backwards, _, _ = collect((old,), old.codes, sizes, keep, lambda *args: reversed(list(map(*args))))
     assert not np.array_equal(sums.sums, backwards.sums)
     # three sums of parts: two roundings each of some 10^3 in magnitude
     np.testing.assert_allclose(sums.sums, backwards.sums, rtol=0, atol=4 * 2.0**-53 * 1e3)
@@ -114,7 +115,7 @@ def test_parts_of_shards_agree_with_all_rows_at_once(shards, data):
     old, (labels, models) = shards[1], data
     sizes = np.bincount(labels)
     keep = choose_rows(labels, sizes, 500, np.random.default_rng(0))
-    sums, rows = collect(shards, old.codes, sizes, keep)
+    sums, rows, _ = collect(shards, old.codes, sizes, keep)
     unit = [x.astype(float) / np.linalg.norm(x.astype(float), axis=1, keepdims=True) for x in models]
     order = np.argsort(labels[keep], kind="stable")
     for kept, exact in zip(rows.models, unit, strict=True):

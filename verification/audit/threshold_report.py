@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from verification._breakdown import Verdict
-
-
-class Rate(NamedTuple):
-    """A share of pairs with its interval."""
-
-    value: float
-    lower: float
-    upper: float
+from verification.statistics.interval import Interval, Judged, Population, Verdict
 
 
-class Change(NamedTuple):
-    """A change of a rate with its interval and what it means."""
-
-    value: float
-    lower: float
-    upper: float
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KeptFar:
     """The threshold at which new queries have the old FAR.
 
@@ -33,20 +15,20 @@ class KeptFar:
     ----------
     threshold, lower, upper : float
         With its interval; infinite where the pairs do not bound it.
-    tar : Rate
+    tar : Interval
         TAR of new queries at it.
-    tar_change : Rate
+    tar_change : Interval
         That less the TAR of old queries at the old threshold.
     """
 
     threshold: float
     lower: float
     upper: float
-    tar: Rate
-    tar_change: Rate
+    tar: Interval
+    tar_change: Interval
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Curve:
     """TAR over FAR of one model's queries, with a band for TAR at each FAR by itself.
 
@@ -63,26 +45,31 @@ class Curve:
     upper: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ThresholdReport:
-    """What :func:`verification.decision.thresholds.compare_thresholds` found.
+    """What :func:`verification.audit.thresholds.compare_thresholds` found.
 
     Attributes
     ----------
-    verdict : {"compatible", "incompatible", "inconclusive"}
+    verdict : Verdict
         Compatible when both changes are, incompatible when either is.
+    population : {"fixed", "drawn"}
+        Whom the verdict is about.
     threshold : float
         The old accept threshold, a cosine similarity.
     target_far : float or None
         The FAR of old queries that it was chosen for, or None where it was given.
     far_margin, tar_margin, confidence : float
         FAR may rise by this share of itself, TAR fall by this much; of each interval, and of both changes at once.
-    old_far, new_far, old_tar, new_tar : Rate
+    old_far, new_far, old_tar, new_tar : Interval
         Of old and new queries at the threshold.
-    far_change : Change
-        New FAR less (1 + far_margin) times the old: compatible when the interval does not exceed zero.
-    tar_change : Change
+    far_change : Judged
+        New FAR less (1 + far_margin) times the old, positive = worse: compatible when the interval does not exceed
+        zero. For new classes it comes from the ratio of both, on the log scale.
+    tar_change : Judged
         New TAR less the old: compatible when the interval does not go below −tar_margin.
+    accepted_pairs : int
+        Pairs of different classes that old queries have at the threshold, each counted once: what a FAR rests on.
     kept : KeptFar
     old_curve, new_curve : Curve
     num_samples, num_gallery, same_pairs, different_pairs : int
@@ -91,17 +78,19 @@ class ThresholdReport:
     """
 
     verdict: Verdict
+    population: Population
     threshold: float
     target_far: float | None
     far_margin: float
     tar_margin: float
     confidence: float
-    old_far: Rate
-    new_far: Rate
-    old_tar: Rate
-    new_tar: Rate
-    far_change: Change
-    tar_change: Change
+    old_far: Interval
+    new_far: Interval
+    old_tar: Interval
+    new_tar: Interval
+    far_change: Judged
+    tar_change: Judged
+    accepted_pairs: int
     kept: KeptFar
     old_curve: Curve
     new_curve: Curve

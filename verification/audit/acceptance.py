@@ -12,20 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from verification.statistics.pairwise import AllPairs
-from verification.statistics.rows import Rows
+from verification.statistics.rows import Rows, never_met
 
 BINS = 2**16  # of [-1, 1]
-_PAIRS = 2**21  # looked at at a time
+_PAIRS = 2**18  # looked at at a time
 
 
-class Kernel(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
     """``new_weight·[u·v ≥ new_threshold] − old_weight·[v·v' ≥ old_threshold]``."""
 
     old_threshold: float
@@ -34,14 +34,18 @@ class Kernel(NamedTuple):
     new_weight: float = 1.0
 
 
-class Cosines(NamedTuple):
-    """A block of queries with all items: of old and of new queries, and of old queries with new items."""
+@dataclass(frozen=True, kw_only=True)
+class Cosines:
+    """A block of queries with all items: of old and of new queries, and of old queries with new items.
+
+    ``apart`` are the pairs that never meet: queries counted from the start of the block, and items.
+    """
 
     rows: slice
     old: Float[ndarray, "b g"]
     new: Float[ndarray, "b g"]
     back: Float[ndarray, "b g"] | None
-    own: ndarray | None  # of the block's own pairs, which are none
+    apart: tuple[Int[ndarray, " p"], Int[ndarray, " p"]]
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,13 @@ def _blocks(rows: Rows, gallery: Rows | None) -> Iterator[Cosines]:
     back = new.copy().T if gallery is None else None
     for start in range(0, len(old), step):
         some = slice(start, min(start + step, len(old)))
-        own = None if gallery is not None else np.arange(some.stop - some.start)
-        yield Cosines(some, old[some] @ items, new[some] @ items, None if back is None else old[some] @ back, own)
+        yield Cosines(
+            rows=some,
+            old=old[some] @ items,
+            new=new[some] @ items,
+            back=None if back is None else old[some] @ back,
+            apart=never_met(rows, some, gallery),
+        )
 
 
 def histogram(rows: Rows, gallery: Rows | None) -> Histogram:
@@ -102,8 +111,7 @@ def histogram(rows: Rows, gallery: Rows | None) -> Histogram:
         same = rows.codes[block.rows, None] == codes
         for model, values in enumerate((block.old, block.new)):
             bins = _bins(values)
-            if block.own is not None:  # into a bin of its own, that is dropped
-                bins[block.own, block.rows.start + block.own] = BINS
+            bins[block.apart] = BINS  # a bin of its own, that is dropped
             for kind, chosen in enumerate((~same, same)):
                 counts[model, kind] += np.bincount(bins[chosen], minlength=BINS + 1)[:BINS]
     return Histogram(counts)
@@ -142,7 +150,7 @@ def count(rows: Rows, gallery: Rows | None, kernels: Sequence[Kernel]) -> tuple[
     return [sums.statistics(gallery) for sums in found], [sums.told_apart for sums in found]
 
 
-def tally(rows: Rows, gallery: Rows | None, curves: Sequence[Float[ndarray, " t"]]) -> list[Tallies]:
+def tally(rows: Rows, gallery: Rows | None, curves: Sequence[Float[ndarray, " _"]]) -> list[Tallies]:
     """Accepted pairs of each sample at the rising thresholds of old and of new queries."""
     items = rows if gallery is None else gallery
     tallies = [
@@ -161,8 +169,7 @@ def _tally(
     values: ndarray, thresholds: ndarray, same: ndarray, block: Cosines, by_query: ndarray, by_item: ndarray
 ) -> None:
     level = np.searchsorted(thresholds, values.ravel(), side="right").reshape(values.shape)
-    if block.own is not None:
-        level[block.own, block.rows.start + block.own] = 0  # below every threshold
+    level[block.apart] = 0  # below every threshold
     size, width = len(thresholds) + 1, values.shape[1]
     kind = same.astype(np.intp)
     height = len(values)
@@ -188,11 +195,11 @@ class _Sums:
         some = block.rows
         before = kernel.old_weight * (block.old >= kernel.old_threshold)
         t = kernel.new_weight * (block.new >= kernel.new_threshold) - before
+        t[block.apart] = 0.0
         h = t
-        if block.back is not None and block.own is not None:
+        if block.back is not None:
             h = 0.5 * (t + kernel.new_weight * (block.back >= kernel.new_threshold) - before)
-            own = block.own, some.start + block.own
-            t[own] = h[own] = 0.0
+            h[block.apart] = 0.0
         apart = t != 0.0
         within = int(np.count_nonzero(apart & same))
         self.told_apart = self.told_apart[0] + int(np.count_nonzero(apart)) - within, self.told_apart[1] + within

@@ -1,0 +1,243 @@
+"""Accept thresholds: rates against loops, chosen thresholds, intervals that cover, verdicts, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.verification.samples import Caps, upgrade
+from theory.caps import UniformCap
+from theory.simplex import simplex_vertices
+from verification.audit import acceptance, thresholds
+from verification.audit.threshold_report import Curve
+from verification.audit.thresholds import compare_thresholds
+from verification.features import FeatureSet
+from verification.upgrade import Upgrade
+from verification.views import pictures
+
+
+def cosines(queries, items, same_samples):
+    """Cosines, and masks of the pairs of one class and of different classes."""
+    same = queries.labels[:, None] == items.labels
+    pairs = ~np.eye(len(queries), dtype=bool) if same_samples else np.ones_like(same)
+    return queries.unit @ items.unit.T, same & pairs, ~same
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+@pytest.mark.parametrize("threshold", [0.37, None])
+def test_rates_are_shares_of_pairs(with_gallery, threshold, monkeypatch):
+    monkeypatch.setattr(acceptance, "_PAIRS", 7000)  # several blocks
+    new, old = upgrade(0.9, 1.0)
+    gallery = upgrade(0.9, 1.0, num_samples=150, seed=2)[1] if with_gallery else None
+    items = gallery or old
+    asked = {"far": 0.01} if threshold is None else {"threshold": threshold}
+    report = compare_thresholds(Upgrade(new, old, gallery), **asked)
+    for queries, far, tar in ((old, report.old_far, report.old_tar), (new, report.new_far, report.new_tar)):
+        values, same, different = cosines(queries, items, not with_gallery)
+        assert far.value == pytest.approx(np.mean(values[different] >= report.threshold))
+        assert tar.value == pytest.approx(np.mean(values[same] >= report.threshold))
+        assert far.lower < far.value < far.upper
+        assert tar.lower < tar.value < tar.upper
+    values, same, different = cosines(new, items, not with_gallery)
+    assert report.far_change.value == pytest.approx(report.new_far.value - report.old_far.value)
+    assert report.tar_change.value == pytest.approx(report.new_tar.value - report.old_tar.value)
+    assert report.kept.tar.value == pytest.approx(np.mean(values[same] >= report.kept.threshold))
+    kept = np.mean(values[different] >= report.kept.threshold)
+    # no more than the old rate, and the next bin would be more
+    assert kept <= report.old_far.value < np.mean(values[different] >= report.kept.threshold - 2.0 / acceptance.BINS)
+    assert report.kept.lower < report.kept.threshold < report.kept.upper
+    if threshold is None:
+        assert report.old_far.value <= 0.01 + 1e-12  # rounding of a weighted mean
+    curve = report.new_curve
+    for at in (3, 10):
+        assert curve.far[at] == pytest.approx(np.mean(values[different] >= curve.threshold[at]))
+        assert curve.tar[at] == pytest.approx(np.mean(values[same] >= curve.threshold[at]))
+    assert np.all(np.diff(curve.far) < 0.0)
+    assert np.all(np.array(curve.lower) <= curve.tar)
+
+
+def test_a_margin_on_far_is_a_share_of_the_old_rate():
+    new, old = upgrade(1.0, 0.9, num_samples=600)
+    report = compare_thresholds(Upgrade(new, old), threshold=0.4, far_margin="50%")
+    assert report.far_change.value == pytest.approx(report.new_far.value - 1.5 * report.old_far.value)
+    assert report.far_margin == 0.5
+    strict, generous = (
+        compare_thresholds(Upgrade(new, old), threshold=0.4, far_margin=m, tar_margin=0.9) for m in (0.0, 50.0)
+    )
+    assert generous.verdict == "compatible"
+    assert strict.far_change.verdict != "compatible"
+
+
+def test_one_model_changes_nothing():
+    _, old = upgrade(0.9, 1.0)
+    report = compare_thresholds(Upgrade(old, old), far=0.01)
+    assert report.verdict == "compatible"
+    for change in (report.far_change.fixed, report.far_change.drawn, report.tar_change.fixed, report.kept.tar_change):
+        assert (change.lower, change.value, change.upper) == (0.0, 0.0, 0.0)
+    assert report.kept.threshold == report.threshold
+    assert report.kept.tar == report.old_tar
+
+
+def test_better_and_worse_models_are_told_apart():
+    """Tighter classes accept more pairs of their own at any threshold and fewer others at a high one."""
+    new, old = upgrade(0.7, 1.0, num_samples=600, dim=16)
+    assert compare_thresholds(Upgrade(new, old), threshold=0.6).verdict == "compatible"
+    assert compare_thresholds(Upgrade(old, new), threshold=0.6).verdict == "incompatible"
+
+
+def test_few_pairs_that_differ_decide_nothing_and_a_margin_helps():
+    new, old = upgrade(0.1, 0.11)  # at this threshold every pair of one class is accepted, and no other
+    report = compare_thresholds(Upgrade(new, old), threshold=0.5)
+    assert report.old_tar.value == report.new_tar.value == 1.0
+    assert report.old_far.value == report.new_far.value == 0.0
+    assert report.verdict == "inconclusive"
+    assert report.old_tar.lower < 1.0
+    assert 0.0 < report.old_far.upper < 0.05
+    assert report.kept.lower == -math.inf
+    assert compare_thresholds(Upgrade(new, old), threshold=0.5, tar_margin="5%").tar_change.verdict == "compatible"
+
+
+def true_rates(cell, threshold):
+    """FAR of old and new queries, TAR of old and new, from nine million independent pairs each."""
+    rng, size = np.random.default_rng(1), 3000
+    first, second = simplex_vertices(cell.num_classes, cell.dim)[:2]
+    laws = [UniformCap(cell.dim, radius) for radius in (cell.old_radius, cell.new_radius)]
+    queries = [law.sample(size, axis=first, rng=rng) for law in laws]
+    items = [laws[0].sample(size, axis=axis, rng=rng) for axis in (second, first)]
+    return [float(np.mean(q @ g.T >= threshold)) for g in items for q in queries]
+
+
+@pytest.mark.simulations
+def test_intervals_cover_the_true_rates():
+    cell = Caps(num_samples=120, dim=9, num_classes=10, new_radius=1.05, old_radius=1.0)
+    old_far, new_far, old_tar, new_tar = true_rates(cell, 0.5)
+    covered, runs = np.zeros(6), 60
+    for seed in range(runs):
+        new, old, _ = cell.draw(np.random.default_rng(seed))
+        r = compare_thresholds(Upgrade(new, old), threshold=0.5)
+        truths = old_far, new_far, old_tar, new_tar, new_far - old_far, new_tar - old_tar
+        found = r.old_far, r.new_far, r.old_tar, r.new_tar, r.far_change, r.tar_change
+        covered += [rate.lower <= truth <= rate.upper for rate, truth in zip(found, truths, strict=True)]
+    # 95 % and 97.5 %, less four standard errors of 60 runs
+    assert np.all(covered / runs >= 0.95 - 4 * math.sqrt(0.05 * 0.95 / runs)), covered / runs
+
+
+def test_pairs_as_units_would_not_cover():
+    """The control: the binomial interval of the pairs is far narrower than that of the samples."""
+    new, old = upgrade(0.9, 1.0)
+    r = compare_thresholds(Upgrade(new, old), threshold=0.5)
+    pairs = 1.96 * math.sqrt(r.new_tar.value * (1.0 - r.new_tar.value) / r.same_pairs)
+    assert r.new_tar.upper - r.new_tar.value > 2.0 * pairs
+
+
+def test_a_seeded_part_of_many_samples_and_classes(monkeypatch):
+    monkeypatch.setattr(thresholds, "MOST_ROWS", 200)
+    monkeypatch.setattr(thresholds, "MOST_CLASSES", 10)
+    new, old = upgrade(0.9, 1.0, num_samples=800, num_classes=20, dim=24)
+    report = compare_thresholds(Upgrade(new, old, seed=5), far=0.01)
+    assert report.num_samples == 200
+    assert "all pairs of 200 of the 800 samples" in report.notes[0]
+    assert "10 of the 20 classes" in report.notes[0]
+    assert report == compare_thresholds(Upgrade(new, old, seed=5), far=0.01)
+    assert report != compare_thresholds(Upgrade(new, old, seed=6), far=0.01)
+
+
+def test_words_as_labels_and_a_gallery_of_other_classes():
+    new, old = upgrade(0.9, 1.0, num_samples=200)
+    words = np.array([f"class {label}" for label in old.labels])
+    _, more = upgrade(0.9, 1.0, num_samples=200, seed=3)
+    gallery = FeatureSet(more.features, np.array([f"class {label + 1}" for label in more.labels]))
+    named = (FeatureSet(features.features, words) for features in (new, old))
+    report = compare_thresholds(Upgrade(*named, gallery), threshold=0.5)
+    same = words[:, None] == gallery.labels
+    assert report.same_pairs == same.sum()
+    assert report.old_tar.value == pytest.approx(np.mean((old.unit @ gallery.unit.T)[same] >= 0.5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "one of the two"),
+        ({"threshold": 0.5, "far": 0.1}, "one of the two"),
+        ({"threshold": 1.3}, r"threshold must be a cosine similarity in \[-1, 1\], got 1.3"),
+        ({"threshold": float("nan")}, "threshold must be a cosine similarity"),
+        ({"far": 0.0}, r"far must be in \(0, 1\), got 0.0"),
+        ({"far": 1e-6}, "far must be at least .* for 10 accepted pairs among the 128,000"),
+        ({"far": 0.01, "far_margin": "much"}, "the margin of FAR must be a finite number >= 0"),
+        ({"far": 0.01, "tar_margin": -0.1}, "the margin of TAR must be a finite number >= 0"),
+        ({"far": 0.01, "tar_margin": 2}, "the margin of TAR must be below 1, which accepts everything, got 2; 2% was"),
+        ({"far": 0.01, "confidence": 1.0}, r"confidence must be in \(0, 1\)"),
+        ({"far": 0.01, "classes": "some"}, "classes must be one of fixed, drawn, got 'some'"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        compare_thresholds(Upgrade(*upgrade(0.9, 1.0)), **arguments)
+
+
+def test_curves_are_drawn_also_at_their_ends():
+    flat = Curve(threshold=(0.1, 0.2), far=(0.5, 0.01), tar=(1.0, 1.0), lower=(0.99, 0.9), upper=(1.0, 1.0))
+    for curves in (pictures.roc, pictures.det):
+        for far in (0.0, 0.01):
+            drawn = curves(flat, flat, far)
+            assert [name for name, _, _ in drawn.lines] == ["old", "new"]
+            assert "nan" not in str(drawn.lines)
+            assert (drawn.old_far is not None) == (far > 0.0)
+
+
+def jackknife(statistic, count):
+    """Value and standard error of a statistic that one class after the other is left out of."""
+    left = np.array([statistic([c for c in range(count) if c != out]) for out in range(count)])
+    return statistic(list(range(count))), math.sqrt((count - 1) / count * np.sum((left - left.mean()) ** 2))
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_changes_for_new_classes_have_the_class_as_unit(with_gallery):
+    """FAR by the jackknife of the logarithm of the ratio of both rates, TAR by CR2 of the change itself."""
+    new, old = upgrade(1.0, 1.1, num_classes=6, labels=np.repeat(np.arange(6), [30, 40, 50, 60, 70, 80]))
+    gallery = upgrade(1.0, 1.1, num_samples=180, num_classes=6, seed=2)[1] if with_gallery else None
+    items = gallery or old
+    report = compare_thresholds(Upgrade(new, old, gallery), threshold=0.45, far_margin="20%")
+    accepted = [cosines(queries, items, not with_gallery)[0] >= 0.45 for queries in (old, new)]
+    _, same, different = cosines(old, items, not with_gallery)
+
+    def rates(pairs, kept):
+        there = pairs & np.isin(old.labels, kept)[:, None] & np.isin(items.labels, kept)
+        return [float(np.mean(values[there])) for values in accepted]
+
+    pairs = np.array([np.sum(same & (old.labels == c)[:, None]) for c in range(6)])
+    changes = np.array(
+        [np.sum((accepted[1].astype(int) - accepted[0]) * (same & (old.labels == c)[:, None])) for c in range(6)]
+    )
+    tar, share = changes.sum() / pairs.sum(), pairs / pairs.sum()
+    error = math.sqrt(np.sum((changes - tar * pairs) ** 2 / (1.0 - share))) / pairs.sum()
+    weight = share**2 / (1.0 - share)
+    drawn = report.tar_change.drawn
+    half = stats.t.isf(0.0125, 1.0 / (share @ share + weight.sum() ** 2 - weight @ weight)) * error
+    assert (drawn.value, drawn.lower, drawn.upper) == pytest.approx((tar, tar - half, tar + half), rel=1e-9)
+    assert (drawn.unit, drawn.population, drawn.confidence) == ("class", "drawn", 0.975)
+    log, error = jackknife(lambda kept: np.log(np.divide(*rates(different, kept)[::-1])), 6)
+    half = stats.t.isf(0.0125, 5) * error
+    before, after = rates(different, range(6))
+    drawn = report.far_change.drawn
+    assert drawn.value == pytest.approx(after - 1.2 * before, rel=1e-9)
+    bounds = [before * (math.exp(log + sign * half) - 1.2) for sign in (-1.0, 1.0)]
+    assert (drawn.lower, drawn.upper) == pytest.approx(bounds, rel=1e-9)
+    assert report.far_change.fixed.value == pytest.approx(drawn.value, rel=1e-9)
+
+
+def test_a_rate_of_zero_bounds_no_ratio():
+    report = compare_thresholds(Upgrade(*upgrade(0.1, 0.11)), threshold=0.5)
+    assert (report.far_change.drawn.lower, report.far_change.drawn.upper) == (-math.inf, math.inf)
+    assert report.far_change.other_verdict == "inconclusive"
+
+
+def test_few_classes_say_nothing_of_new_ones():
+    new, old = upgrade(1.0, 1.1, num_classes=2)
+    report = compare_thresholds(Upgrade(new, old), threshold=0.4, classes="drawn")
+    assert math.isinf(report.far_change.upper)
+    assert report.verdict == report.far_change.verdict == "inconclusive"
+    assert math.isfinite(report.far_change.fixed.upper)

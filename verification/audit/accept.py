@@ -1,0 +1,179 @@
+"""Accept rates of single comparisons: open-set identification, and lists of pairs that were said to be same or not.
+
+Both ask at a threshold: are impostors let in more often (FPIR, FAR), are genuine ones turned away more often (DIR,
+TAR)?
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from verification.audit.margin import Margin
+from verification.search.nearest import search
+from verification.search.openset import compare_open_set
+from verification.search.pairs import PairList, compare_pairs, pair_similarities
+from verification.search.rates import AcceptReport, RateChange
+from verification.statistics.interval import Criterion, Verdict
+from verification.upgrade import Upgrade
+
+# queries·gallery·d: some seconds on two cores
+WORK = 1e11
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptClaim:
+    """Accept rates of old and new queries, judged.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        Compatible when false accepts do not rise and true accepts do not fall by more than the margins.
+    rates : AcceptReport
+    rank1 : RateChange or None
+        Of open-set identification, the share of enrolled probes whose nearest item is right, at any similarity.
+    false_margin, true_margin : float
+        False accepts may rise by this share of themselves, true ones fall by this much.
+    confidence : float
+        In (0, 1), of both changes at once.
+    unknown : int
+        Pairs of a list that were left out because an id is not there.
+    """
+
+    verdict: Verdict
+    rates: AcceptReport
+    rank1: RateChange | None
+    false_margin: float
+    true_margin: float
+    confidence: float
+    unknown: int = 0
+
+
+def compare_identification(
+    upgrade: Upgrade,
+    *,
+    threshold: float | None = None,
+    fpir: float | None = None,
+    far_margin: float | str = 0.0,
+    tar_margin: float | str = 0.0,
+    confidence: float = 0.95,
+) -> AcceptClaim:
+    """Compare open-set identification: the nearest item is accepted from a similarity on, and some probes have none.
+
+    Parameters
+    ----------
+    upgrade : Upgrade
+        With a gallery; probes whose class it does not hold are not enrolled.
+    threshold, fpir : float
+        The old accept threshold, a cosine similarity, or the false-positive identification rate that it had.
+    far_margin, tar_margin : float or str
+        FPIR may rise by this share of itself, DIR fall by this much.
+    confidence : float
+        In (0, 1), of both changes at once.
+
+    Raises
+    ------
+    ValueError
+        Without a gallery, or if all probes are enrolled or none is.
+    """
+    if upgrade.gallery is None:
+        raise ValueError("open-set identification needs a gallery (--gallery) in which some probes are not enrolled.")
+    reading = upgrade.read()
+    rows = upgrade.sample(int(WORK / (len(upgrade.items) * upgrade.old.dim)), "probes")
+    assert rows.index is not None
+    apart = rows.units is not None and reading.gallery_units is not None
+    found = search(
+        [rows.old, rows.models[0]],
+        upgrade.searched("gallery"),
+        1,
+        query_units=rows.units if apart else None,
+        item_units=reading.gallery_units if apart else None,
+        present=upgrade.in_search,
+    )
+    right = (found.rows[..., 0] >= 0) & (upgrade.item_codes[found.rows[..., 0]] == rows.codes)
+    level = 1.0 - (1.0 - confidence) / 2.0
+    report = compare_open_set(
+        found,
+        right,
+        upgrade.item_sizes[rows.codes] > 0,
+        threshold=threshold,
+        fpir=fpir,
+        groups=rows.unit_codes if upgrade.grouped else None,
+        confidence=level,
+    )
+    return _judged(report.rates, report.rank1, far_margin, tar_margin, confidence)
+
+
+def compare_listed_pairs(
+    upgrade: Upgrade,
+    pairs: PairList,
+    *,
+    threshold: float | None = None,
+    far: float | None = None,
+    far_margin: float | str = 0.0,
+    tar_margin: float | str = 0.0,
+    confidence: float = 0.95,
+) -> AcceptClaim:
+    """Compare 1:1 verification over pairs that are listed as same or different; parameters as above.
+
+    Pairs are of queries and of items of the gallery, or of the queries among themselves where there is none.
+    """
+    index, place = np.unique(pairs.query, return_inverse=True)
+    queries = [upgrade.old.rows(index), upgrade.new.rows(index)]
+    listed = PairList(query=place.ravel(), item=pairs.item, same=pairs.same)
+    items = upgrade.items
+    grouped = upgrade.grouped and (upgrade.gallery is None or upgrade.gallery.groups is not None)
+    query_units, item_units = _units(upgrade, grouped)
+    report = compare_pairs(
+        pair_similarities(queries, items, listed),
+        listed,
+        query_units[index],
+        item_units,
+        threshold=threshold,
+        far=far,
+        grouped=grouped,
+        confidence=1.0 - (1.0 - confidence) / 2.0,
+    )
+    return _judged(report, None, far_margin, tar_margin, confidence, pairs.unknown)
+
+
+def _units(upgrade: Upgrade, grouped: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What pairs share: a group, an id, or else the row."""
+    from verification.features import common_codes
+
+    columns = [(s.groups if grouped else s.ids) for s in (upgrade.old, upgrade.items)]
+    if all(column is not None for column in columns):
+        _, queries, items = common_codes(*columns, what="groups" if grouped else "ids")
+        return queries, items
+    count = len(upgrade.old)
+    start = 0 if upgrade.gallery is None else count
+    return np.arange(count), start + np.arange(len(upgrade.items))
+
+
+def _judged(
+    rates: AcceptReport,
+    rank1: RateChange | None,
+    far_margin: float | str,
+    tar_margin: float | str,
+    confidence: float,
+    unknown: int = 0,
+) -> AcceptClaim:
+    rise, fall = (
+        Margin.parse(far_margin, "the margin of FAR").amount,
+        Margin.parse_share(tar_margin, "the margin of TAR"),
+    )
+    level = rates.false_accepts.change.confidence
+    false = Criterion(confidence=level, margin=rise * rates.false_accepts.old.value)
+    true = Criterion(confidence=level, margin=fall)
+    return AcceptClaim(
+        verdict=Verdict.combine(
+            [false.verdict(rates.false_accepts.change.times(-1.0)), true.verdict(rates.true_accepts.change)]
+        ),
+        rates=rates,
+        rank1=rank1,
+        false_margin=rise,
+        true_margin=fall,
+        confidence=confidence,
+        unknown=unknown,
+    )

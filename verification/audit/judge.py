@@ -1,0 +1,259 @@
+"""The upgrade decision, whole: retrieval, Definition 1, the contrast and accept thresholds, each with its own verdict.
+
+No claim implies another. Which of them make headline and exit status is an option; the others are shown beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from numpy import ndarray
+
+from learning.progress import Progress
+from verification.audit.accept import compare_identification, compare_listed_pairs
+from verification.audit.definition1 import check_arguments, judge_definition1
+from verification.audit.margin import Margin
+from verification.audit.report import CLAIMS, UpgradeReport, provenance
+from verification.audit.retrieval import SIMILARITIES, compare_retrieval
+from verification.audit.thresholds import check_threshold, compare_thresholds
+from verification.search.pairs import PairList
+from verification.search.similarity import SimilarityName
+from verification.statistics.collect import Map
+from verification.statistics.interval import Population, Verdict
+from verification.upgrade import Upgrade
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is asked of an upgrade.
+
+    Attributes
+    ----------
+    metric : str
+        One of :data:`theory.metrics.METRICS`, in which Definition 1 is judged.
+    confidence : float
+        In (0, 1), of each claim.
+    margin : float or str
+        ≥ 0, the loss of mean distance that is accepted, in its unit, or a share of the old model's contrast: "1%".
+    weights : {"pairs", "classes"}
+        What counts once in a mean distance.
+    retrieval_margin : float or str
+        In [0, 1), the loss of recall@1 that is accepted: 0.01 or "1%".
+    threshold, far : float, optional
+        The old accept threshold, a cosine similarity, or the false accept rate that it had with old queries.
+    fpir : float, optional
+        The false-positive identification rate of the old system, where some probes are not enrolled.
+    far_margin, tar_margin : float or str
+        The false accept rate may rise by this share of itself, the true accept rate fall by this much.
+    k : int, optional
+        ≥ 1, of recall@k; 5, or 10 where relevance was judged.
+    similarity : {"cosine", "dot", "l2"}
+        How the index ranks: by the cosine, or by the inner product or the Euclidean distance of rows as they are.
+    decide : tuple of str
+        Claims that make the verdict: "retrieval", "definition-1", "contrast", "threshold", "identification", "pairs",
+        or "all" of those that were judged. Empty: all but mean distances and contrast, so retrieval, and the threshold
+        where one is given.
+    classes : {"fixed", "drawn"}
+        Whether the verdict is about new samples of these classes or about new classes like these.
+    repeated : bool
+        Whether intervals have to stay valid however often one looks at growing data and stops at will.
+    explain : bool
+        Whether to measure what explains the answer too: the hypotheses of Theorem 1 and the angles of the caps.
+
+    Raises
+    ------
+    ValueError
+        For an option that is out of range, before any work.
+    """
+
+    metric: str = "sqeuclidean"
+    confidence: float = 0.95
+    margin: float | str = 0.0
+    weights: str = "pairs"
+    retrieval_margin: float | str = 0.0
+    threshold: float | None = None
+    far: float | None = None
+    fpir: float | None = None
+    far_margin: float | str = 0.0
+    tar_margin: float | str = 0.0
+    k: int | None = None
+    similarity: SimilarityName = "cosine"
+    decide: tuple[str, ...] = ()
+    classes: str = "fixed"
+    repeated: bool = False
+    explain: bool = False
+
+    def __post_init__(self) -> None:
+        check_arguments(self.metric, self.confidence, self.weights, self.classes)
+        margin = Margin.parse(self.margin)
+        if margin.share and margin.amount >= 1.0:
+            raise ValueError(f"margin must be below 100% of the old model's contrast, got {self.margin!r}.")
+        Margin.parse_share(self.retrieval_margin, "the margin of retrieval")
+        Margin.parse(self.far_margin, "the margin of FAR")
+        Margin.parse_share(self.tar_margin, "the margin of TAR")
+        if self.with_threshold:
+            check_threshold(self.threshold, self.far)
+        if self.fpir is not None and not 0.0 < self.fpir < 1.0:
+            raise ValueError(f"fpir must be in (0, 1), got {self.fpir!r}.")
+        margins = Margin.parse(self.far_margin).amount, Margin.parse(self.tar_margin).amount
+        if any(margins) and not self.with_threshold and self.fpir is None:
+            raise ValueError("a margin of FAR or TAR needs a threshold, or the false accept rate that it had.")
+        if self.similarity not in SIMILARITIES:
+            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {self.similarity!r}.")
+        if unknown := [claim for claim in self.decide if claim not in (*CLAIMS, "all")]:
+            raise ValueError(f"decide must be of {', '.join(CLAIMS)}, all, got {unknown[0]!r}.")
+        if "threshold" in self.decide and not self.with_threshold:
+            raise ValueError("to decide by a threshold, give one, or the false accept rate that it had.")
+        if "identification" in self.decide and self.fpir is None:
+            raise ValueError("to decide by identification, give the false-positive identification rate (fpir).")
+
+    @property
+    def with_threshold(self) -> bool:
+        """Whether a threshold is asked about."""
+        return self.threshold is not None or self.far is not None
+
+    def decides(self, claims: Sequence[str]) -> tuple[str, ...]:
+        """Which of the claims that were judged make the verdict.
+
+        Raises
+        ------
+        ValueError
+            If one that was asked for was not judged.
+        """
+        if "all" in self.decide:
+            return tuple(claims)
+        asked = self.decide or tuple(claim for claim in claims if claim not in ("definition-1", "contrast"))
+        if missing := [claim for claim in asked if claim not in claims]:
+            raise ValueError(f"to decide by {missing[0]}, the data must allow it; here it allows {', '.join(claims)}.")
+        return asked
+
+
+def judge(
+    upgrade: Upgrade,
+    options: Options | None = None,
+    *,
+    slices: ndarray | None = None,
+    pairs: PairList | None = None,
+    run: Map = map,
+    progress: Progress | None = None,
+) -> UpgradeReport:
+    """Judge everything that is claimed of an upgrade.
+
+    Parameters
+    ----------
+    upgrade : Upgrade
+    options : Options, optional
+        Those of the mathematics if not given: margin 0.
+    slices : ndarray, shape (N,), optional
+        A part that each query belongs to, such as its language: retrieval is judged for each part too.
+    pairs : PairList, optional
+        Pairs that are same or different, to be judged at ``threshold`` or ``far``. Labels are not needed then.
+    run : callable
+        As ``map``, by which parts of the data are read.
+    progress : callable, optional
+        Called with the name of a stage, how much of it is done, and its total.
+
+    Raises
+    ------
+    ValueError
+        If the data has no pairs for a claim, or a margin accepts everything.
+    """
+    options = options or Options()
+    tell = progress or (lambda stage, done, total: None)
+    judged = upgrade.judgements is not None
+    labelled = not judged and len(upgrade.labels) > 0
+    if pairs is None and not judged:
+        upgrade.check_pairs()
+    if pairs is not None and not options.with_threshold:
+        raise ValueError("listed pairs need the old accept threshold, or the false accept rate that it had.")
+    upgrade.read(run, progress)
+    definition1 = retrieval = thresholds = identification = listed = polar = hypotheses = None
+    if labelled:
+        upgrade.check_order()
+        definition1 = judge_definition1(
+            upgrade,
+            options.metric,
+            options.confidence,
+            Margin.parse(options.margin),
+            options.weights,
+            Population(options.classes),
+            repeated=options.repeated,
+            progress=progress,
+        )
+    if labelled or judged:
+        tell("searching", 0, len(upgrade.codes))
+        retrieval = compare_retrieval(
+            upgrade,
+            k=options.k,
+            margin=options.retrieval_margin,
+            confidence=options.confidence,
+            classes=options.classes,
+            repeated=options.repeated,
+            slices=slices,
+            similarity=options.similarity,
+        )
+    if options.with_threshold and labelled:
+        tell("comparing thresholds", 0, len(upgrade.codes))
+        thresholds = compare_thresholds(
+            upgrade,
+            threshold=options.threshold,
+            far=options.far,
+            far_margin=options.far_margin,
+            tar_margin=options.tar_margin,
+            confidence=options.confidence,
+            classes=options.classes,
+            repeated=options.repeated,
+        )
+    if options.fpir is not None and labelled:
+        identification = compare_identification(
+            upgrade,
+            fpir=options.fpir,
+            far_margin=options.far_margin,
+            tar_margin=options.tar_margin,
+            confidence=options.confidence,
+        )
+    if pairs is not None:
+        listed = compare_listed_pairs(
+            upgrade,
+            pairs,
+            threshold=options.threshold,
+            far=options.far,
+            far_margin=options.far_margin,
+            tar_margin=options.tar_margin,
+            confidence=options.confidence,
+        )
+    if options.explain and labelled:
+        from verification.audit.hypotheses import check_hypotheses
+        from verification.audit.polar import polar_angles
+
+        tell("measuring caps and drift", 0, len(upgrade.codes))
+        polar = polar_angles(upgrade)
+        if 1 < upgrade.num_classes <= upgrade.old.dim + 1 and (upgrade.sizes > 0).all():
+            hypotheses = check_hypotheses(upgrade)
+    report = UpgradeReport(
+        verdict=Verdict.inconclusive,
+        decided_by=(),
+        population=Population(options.classes),
+        definition1=definition1,
+        retrieval=retrieval,
+        thresholds=thresholds,
+        identification=identification,
+        pairs=listed,
+        hypotheses=hypotheses,
+        polar=polar,
+        notes=(
+            *(definition1.notes if definition1 is not None else (*upgrade.notes, *upgrade.findings())),
+            *(retrieval.notes if retrieval is not None else ()),
+            *(thresholds.notes if thresholds is not None else ()),
+        ),
+        provenance=provenance(upgrade, plain(options)),
+    )
+    by = options.decides(tuple(report.claims))
+    return replace(report, decided_by=by, verdict=Verdict.combine(report.claims[claim] for claim in by))
+
+
+def plain(options: Options) -> dict[str, Any]:
+    """Options as plain values."""
+    return asdict(options)

@@ -1,0 +1,435 @@
+"""What is reported of an upgrade: Definition 1 with its intervals, and every claim that was judged together."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verification.audit.accept import AcceptClaim
+from verification.audit.breakdown import ClassGap, ClassPairs, Worst
+from verification.audit.drift import DriftMargin
+from verification.audit.power import SamplesNeeded
+from verification.audit.retrieval_report import RetrievalReport
+from verification.audit.threshold_report import ThresholdReport
+from verification.reporting import json_safe, write_json
+from verification.statistics.interval import Judged, Population, Unit, Verdict
+from verification.upgrade import Upgrade
+
+if TYPE_CHECKING:  # an audit without them starts faster
+    from verification.audit.hypotheses import Hypotheses
+    from verification.audit.polar import PolarAngles
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideReport(Judged):
+    """One inequality of Definition 1, judged; both sides cover at once with the report's confidence.
+
+    Attributes
+    ----------
+    pair_fraction, pair_fraction_error : float
+        Share of pairs that satisfy the inequality by themselves, and its standard error (0 when all were looked at).
+    num_pairs : int
+        Ordered pairs of the side.
+    """
+
+    pair_fraction: float
+    pair_fraction_error: float
+    num_pairs: int
+
+    @property
+    def gap(self) -> float:
+        """The mean change, in units of the distance."""
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """Both inequalities under one weighting.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        Compatible when both sides are, incompatible when either is.
+    same_class, different_class : SideReport
+        Inequality 1a and inequality 1b.
+    contrast : Judged or None
+        Their sum, what a ranking sees; None where it was not asked for.
+    """
+
+    verdict: Verdict
+    same_class: SideReport
+    different_class: SideReport
+    contrast: Judged | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition1Report:
+    """What an audit of Definition 1 found; see :func:`verification.audit`.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        Compatible when both sides are, incompatible when either is.
+    same_class, different_class : SideReport
+        Inequality 1a and inequality 1b, in the weighting that was asked for.
+    contrast_gap : Judged
+        The sum of both gaps, judged at the report's confidence by itself.
+    metric : str
+    confidence : float
+    margin : float
+        The loss of gap that is accepted, in units of the distance.
+    margin_error : float
+        Standard error of the margin; 0 where it was given in units of the distance.
+    contrast : float
+        Mean distance between different classes less that within a class, both by the old model, in this weighting.
+    weights : {"pairs", "classes"}
+        What counts once.
+    unit : {"sample", "group"}
+        What was drawn independently.
+    population : {"fixed", "drawn"}
+        Whom the verdict is about.
+    num_samples, num_gallery, num_classes, dim : int
+        ``num_gallery`` is None where samples were paired with each other.
+    notes : tuple of str
+        What the reader has to know about this data.
+    by_weighting : dict
+        :class:`Sides` under each weighting.
+    by_class : tuple of ClassGap
+        1a for each class that has pairs of its own, simultaneous intervals.
+    class_pairs : ClassPairs or None
+        1b over the pairs of classes, counted; None where there are too many to look at.
+    worst : Worst
+        The class that loses most on 1a, and the class pair on 1b.
+    drift : DriftMargin or None
+        How far each class mean turned and how far it may; None in one dimension.
+    common_mean_defect : float or None
+        gap(1b) − gap(1a)/(K−1), every class counting once: zero when the old class means sum to zero, as on a simplex,
+        where both inequalities are one condition. For multiples of the squared distance; None where a class has no
+        pair.
+    samples_needed : SamplesNeeded or None
+        Where the verdict is inconclusive, the samples that would decide.
+    """
+
+    verdict: Verdict
+    same_class: SideReport
+    different_class: SideReport
+    contrast_gap: Judged | None
+    metric: str
+    confidence: float
+    margin: float
+    margin_error: float
+    contrast: float
+    weights: str
+    unit: Unit
+    population: Population
+    num_samples: int
+    num_gallery: int | None
+    num_classes: int
+    dim: int
+    notes: tuple[str, ...]
+    by_weighting: dict[str, Sides]
+    by_class: tuple[ClassGap, ...]
+    class_pairs: ClassPairs | None
+    worst: Worst
+    drift: DriftMargin | None
+    common_mean_defect: float | None
+    samples_needed: SamplesNeeded | None
+
+    @property
+    def margin_share(self) -> float | None:
+        """The margin as a share of the old model's contrast; None where that is not positive."""
+        return self.margin / self.contrast if self.contrast > 0.0 else None
+
+    @property
+    def margin_sentence(self) -> str:
+        """What the margin is in both units, and what a verdict at it says."""
+        share = "" if self.margin_share is None else f", {self.margin_share:.2%} of the old model's contrast"
+        if not self.margin:
+            return f"Margin 0: no loss is accepted. The old model's contrast is {self.contrast:.4g}."
+        return (
+            f"Margin {self.margin:.4g}{share}{f' {self.contrast:.4g}' if share else ''}. Compatible at a margin is "
+            "non-inferiority: no side loses more than that, which does not say that none loses."
+        )
+
+    @property
+    def excluded_loss(self) -> float | None:
+        """The least margin, in units of the distance, at which these samples would say compatible; None if none."""
+        loss = max(0.0, -self.same_class.lower, -self.different_class.lower)
+        return loss if math.isfinite(loss) else None
+
+    @property
+    def whom(self) -> str:
+        """For whom the intervals are, in a sentence."""
+        drawn = "independent draws of it" if self.unit == "sample" else "drawn by groups, each of them independently"
+        return (
+            "The first interval of each gap is for new samples of these classes in these numbers: labels are held "
+            f"fixed, the samples of a class are {drawn}. The second is for new classes like these, every class "
+            f"counting once. Intervals of both sides cover at once with the stated confidence; the verdict is about "
+            f"{self.population.words}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity."""
+        derived = {"margin_share": self.margin_share, "excluded_loss": self.excluded_loss, "whom": self.whom}
+        return json_safe({**asdict(self), **derived})
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_dict` as JSON; the file appears whole or not at all."""
+        write_json(Path(path), self.to_dict())
+
+
+# claims about an upgrade, by the name that an option gives them
+CLAIMS = ("retrieval", "definition-1", "contrast", "threshold", "identification", "pairs")
+# of schema/audit-report.schema.json, which describes what UpgradeReport.to_dict returns
+SCHEMA_VERSION = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeReport:
+    """Everything that was found about one upgrade; see :func:`verification.judge`.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        Of the claims in ``decided_by`` together.
+    decided_by : tuple of str
+        Claims that make the verdict.
+    population : {"fixed", "drawn"}
+        Whom the verdict is about.
+    definition1 : Definition1Report or None
+        Mean distances: both inequalities of Definition 1, and their sum, the contrast gap. None where relevance was
+        judged, and no labels say what is the same class.
+    retrieval : RetrievalReport or None
+        None where only pairs were listed, and nothing says what a search should find.
+    thresholds : ThresholdReport or None
+        Where a threshold was given.
+    identification : AcceptClaim or None
+        Open-set identification, where a false-positive identification rate was given.
+    pairs : AcceptClaim or None
+        1:1 verification, where pairs were listed.
+    hypotheses : Hypotheses or None
+    polar : PolarAngles or None
+        What explains the answer, where it was asked for.
+    notes : tuple of str
+        What the reader has to know about this data.
+    provenance : dict
+        Version, options, seed, date, and shape and digest of each input.
+    """
+
+    verdict: Verdict
+    decided_by: tuple[str, ...]
+    population: Population
+    definition1: Definition1Report | None
+    retrieval: RetrievalReport | None
+    thresholds: ThresholdReport | None
+    identification: AcceptClaim | None
+    pairs: AcceptClaim | None
+    hypotheses: Hypotheses | None
+    polar: PolarAngles | None
+    notes: tuple[str, ...]
+    provenance: dict[str, Any]
+
+    @property
+    def claims(self) -> dict[str, Verdict]:
+        """The verdict of every claim that was judged."""
+        found = {} if self.retrieval is None else {"retrieval": self.retrieval.verdict}
+        if self.definition1 is not None:
+            found["definition-1"] = self.definition1.verdict
+            if self.definition1.contrast_gap is not None:
+                found["contrast"] = self.definition1.contrast_gap.verdict
+        if self.thresholds is not None:
+            found["threshold"] = self.thresholds.verdict
+        for name, claim in (("identification", self.identification), ("pairs", self.pairs)):
+            if claim is not None:
+                found[name] = claim.verdict
+        return found
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Claims that do not make the verdict and that the data decisively denies."""
+        return tuple(
+            claim
+            for claim, verdict in self.claims.items()
+            if claim not in self.decided_by and verdict == Verdict.incompatible
+        )
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence, for whom it holds, and what speaks against it."""
+        by = " and ".join(ASKED[claim] for claim in self.decided_by)
+        text = {
+            Verdict.compatible: f"Yes, by {by}: queries of the new model may search the gallery of the old one",
+            Verdict.incompatible: f"No, by {by}: queries of the new model should not search the gallery of the old one",
+            Verdict.inconclusive: f"Undecided, by {by}: this data does not show whether queries of the new model may "
+            "search the gallery of the old one",
+        }[self.verdict]
+        if self.verdict == Verdict.compatible and self.against:
+            text = f"Kept: {by}. Not kept: {' and '.join(ASKED[claim] for claim in self.against)}"
+        return f"{text} (for {self.population.words})."
+
+    @property
+    def disagreement(self) -> str | None:
+        """A sentence where mean distances and retrieval have different verdicts."""
+        if self.definition1 is None or self.retrieval is None:
+            return None
+        mean, rank = self.definition1.verdict, self.retrieval.verdict
+        if mean == rank:
+            return None
+        if Verdict.inconclusive in (mean, rank):
+            return (
+                f"Definition 1 is {mean}, retrieval {rank}: one is about mean distances, the other about the nearest "
+                "item, and samples that decide one need not decide the other."
+            )
+        if mean == Verdict.compatible:
+            return (
+                "Mean distances improve, and yet the nearest item is right less often: some classes have come closer "
+                "together. Neither claim implies the other, and a search follows retrieval."
+            )
+        contrast = self.definition1.contrast_gap
+        shared = (
+            " The contrast between classes is kept, so the loss is a shift that all embeddings share, which no ranking "
+            "sees."
+            if contrast is not None and contrast.verdict == Verdict.compatible
+            else ""
+        )
+        return (
+            "Mean distances get worse, and yet the nearest item is right no less often. Neither claim implies the "
+            f"other: a search follows retrieval, a threshold on distances follows Definition 1.{shared}"
+        )
+
+    @property
+    def summary(self) -> str:
+        """One line: the verdict, whom it is about, and every claim with its number."""
+        parts = [f"{self.verdict} by {' and '.join(self.decided_by)} for {self.population.words}"]
+        if self.retrieval is not None:
+            score, change = self.retrieval.scores[0].name, self.retrieval.change
+            parts.append(f"{score} {100.0 * change.value:+.1f} points {self.retrieval.verdict}")
+        one = self.definition1
+        if one is not None:
+            parts.append(
+                f"gaps {one.same_class.gap:+.3g} same class, {one.different_class.gap:+.3g} different {one.verdict}"
+            )
+            if one.contrast_gap is not None:
+                parts.append(f"contrast {one.contrast_gap.value:+.3g} {one.contrast_gap.verdict}")
+        if self.thresholds is not None:
+            parts.append(f"threshold {self.thresholds.verdict}")
+        for name, claim in (("identification", self.identification), ("pairs", self.pairs)):
+            if claim is not None:
+                parts.append(f"{name} {claim.verdict}")
+        return "; ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity.
+
+        Of lists of more than 50 classes or slices those entries are there that lose most, and ``left_out`` counts the
+        others.
+        """
+        parts = {
+            "definition1": None if self.definition1 is None else self.definition1.to_dict(),
+            "hypotheses": None if self.hypotheses is None else self.hypotheses.to_dict(),
+            "polar": None if self.polar is None else self.polar.to_dict(),
+        }
+        plain = {name: getattr(self, name) for name in ("verdict", "decided_by", "population", "notes", "provenance")}
+        claims = {name: getattr(self, name) for name in ("retrieval", "thresholds", "identification", "pairs")}
+        parts |= {name: None if part is None else asdict(part) for name, part in claims.items()}
+        return json_safe(
+            {
+                "schema_version": SCHEMA_VERSION,
+                **plain,
+                "left_out": _shorten(parts),
+                **parts,
+                "claims": self.claims,
+                "headline": self.headline,
+                "disagreement": self.disagreement,
+                "summary": self.summary,
+            }
+        )
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_dict` as JSON; the file appears whole or not at all."""
+        write_json(Path(path), self.to_dict())
+
+    def to_html(self, path: str | os.PathLike[str], title: str = "May the new model search the old gallery?") -> None:
+        """Write the report as one page; the file appears whole or not at all."""
+        from verification.views.page import to_html
+
+        to_html(self, path, title=title)
+
+    def to_markdown(self) -> str:
+        """Return the report as Markdown, for a comment on a pull request."""
+        from verification.views import documents, markdown
+
+        return markdown.render(documents.audit(self))
+
+    def _repr_html_(self) -> str:
+        from verification.views.page import in_notebook
+
+        return in_notebook(self)
+
+
+# entries of a list of classes or slices that are written
+WRITTEN = 50
+
+
+def _shorten(parts: dict[str, Any]) -> dict[str, int]:
+    """Keep the entries of long lists that lose most, and count the others."""
+    left_out = {}
+    one, retrieval = parts["definition1"], parts["retrieval"]
+    lists: list[tuple[str, Any, str, Callable[[Any], float]]] = []
+    if one is not None:
+        lists.append(("definition1.by_class", one, "by_class", lambda found: _lower(found["interval"])))
+        if one["drift"] is not None:
+            lists.append(("definition1.drift.by_class", one["drift"], "by_class", _slack))
+    if retrieval is not None:
+        lists.append(("retrieval.slices", retrieval, "slices", lambda found: _lower(found["change"]["fixed"])))
+    for name, part, key, rank in lists:
+        if (more := len(part[key]) - WRITTEN) > 0:
+            part[key] = sorted(part[key], key=rank)[:WRITTEN]
+            left_out[name] = more
+    return left_out
+
+
+def _slack(found: dict[str, float]) -> float:
+    return found["tolerates"] - found["rotated"]
+
+
+def _lower(interval: dict[str, Any]) -> float:
+    return -math.inf if interval["lower"] is None else float(interval["lower"])
+
+
+# a claim as it is spoken of in a sentence
+ASKED = {
+    "retrieval": "retrieval",
+    "definition-1": "mean distances (Definition 1)",
+    "contrast": "the contrast of classes",
+    "threshold": "the accept threshold",
+    "identification": "open-set identification",
+    "pairs": "the listed pairs",
+}
+
+
+def provenance(upgrade: Upgrade, options: dict[str, Any]) -> dict[str, Any]:
+    """Where a report comes from: version, options, seed, date, shape and digest of each input."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("stationary-representations")
+    except PackageNotFoundError:
+        number = "unknown"
+    sets = {"new": upgrade.new, "old": upgrade.old, "gallery": upgrade.gallery}
+    return {
+        "version": number,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": upgrade.seed,
+        "options": options,
+        "inputs": {
+            name: {"rows": len(features), "dim": features.dim, "sha256": upgrade.digests.get(name)}
+            for name, features in sets.items()
+            if features is not None
+        },
+    }

@@ -1,0 +1,105 @@
+"""What a comparison of retrieval reports: scores of the three searches, their differences, a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from verification.statistics.interval import Change, Interval, Judged, Unit, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """One score in the three searches, and its differences.
+
+    Attributes
+    ----------
+    name : str
+        "recall@1", "recall@5", "mAP", or "template": whether the nearest mean of a class is right, which is the search
+        of the paper; by judgements "hit@1", "recall@10", "MRR@10", "nDCG@10", "mAP".
+    num_queries : int
+    old_old, new_old : float
+        Mean score of old and of new queries in the old gallery.
+    new_new : float or None
+        Of new queries in a gallery embedded again; None where there are no new features of the gallery.
+    upgrade : Change
+        new_old − old_old, what the old gallery gains or loses.
+    reindexing, model : Change or None
+        new_new − new_old, what embedding the gallery again would add; new_new − old_old.
+    """
+
+    name: str
+    num_queries: int
+    old_old: float
+    new_old: float
+    new_new: float | None
+    upgrade: Change
+    reindexing: Change | None
+    model: Change | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """Recall@1 of a part of the queries.
+
+    Attributes
+    ----------
+    name : int or str
+    num_queries : int
+    old_old, new_old : float
+    change : Judged
+        new_old − old_old, simultaneous over the parts.
+    """
+
+    name: int | str
+    num_queries: int
+    old_old: float
+    new_old: float
+    change: Judged
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalReport:
+    """What :func:`verification.audit.retrieval.compare_retrieval` found.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        Of recall@1 in the old gallery: compatible when the interval for its change lies at or above −margin,
+        incompatible when below.
+    change : Judged
+        That change, for new queries of these classes and for new classes like these.
+    margin, confidence : float
+        The loss of recall that is accepted, as a fraction; of each interval.
+    unit : {"sample", "group"}
+        What was drawn independently.
+    gained, lost : float
+        Shares of the queries that only the new, only the old model answers rightly.
+    kept : Interval
+        Share of the first k items of old queries that new queries find too: agreement, which is not quality.
+    scores : tuple of Scores
+        recall@1, recall@k, mAP, template.
+    slices : tuple of Slice
+        Parts of the queries, the greatest loss first; empty where none were asked for.
+    near_copies : float
+        Share of the queries whose nearest item is of their class and much nearer than its items usually are.
+    num_queries, num_lone : int
+        Queries that some item can answer, of which the scores may rest on a part, and those that none can.
+    num_gallery : int
+    notes : tuple of str
+    """
+
+    verdict: Verdict
+    change: Judged
+    margin: float
+    confidence: float
+    unit: Unit
+    gained: float
+    lost: float
+    kept: Interval
+    scores: tuple[Scores, ...]
+    slices: tuple[Slice, ...]
+    near_copies: float
+    num_queries: int
+    num_lone: int
+    num_gallery: int
+    notes: tuple[str, ...]

@@ -1,0 +1,378 @@
+r"""Accept thresholds, 1:1: does the old one still hold for new queries, and which one keeps the old false accept rate?
+
+A pair (query, gallery item) is accepted when its cosine similarity is at least τ. FAR is the share of pairs of
+different classes that are accepted, TAR that of pairs of one class. At a threshold the change of either rate is a
+U-statistic of the same form as a gap of Definition 1, whose "distance" is a step
+(:mod:`verification.audit.acceptance`): its interval has the sample for a unit, and labels are held fixed. A
+threshold that was chosen from these pairs is then taken as given: both models are judged at it alike.
+
+References
+----------
+Woodruff, *Confidence intervals for medians and other position measures*, 1952, for the interval of a threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy import special
+
+from verification.audit.acceptance import BINS, Histogram, Kernel, Tallies, count, histogram, tally
+from verification.audit.margin import Margin
+from verification.audit.threshold_report import Curve, KeptFar, ThresholdReport
+from verification.statistics.gaps import estimate
+from verification.statistics.interval import Criterion, Interval, Population, Unit, Verdict, check_confidence, widened
+from verification.statistics.paired import cluster_freedom, score_interval
+from verification.statistics.pairwise import AllPairs
+from verification.statistics.rows import Rows, stream
+from verification.statistics.student import upper_quantile
+from verification.statistics.variance import Estimate
+from verification.upgrade import Upgrade
+
+# rows and classes whose pairs are all looked at; a seeded part of the data where it has more. A few seconds
+MOST_ROWS, MOST_CLASSES = 4096, 1000
+# of which the statistics are held at once
+KERNELS = 2
+# accepted pairs that a target FAR must leave, and pairs told apart below which a variance is not believed
+FEW = 10
+# distinct accepted pairs that a FAR should rest on (Doddington's rule of 30)
+ENOUGH = 30
+CURVE_POINTS = 25
+
+
+def check_threshold(threshold: float | None, far: float | None) -> None:
+    """Raise ValueError unless one of the two is given and in its range."""
+    if (threshold is None) == (far is None):
+        raise ValueError("give the old accept threshold or the false accept rate that it had: one of the two.")
+    if threshold is not None and not -1.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold must be a cosine similarity in [-1, 1], got {threshold!r}.")
+    if far is not None and not 0.0 < far < 1.0:
+        raise ValueError(f"far must be in (0, 1), got {far!r}.")
+
+
+def compare_thresholds(
+    upgrade: Upgrade,
+    *,
+    threshold: float | None = None,
+    far: float | None = None,
+    far_margin: float | str = 0.0,
+    tar_margin: float | str = 0.0,
+    confidence: float = 0.95,
+    classes: str = "fixed",
+    repeated: bool = False,
+) -> ThresholdReport:
+    """Compare old and new queries at the old accept threshold, and find the one that keeps its false accept rate.
+
+    Parameters
+    ----------
+    upgrade : Upgrade
+    threshold : float
+        In [−1, 1], the accept threshold of the old system: a pair is accepted from this cosine similarity on. (For a
+        Euclidean distance D of unit vectors it is 1 − D²/2.)
+    far : float
+        In (0, 1), instead of it: the FAR of old queries that the threshold is to have, on these pairs.
+    far_margin : float or str
+        ≥ 0, FAR may rise by this share of itself: 0.1 or "10%".
+    tar_margin : float or str
+        In [0, 1), TAR may fall by this much: 0.01 or "1%", of all pairs of one class.
+    confidence : float
+        In (0, 1), of the two changes at once and of every other interval by itself.
+    classes : {"fixed", "drawn"}
+        Whether the verdict is about new samples of these classes or about new classes like these.
+    repeated : bool
+        Whether the intervals of the two changes have to stay valid however often one looks at growing data.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or the pairs are too few for ``far``.
+    """
+    check_threshold(threshold, far)
+    rise = Margin.parse(far_margin, "the margin of FAR").amount
+    fall = Margin.parse_share(tar_margin, "the margin of TAR")
+    check_confidence(confidence)
+    population = Population(classes)
+    upgrade.check_pairs()
+    rows, items, notes = _choose(upgrade)
+    bins = histogram(rows, items)
+    same, different = bins.pairs(1), bins.pairs(0)
+    if not same or not different:
+        raise ValueError("a threshold needs pairs of one class and of different classes, got none of one kind.")
+    if far is not None:
+        if far * different < FEW:
+            raise ValueError(
+                f"far must be at least {FEW / different:.1e}, for {FEW} accepted pairs among the {different:,} of "
+                f"different classes, got {far!r}."
+            )
+        threshold = bins.threshold(0, far)
+    assert threshold is not None  # one of the two was given
+    # at the old threshold as it is; the others lie at the edges of bins
+    kept_at = bins.threshold(1, _rate(rows, items, threshold))
+    kernels = [
+        Kernel(old_threshold=threshold, new_threshold=new, old_weight=before, new_weight=after)
+        for new, before, after in (
+            (threshold, 1.0, 1.0),
+            (threshold, 1.0 + rise, 1.0),
+            (threshold, 1.0, 0.0),
+            (threshold, 0.0, 1.0),
+            (kept_at, 1.0, 1.0),
+            (kept_at, 0.0, 1.0),
+        )
+    ]
+    grids = [_grid(bins, model, different) for model in (0, 1)]
+    estimates, told_apart, ordered = [], [], []
+    for first in range(0, len(kernels), KERNELS):  # a few at a time: each holds what every sample adds to every class
+        sources, apart = count(rows, items, kernels[first : first + KERNELS])
+        estimates += [[side.fixed for side in estimate(source)[0]["pairs"].sides] for source in sources]
+        ordered += [source.ordered for source in sources]
+        told_apart += apart
+    source = sources[-1]
+    tallies = tally(rows, items, grids)
+    num = len(rows.codes) if items is None else min(len(rows.codes), len(items.codes))
+    alike = np.array_equal(*rows.models)
+    level = 1.0 - confidence
+    both = Criterion(confidence=1.0 - level / 2.0)
+    widen = [
+        widened(count, both.confidence) if repeated else 1.0 for count in (int(rows.unit_counts.sum()), len(rows.sizes))
+    ]
+    looks = _Looks(num=num, level=level, unit="group" if upgrade.grouped else "sample", widen=widen[0])
+    old_counts, new_counts = ordered[2], ordered[3]
+    far_change = both.judge(
+        looks.change(estimates[1][1], told_apart[1][0], both, alike and rise == 0.0),
+        _drawn_far(-old_counts, new_counts, source, 1.0 + rise, both.confidence, widen[1]),
+        population,
+    ).flipped()
+    fallen = Criterion(confidence=both.confidence, margin=fall)
+    tar_change = fallen.judge(
+        looks.change(estimates[0][0], told_apart[0][1], fallen, alike),
+        _drawn_tar(-old_counts, new_counts, source, fallen.confidence, widen[1]),
+        population,
+    )
+    rates = [
+        [looks.rate(sign * side.value, side) for sign, side in ((first, a), (second, b))]
+        for first, second, (a, b) in ((-1.0, 1.0, estimates[2]), (1.0, -1.0, estimates[3]), (1.0, -1.0, estimates[5]))
+    ]
+    alone = Criterion(confidence=confidence)
+    changed = looks.change(estimates[4][0], told_apart[4][1], alone, alike and kept_at == threshold)
+    lower, upper = _kept_interval(bins, rates[0][1].value, estimates[4][1], level)
+    old_curve, new_curve = (_curve(bins, model, grids[model], tallies[model], rows, items, level) for model in (0, 1))
+    accepted = round(rates[0][1].value * different) // (2 if items is None else 1)
+    if accepted < ENOUGH:
+        notes.append(
+            f"The old false accept rate rests on {accepted} distinct accepted pairs; fewer than {ENOUGH} tell little "
+            "of it."
+        )
+    return ThresholdReport(
+        verdict=Verdict.combine([far_change.verdict, tar_change.verdict]),
+        population=population,
+        threshold=threshold,
+        target_far=far,
+        far_margin=rise,
+        tar_margin=fall,
+        confidence=confidence,
+        old_far=rates[0][1],
+        new_far=rates[1][1],
+        old_tar=rates[0][0],
+        new_tar=rates[1][0],
+        far_change=far_change,
+        tar_change=tar_change,
+        accepted_pairs=accepted,
+        kept=KeptFar(threshold=kept_at, lower=lower, upper=upper, tar=rates[2][0], tar_change=changed),
+        old_curve=old_curve,
+        new_curve=new_curve,
+        num_samples=len(rows.codes),
+        num_gallery=None if items is None else len(items.codes),
+        same_pairs=same,
+        different_pairs=different,
+        notes=tuple(notes),
+    )
+
+
+def _choose(upgrade: Upgrade) -> tuple[Rows, Rows | None, list[str]]:
+    """Rows to look at, sorted by class: whole classes at random where there are many, then samples at random."""
+    labels, rng = upgrade.labels, stream(upgrade.seed, "thresholds")
+    chosen = np.arange(len(labels))
+    if len(labels) > MOST_CLASSES:
+        shared = chosen if upgrade.gallery is None else np.flatnonzero((upgrade.sizes > 0) & (upgrade.item_sizes > 0))
+        chosen = np.sort(rng.choice(shared, size=min(MOST_CLASSES, len(shared)), replace=False))
+    notes = []
+
+    def take(rows: Rows, what: str) -> Rows:
+        place = np.full(len(labels), -1)
+        place[chosen] = np.arange(len(chosen))
+        some = np.flatnonzero(place[rows.codes] >= 0)
+        if len(some) > MOST_ROWS:
+            some = np.sort(rng.choice(some, size=MOST_ROWS, replace=False))
+        total = int(rows.sizes.sum())
+        if len(some) < total:
+            notes.append(
+                f"Thresholds: all pairs of {len(some):,} of the {total:,} {what} were looked at, a seeded part"
+                + (f" of {len(chosen):,} of the {len(labels):,} classes." if len(chosen) < len(labels) else ".")
+            )
+        part = rows.some(some)
+        codes = place[part.codes]
+        # float64: a threshold is compared with a cosine as it is
+        return Rows(
+            models=part.models.astype(np.float64),
+            codes=codes,
+            sizes=np.bincount(codes, minlength=len(chosen)),
+            index=part.index,
+            units=part.units,
+        )
+
+    reading = upgrade.read()
+    rows = take(reading.rows, "samples")
+    return rows, None if reading.gallery is None else take(reading.gallery, "gallery items"), notes
+
+
+def _rate(rows: Rows, items: Rows | None, threshold: float) -> float:
+    """FAR of old queries, counted at the threshold itself."""
+    (source,), _ = count(rows, items, [Kernel(old_threshold=threshold, new_threshold=threshold, new_weight=0.0)])
+    return estimate(source)[0]["pairs"].different_class.fixed.value
+
+
+def _grid(bins: Histogram, model: int, different: int) -> Float[ndarray, " t"]:
+    """Rising thresholds for FARs from one half down to ten pairs."""
+    rates = np.geomspace(0.5, max(FEW / different, 1e-7), CURVE_POINTS)
+    return np.unique([bins.threshold(model, rate) for rate in rates])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looks:
+    """What was looked at: samples on the smaller side, the level of an interval, the unit, the factor of its width."""
+
+    num: int
+    level: float
+    unit: Unit
+    widen: float
+
+    def change(self, side: Estimate, told_apart: int, rule: Criterion, exact: bool) -> Interval:
+        """Interval of a change, negative = a loss; a point where nothing can differ."""
+        if exact:
+            return Interval.student(0.0, 0.0, math.inf, rule.confidence, unit=self.unit)
+        found = Interval.student(
+            side.value, side.standard_error, side.freedom, rule.confidence, unit=self.unit, widen=self.widen
+        )
+        if told_apart >= FEW:
+            return found
+        # no variance to believe: as if disjoint pairs of samples had all fared alike
+        half = max(found.half, score_interval(0, 0, max(self.num // 2, 1), 1.0 - rule.confidence)[1])
+        return replace(found, lower=side.value - half, upper=side.value + half)
+
+    def rate(self, value: float, side: Estimate) -> Interval:
+        """Interval of a rate on the logit scale; of 0 or 1, what disjoint pairs of samples alone would tell."""
+        lower = upper = min(max(value, 0.0), 1.0)
+        if not 0.0 < value < 1.0:
+            far = 1.0 - (self.level / 2.0) ** (1.0 / max(self.num // 2, 1))
+            lower, upper = (0.0, far) if value <= 0.0 else (1.0 - far, 1.0)
+        else:
+            quantile = float(upper_quantile(self.level / 2.0, side.freedom))
+            centre, half = math.log(value / (1.0 - value)), quantile * side.standard_error / (value * (1.0 - value))
+            lower, upper = (1.0 / (1.0 + math.exp(-x)) if x > -700.0 else 0.0 for x in (centre - half, centre + half))
+        return Interval(value=value, lower=lower, upper=upper, confidence=1.0 - self.level, unit=self.unit)
+
+
+def _drawn_far(
+    old: Float[ndarray, "k k"],
+    new: Float[ndarray, "k k"],
+    source: AllPairs,
+    factor: float,
+    confidence: float,
+    widen: float,
+) -> Interval:
+    """Interval of −(new FAR − factor·old FAR) for new classes: one class left out at a time, on the log scale."""
+    pairs = np.outer(source.sizes, source.gallery_sizes).astype(np.float64)
+    np.fill_diagonal(pairs, 0.0)
+    totals = []
+    for counts in (old, new):
+        accepted = counts.copy()
+        np.fill_diagonal(accepted, 0.0)
+        totals.append(_without_each(accepted) / np.maximum(_without_each(pairs), 1.0))
+    before, after = (float(rates[-1]) for rates in totals)
+    value = -(after - factor * before)
+    present = np.flatnonzero((source.sizes > 0) | (source.gallery_sizes > 0))
+    if min(before, after) <= 0.0 or np.any(np.stack(totals)[:, present] <= 0.0) or len(present) < 3:
+        return Interval(
+            value=value, lower=-math.inf, upper=math.inf, confidence=confidence, unit="class",
+            population=Population.drawn,
+        )  # fmt: skip
+    ratios = np.log(totals[1][present] / totals[0][present])
+    error = math.sqrt((len(present) - 1.0) / len(present) * float(np.sum((ratios - ratios.mean()) ** 2)))
+    log = Interval.student(math.log(after / before), error, len(present) - 1.0, confidence, widen=widen)
+    low, high = (-before * (math.exp(min(bound, 700.0)) - factor) for bound in (log.upper, log.lower))
+    return Interval(
+        value=value, lower=low, upper=high, confidence=confidence, unit="class", population=Population.drawn,
+        quantile=log.quantile,
+    )  # fmt: skip
+
+
+def _drawn_tar(
+    old: Float[ndarray, "k k"], new: Float[ndarray, "k k"], source: AllPairs, confidence: float, widen: float
+) -> Interval:
+    """Interval of new TAR − old TAR for new classes: CR2, as classes have shares of the pairs that differ much."""
+    pairs = np.asarray(source.same_pairs(), dtype=np.float64)
+    some = np.flatnonzero(pairs > 0)
+    # kernels hold −old where the class is right, and +new
+    changes, pairs = (np.diag(new) - np.diag(old))[some], pairs[some]
+    value = float(changes.sum() / pairs.sum())
+    count = len(some)
+    if count < 2:
+        error, freedom = math.inf, 1.0
+    else:
+        share = pairs / pairs.sum()
+        freedom = cluster_freedom(share)
+        error = math.sqrt(float(np.sum((changes - value * pairs) ** 2 / (1.0 - share)))) / float(pairs.sum())
+    return Interval.student(
+        value, error, freedom, confidence, unit="class", population=Population.drawn, most=1.0, widen=widen
+    )
+
+
+def _without_each(matrix: Float[ndarray, "k k"]) -> Float[ndarray, " k1"]:
+    """Sum of a matrix without the row and the column of each class, and at the end the sum of all of it."""
+    total = matrix.sum()
+    return np.append(total - matrix.sum(axis=0) - matrix.sum(axis=1) + np.diag(matrix), total)
+
+
+def _kept_interval(bins: Histogram, far: float, side: Estimate, level: float) -> tuple[float, float]:
+    """Thresholds at which new queries have a FAR that differs from the old one by its error and no more."""
+    if far <= 0.0 or not math.isfinite(side.standard_error):
+        return -math.inf, math.inf
+    error = float(upper_quantile(level / 2.0, side.freedom)) * side.standard_error / far
+    return bins.threshold(1, min(far * math.exp(error), 1.0)), bins.threshold(1, far * math.exp(-error)) + 2.0 / BINS
+
+
+def _curve(
+    bins: Histogram,
+    model: int,
+    grid: Float[ndarray, " t"],
+    tallies: Tallies,
+    rows: Rows,
+    items: Rows | None,
+    level: float,
+) -> Curve:
+    """TAR over FAR, and its error from what each sample contributes by itself, which is too wide rather than narrow."""
+    far, tar = (np.array([bins.rate(model, kind, t) for t in grid]) for kind in (0, 1))
+    slope = np.gradient(tar, far) if len(grid) > 1 and np.all(np.diff(far) < 0.0) else np.zeros(len(grid))
+    pairs = bins.pairs(0), bins.pairs(1)
+    parts = [(tallies.queries, rows), (tallies.items, rows if items is None else items)]
+    by_sample = [(part[1] / pairs[1] - slope * part[0] / pairs[0], of.codes) for part, of in parts]
+    if items is None:
+        by_sample = [(by_sample[0][0] + by_sample[1][0], rows.codes)]
+    variance = sum(_within_classes(values, codes) for values, codes in by_sample)
+    half = -float(special.ndtri(level / 2.0)) * np.sqrt(variance)
+    values = (grid, far, tar, np.maximum(tar - half, 0.0), np.minimum(tar + half, 1.0))
+    threshold, rate, share, lower, upper = (tuple(float(x) for x in some) for some in values)
+    return Curve(threshold=threshold, far=rate, tar=share, lower=lower, upper=upper)
+
+
+def _within_classes(values: Float[ndarray, "n t"], codes: Int[ndarray, " n"]) -> Float[ndarray, " t"]:
+    """Sum of squares about the class means, unbiased; a class of one counts from zero."""
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    sizes = np.diff(np.append(starts, len(codes)))
+    means = np.where((sizes > 1)[:, None], np.add.reduceat(values, starts, axis=0) / sizes[:, None], 0.0)
+    squares = np.add.reduceat((values - np.repeat(means, sizes, axis=0)) ** 2, starts, axis=0)
+    return (squares * (sizes / np.maximum(sizes - 1.0, 1.0))[:, None]).sum(axis=0)

@@ -1,1 +1,0 @@
-"""The upgrade decision, whole: retrieval and accept thresholds beside Definition 1."""

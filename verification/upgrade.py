@@ -1,0 +1,743 @@
+"""Who is compared with whom: queries by a new and an old model, and the gallery that they search.
+
+An :class:`Upgrade` is built once from the features, checked once, and read by everything that compares. It owns how
+rows pair (by ids, or row by row), which rows have an identity, which pairs never meet, the sums by class that mean
+distances need, and the rows that are kept in memory for whatever needs single rows.
+
+Rows that *never meet* form a unit: a row and itself, rows with one id, equal rows (copies), and rows of one label and
+one group (shots of one thing). A unit is also what varies independently, so intervals count units and not rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from learning.progress import Progress, counter
+from verification.features import FeatureSet, common_codes
+from verification.search.judgements import Judgements
+from verification.statistics.collect import Map, RowFacts, collect
+from verification.statistics.gaps import statistics
+from verification.statistics.linear import LeftOut
+from verification.statistics.protocol import Statistics
+from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.sums import ClassSums
+
+Join = Literal["exact", "inner"]
+EXCLUSIONS = ("copies", "groups")
+# numbers kept of each model's rows, where N·d is larger
+KEPT = 2**23
+# rows of both models that are compared at once
+COMPARED_ROWS = 2**12
+# numbers of unit sums that are held at once
+UNIT_NUMBERS = 2**24
+# rows of whole classes that are looked at for their order, and how many of one class
+ORDER_ROWS, ORDER_CLASS = 4096, 256
+# share of a class's rows that are displaced where it is in another order, and of all rows that are displaced or at home
+# where both models speak of one space
+DISPLACED, SAME_SPACE = 0.7, 0.7
+# how much nearer a displaced row is to its partner, in squared distance
+NEARER = 0.5
+# longest over shortest row, beyond which lengths are pointed at
+UNEQUAL = 1.01
+# share of all pairs of one class beyond which the class is pointed at
+LARGE_SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What one pass over the data tells.
+
+    Attributes
+    ----------
+    rows, gallery : Rows
+        Unit rows kept of the queries, (new, old), and of a gallery, (old,), sorted by class; None without a gallery.
+    sums, gallery_sums : ClassSums
+        Over all rows, of (new − old, old) and of (old,).
+    left_out : LeftOut or None
+        Pairs of one class that never meet; None where each query leaves out itself alone.
+    units, gallery_units : ndarray of int, shape (N,), (M,), or None
+        None where each row is a unit of its own and no query is in the gallery.
+    copies : int
+        Queries whose old row is equal to that of another row of their class.
+    in_gallery : int
+        Queries that the gallery holds, by id or as an equal row.
+    lengths : ndarray, shape (2, 2)
+        Shortest and longest row of the new and of the old model.
+    digests : dict
+        SHA-256 over each input's rows, rounded to float32, in their order.
+    """
+
+    rows: Rows
+    gallery: Rows | None
+    sums: ClassSums
+    gallery_sums: ClassSums | None
+    left_out: LeftOut | None
+    units: Int[ndarray, " n"] | None
+    gallery_units: Int[ndarray, " m"] | None
+    copies: int
+    in_gallery: int
+    lengths: Float[ndarray, "2 2"]
+    digests: dict[str, str]
+
+
+class Upgrade:
+    """Features of the same samples by two models, and what they search.
+
+    Parameters
+    ----------
+    new, old : FeatureSet
+        The queries. Rows pair by ids where both sets have ids, in any order, else row by row; labels must then agree.
+    gallery : FeatureSet, optional
+        Old-model features of what is searched. Without it the queries search each other.
+    new_gallery : FeatureSet, optional
+        The gallery embedded by the new model, row by row as ``gallery``.
+    relevance : "labels", Judgements, or path of a file of judgements
+        What answers a query: an item of its label, or one that was judged to (qrels). Judgements need a gallery, and
+        of a file the ids of queries and items; a :class:`~verification.search.judgements.Judgements` numbers the
+        queries as ``old`` and the items as ``gallery`` does.
+    join : {"exact", "inner"}
+        Whether ids that only one of the two sets has are refused, or left out and counted.
+    ignore : sequence of labels
+        Rows with these labels take part in nothing.
+    distractors : sequence of labels
+        Rows with these labels are nobody: never right, never asked for, and in the gallery all the same.
+    exclude : collection of {"copies", "groups"}
+        What makes rows a unit beside ids: equal rows, and one label with one group.
+    same_dim : bool
+        Whether both models must have one dimension; maps between models do without.
+    seed : int
+        ≥ 0; of the rows that are kept.
+
+    Attributes
+    ----------
+    new, old, gallery, new_gallery : FeatureSet
+        As they pair.
+    labels : ndarray, shape (K,)
+        Distinct labels of queries and gallery together, sorted.
+    codes, gallery_codes : ndarray of int, shape (N,), (M,)
+        Position of each row's label; −1 for a row without identity. ``gallery_codes`` is None without a gallery.
+    notes : tuple of str
+        What was left out or repaired on the way.
+
+    Raises
+    ------
+    ValueError
+        If the sets do not belong together, saying what to do about it.
+    """
+
+    def __init__(
+        self,
+        new: FeatureSet,
+        old: FeatureSet,
+        gallery: FeatureSet | None = None,
+        new_gallery: FeatureSet | None = None,
+        *,
+        relevance: Literal["labels"] | Judgements | os.PathLike[str] = "labels",
+        join: Join = "exact",
+        ignore: Sequence[int | str] = (),
+        distractors: Sequence[int | str] = (),
+        exclude: Collection[str] = EXCLUSIONS,
+        same_dim: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if join not in ("exact", "inner"):
+            raise ValueError(f"join must be 'exact' or 'inner', got {join!r}.")
+        if unknown := sorted(set(exclude) - set(EXCLUSIONS)):
+            raise ValueError(f"exclude must be of {', '.join(EXCLUSIONS)}, got {unknown[0]!r}.")
+        if not (isinstance(seed, int | np.integer) and seed >= 0):
+            raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
+        self.seed, self.exclude = int(seed), frozenset(exclude)
+        notes: list[str] = []
+        new, old = _pair(new, old, join, notes, ("new", "old"))
+        if gallery is not None and new_gallery is not None:
+            new_gallery, gallery = _pair(new_gallery, gallery, join, notes, ("new gallery", "gallery"))
+        if same_dim:
+            _check_dims(new, old, gallery)
+        self.new, self.old, self.gallery, self.new_gallery = new, old, gallery, new_gallery
+        said = notes if relevance == "labels" else []  # labels do not matter where relevance was judged
+        self.labels, self.codes, self.gallery_codes, self.in_search = self._identities(ignore, distractors, said)
+        self.judgements = None if relevance == "labels" else self._judged(relevance, notes)
+        if self.judgements is not None or not len(self.labels):  # every row takes part, whatever its label
+            self.codes = np.zeros(len(old), dtype=np.intp)
+            self.gallery_codes = None if gallery is None else np.zeros(len(gallery), dtype=np.intp)
+            self.in_search = None
+        self._read: Reading | None = None
+        self._statistics: dict[str, Statistics] = {}
+        self.notes = tuple(notes)
+
+    def _identities(
+        self, ignore: Sequence[int | str], distractors: Sequence[int | str], notes: list[str]
+    ) -> tuple[ndarray, Int[ndarray, " n"], Int[ndarray, " m"] | None, Bool[ndarray, " items"] | None]:
+        """Labels, codes of queries and gallery, and which items are searched; None for all of them."""
+        sets = [self.old if self.old.labels is not None else self.new]
+        if self.gallery is not None:
+            sets.append(self.gallery)
+        labels, *found = common_codes(*sets)
+        codes = [own.copy() for own in found if own is not None]
+        ignored, nobody = (_named(labels, names) for names in (ignore, distractors))
+        strangers = [np.isin(own, nobody) for own in codes]
+        for what, own, stranger in zip(("queries", "gallery items"), codes, strangers, strict=False):
+            own[np.isin(own, ignored)] = -1
+            without = int(np.count_nonzero(own < 0))
+            if without and len(labels):
+                notes.append(f"{without:,} {what} have no label, or one that is ignored: they take part in nothing.")
+            if np.any(stranger):
+                notes.append(
+                    f"{int(np.count_nonzero(stranger)):,} {what} are distractors: nobody asks for them, and none is "
+                    "ever right."
+                )
+        searched = (codes[-1] >= 0) if len(labels) and np.any(codes[-1] < 0) else None
+        for own, stranger in zip(codes, strangers, strict=True):
+            own[stranger] = -1
+        return labels, codes[0], None if self.gallery is None else codes[1], searched
+
+    def _judged(self, relevance: Any, notes: list[str]) -> Judgements:
+        """What was judged of these queries and this gallery."""
+        if self.gallery is None:
+            raise ValueError("judgements are about items of a gallery (--gallery), and none was given.")
+        if isinstance(relevance, Judgements):
+            sizes = relevance.num_queries, relevance.num_items
+            if sizes != (len(self.old), len(self.gallery)):
+                raise ValueError(
+                    f"judgements must be of the {len(self.old):,} queries and {len(self.gallery):,} items, got "
+                    f"{sizes[0]:,} and {sizes[1]:,}."
+                )
+            return relevance
+        ids = self.old.ids, self.gallery.ids
+        if ids[0] is None or ids[1] is None:
+            what = "queries" if ids[0] is None else "gallery"
+            raise ValueError(f"judgements name ids, and the {what} have none: name their column (--ids).")
+        found = Judgements.from_file(Path(relevance), ids[0], ids[1])
+        if found.unknown:
+            notes.append(f"{found.unknown:,} judgements are of queries or items that are not here, and were left out.")
+        return found
+
+    @property
+    def same_samples(self) -> bool:
+        """Whether the queries search each other."""
+        return self.gallery is None
+
+    @property
+    def items(self) -> FeatureSet:
+        """What is searched: the gallery, or the old features of the queries themselves."""
+        return self.old if self.gallery is None else self.gallery
+
+    @property
+    def item_codes(self) -> Int[ndarray, " m"]:
+        """Position of each searched item's label; −1 without identity."""
+        return self.codes if self.gallery_codes is None else self.gallery_codes
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of queries and gallery together; rows without labels are of one class."""
+        return len(self.labels) if self.judgements is None and len(self.labels) else 1
+
+    @cached_property
+    def sizes(self) -> Int[ndarray, " k"]:
+        """Queries of each class."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=self.num_classes)
+
+    @cached_property
+    def item_sizes(self) -> Int[ndarray, " k"]:
+        """Searched items of each class."""
+        return np.bincount(self.item_codes[self.item_codes >= 0], minlength=self.num_classes)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether queries come in groups, which are then the units."""
+        return self.old.groups is not None and "groups" in self.exclude
+
+    def check_pairs(self) -> None:
+        """Raise ValueError unless there are pairs of one class and of different classes."""
+        if self.judgements is not None:
+            raise ValueError("mean distances by class need labels for relevance, and judgements were given.")
+        if not len(self.labels):
+            raise ValueError(
+                "labels are needed to tell what is the same class, and the sets have none: name their column "
+                "(--labels), or compare the models without labels (stationary check)."
+            )
+        if self.gallery is None:
+            present = np.flatnonzero(self.sizes)
+            if len(present) < 2:
+                raise ValueError(f"labels must name at least two classes, got one: {self.labels[present][0].item()!r}.")
+            if np.all(self.sizes <= 1):
+                raise ValueError("labels must give some class two samples, got one sample in every class.")
+            return
+        shared = np.flatnonzero((self.sizes > 0) & (self.item_sizes > 0))
+        if not len(shared):
+            raise ValueError("gallery must share a class with the samples, but no label is in both.")
+        if np.sum((self.sizes > 0) | (self.item_sizes > 0)) == 1:
+            raise ValueError(
+                f"samples and gallery must name at least two classes, got one: {self.labels[shared[0]].item()!r}."
+            )
+
+    def read(self, run: Map = map, progress: Progress | None = None) -> Reading:
+        """Read the data once, in blocks; later calls return what the first one found.
+
+        Parameters
+        ----------
+        run : callable
+            As ``map``, by which parts of the data are read.
+        progress : callable, optional
+            Told a stage, what is done of it and its total.
+        """
+        if self._read is None:
+            self._read = self._collect(run, progress)
+        return self._read
+
+    def statistics(self, metric: str = "sqeuclidean", run: Map = map, progress: Progress | None = None) -> Statistics:
+        """Statistics of the change of distance over pairs, in one of :data:`theory.metrics.METRICS`."""
+        if metric not in self._statistics:
+            self._statistics[metric] = statistics(self.read(run, progress), metric, self.seed, progress)
+        return self._statistics[metric]
+
+    def sample(self, budget: int, purpose: str) -> Rows:
+        """Return about ``budget`` of the rows that are kept, each class in proportion, drawn for a purpose."""
+        rows = self.read().rows
+        return rows.some(_choose(rows, budget, stream(self.seed, purpose)))
+
+    def sample_items(self, budget: int, purpose: str) -> Rows:
+        """The same of what is searched; the queries are not asked for by name here, so draw them apart."""
+        reading = self.read()
+        rows = reading.rows if reading.gallery is None else reading.gallery
+        return rows.some(_choose(rows, budget, stream(self.seed, purpose)))
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 over the rows of each input."""
+        return self.read().digests
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether everything that is searched, and every query, is kept in memory."""
+        reading = self.read()
+        kept = reading.rows.codes, (reading.gallery or reading.rows).codes
+        return len(kept[0]) == len(self.codes) and len(kept[1]) == len(self.items)
+
+    def searched(self, which: Literal["new", "old", "gallery", "new_gallery"]) -> FeatureSet:
+        """Return a set to search in: from the rows that are kept if those are all, so that nothing is read again."""
+        stored: FeatureSet | None = getattr(self, which)
+        assert stored is not None
+        if not self.whole or which == "new_gallery":
+            return stored
+        reading = self.read()
+        rows = reading.gallery if which == "gallery" and reading.gallery is not None else reading.rows
+        assert rows.index is not None
+        ordered = np.empty_like(rows.old)
+        ordered[rows.index] = rows.models[0] if which == "new" else rows.old
+        return FeatureSet(ordered)
+
+    def findings(self) -> Iterator[str]:
+        """What was found on the way that a reader has to know."""
+        reading = self.read()
+        if reading.copies:
+            yield (
+                f"{reading.copies:,} samples are exact copies of another sample of their class. No pair of copies is "
+                "counted, and no query finds its own copy."
+            )
+        if reading.in_gallery:
+            yield (
+                f"The gallery holds {reading.in_gallery:,} of the queries themselves, by id or as an equal row. No "
+                "query meets itself."
+            )
+        share = self.item_sizes * (self.sizes - (self.gallery is None))
+        total = float(share.sum())
+        if self.num_classes > 2 and total and share.max() > LARGE_SHARE * total:
+            label = self.labels[int(np.argmax(share))].item()
+            yield (
+                f"Class {label!r} has {share.max() / total:.0%} of all pairs of one class. If it stands for items "
+                "without a class, leave it out (--ignore-label)."
+            )
+        shortest, longest = reading.lengths[:, 0].min(), reading.lengths[:, 1].max()
+        if longest > UNEQUAL * shortest:
+            yield (
+                f"Rows have lengths from {shortest:.3g} to {longest:.3g} and are normalised here. An index that "
+                "searches by inner product or by Euclidean distance of the raw rows ranks differently."
+            )
+
+    def check_order(self) -> None:
+        """Raise ValueError if rows of the two models seem to be in another order inside their classes.
+
+        Labels that agree row by row do not prove that rows do. A row is *displaced* where its new feature is nearest,
+        one to one, to the old feature of another row of its class, much nearer than to its own and than old features
+        of the class are to each other. A class is in another order where nearly all of its rows are displaced; the
+        sets are, where some classes are and nearly all other rows are nearest to themselves, so that the two models
+        speak of one space at all.
+        """
+        if self.old.ids is not None and self.new.ids is not None:
+            return
+        reading = self.read()
+        displaced = home = looked = 0
+        for new, old in _whole_classes(reading.rows, ORDER_ROWS):
+            away, own = _displaced(new, old)
+            displaced += away if away >= DISPLACED * len(new) else 0
+            home += own
+            looked += len(new)
+        if displaced >= 3 and displaced + home >= SAME_SPACE * looked:
+            raise ValueError(
+                f"new and old seem to hold the same samples in another order inside their classes: {displaced:,} of "
+                f"{looked:,} new rows that were looked at are nearest, one to one, to the old row of another sample of "
+                "their class. Give both sets ids, by which rows are joined (--ids); stationary check tells more."
+            )
+
+    @property
+    def identical(self) -> bool:
+        """Whether both models give the same unit rows, to the rounding of how they are stored."""
+        new, old = self.read().rows.models
+        starts = range(0, len(old), COMPARED_ROWS)
+        some = (slice(start, start + COMPARED_ROWS) for start in starts)
+        return all(np.max(np.abs(new[rows] - old[rows])) <= 4.0 * self.roundoff for rows in some)
+
+    @property
+    def roundoff(self) -> float:
+        """Unit roundoff of the coarsest dtype in which rows are stored."""
+        sets = [self.new, self.old, *([] if self.gallery is None else [self.gallery])]
+        return max(float(np.finfo(features.dtype).eps) / 2.0 for features in sets)
+
+    @property
+    def rounding(self) -> float:
+        """What rounding alone may change a mean squared distance by: a change below it is zero.
+
+        Storing a row turns it by at most the roundoff, so each of the four unit rows in the change of one distance
+        shifts it by at most twice that. Roundings of different samples are independent: a mean over n samples that is
+        below three standard errors of theirs, 3 · 8 · roundoff/√n, is zero; so is 8 · d · 2⁻⁵³, which float64
+        arithmetic adds.
+        """
+        return 24.0 * self.roundoff / math.sqrt(max(int(self.sizes.sum()), 1)) + 8.0 * self.old.dim * 2.0**-53
+
+    @property
+    def small(self) -> bool:
+        """Whether what is searched is small enough to be read once more."""
+        return len(self.items) * self.items.dim <= KEPT
+
+    def _collect(self, run: Map, progress: Progress | None) -> Reading:
+        rng = stream(self.seed, "rows")
+        total = len(self.codes) + (0 if self.gallery is None else len(self.gallery))
+        tick = counter(progress, "reading rows", total)
+        groups = _groups(self.old, self.codes) if "groups" in self.exclude else None
+
+        def one(sets: Sequence[FeatureSet], codes: ndarray, units: ndarray | None) -> tuple[ClassSums, Rows, RowFacts]:
+            sizes = np.bincount(codes[codes >= 0], minlength=self.num_classes)
+            keep = _choose_kept(codes, sizes, units, KEPT // sets[0].dim, rng)
+            return collect(sets, codes, sizes, keep, run, tick)
+
+        sums, rows, facts = one((self.new, self.old), self.codes, groups)
+        gallery_sums = items = item_facts = None
+        if self.gallery is not None and self.gallery_codes is not None:
+            gallery_sums, items, item_facts = one((self.gallery,), self.gallery_codes, None)
+        units, item_units, copies, in_gallery = self._units(groups, facts, item_facts)
+        if units is not None:
+            rows = replace(rows, units=units[rows.index])
+            if items is not None and item_units is not None:
+                items = replace(items, units=item_units[items.index])
+        left_out = None if units is None else self._left_out(units, item_units, facts)
+        return Reading(
+            rows=rows,
+            gallery=items,
+            sums=sums,
+            gallery_sums=gallery_sums,
+            left_out=left_out,
+            units=units,
+            gallery_units=item_units,
+            copies=copies,
+            in_gallery=in_gallery,
+            lengths=facts.lengths,
+            digests=_digests(facts, item_facts),
+        )
+
+    def _units(
+        self, groups: Int[ndarray, " n"] | None, facts: RowFacts, item_facts: RowFacts | None
+    ) -> tuple[Int[ndarray, " n"] | None, Int[ndarray, " m"] | None, int, int]:
+        """Units of queries and of gallery items, copies among the queries, queries that the gallery holds."""
+        count = len(self.codes)
+        keys: list[ndarray] = []
+        codes = self.codes if self.gallery_codes is None else np.concatenate([self.codes, self.gallery_codes])
+        total = len(codes)
+        both = self.gallery is not None
+        if groups is not None:
+            of_items = _groups(self.gallery, self.gallery_codes) if self.gallery is not None else None
+            if of_items is None:
+                keys.append(np.concatenate([groups, np.full(total - count, -1)]))
+            else:
+                keys.append(_joint_groups(self.old, self.gallery, codes))
+        hashes = facts.hashes[-1]
+        if item_facts is not None:
+            hashes = np.concatenate([hashes, item_facts.hashes[-1]])
+        equal = _repeated(hashes, codes)
+        copies = int(np.count_nonzero(_repeated(hashes[:count], self.codes) >= 0))
+        in_gallery = np.zeros(count, dtype=bool)
+        if both:
+            in_gallery |= np.isin(hashes[:count], hashes[count:]) & (self.codes >= 0)
+            if self.old.ids is not None and self.gallery is not None and self.gallery.ids is not None:
+                _, mine, theirs = common_codes(self.old.ids, self.gallery.ids, what="ids")
+                keys.append(_repeated(np.concatenate([mine, theirs]), np.zeros(total, dtype=np.intp)))
+                in_gallery |= np.isin(mine, theirs)
+        if "copies" in self.exclude and np.any(equal >= 0):
+            keys.append(equal)
+        keys = [key for key in keys if np.any(key >= 0)]
+        if not keys:
+            return None, None, copies, int(np.count_nonzero(in_gallery))
+        units = _connected(keys, total)
+        units[codes < 0] = -1
+        return units[:count], units[count:] if both else None, copies, int(np.count_nonzero(in_gallery))
+
+    def _left_out(self, units: Int[ndarray, " n"], item_units: Int[ndarray, " m"] | None, facts: RowFacts) -> LeftOut:
+        """Pairs of one class that never meet, and the sum of a_i·v_j over them, from the sums of each unit."""
+        here = self.codes >= 0
+        names, own = np.unique(units[here], return_inverse=True)
+        classes = np.zeros(len(names), dtype=np.intp)
+        classes[own] = self.codes[here]
+        sizes = np.bincount(own, minlength=len(names))
+        if item_units is None:
+            others = sizes
+        else:
+            place = np.minimum(np.searchsorted(names, item_units), len(names) - 1)
+            there = names[place] == item_units
+            others = np.bincount(place[there], minlength=len(names))
+        products, old_products = np.zeros((2, len(names)))
+        if item_units is None:  # of a unit of one row this is the pair of the row with itself
+            alone = sizes == 1
+            products[alone] = np.bincount(own, facts.products[here], minlength=len(names))[alone]
+            old_products[alone] = 1.0
+            several = np.flatnonzero(~alone)
+        else:
+            several = np.flatnonzero(others > 0)
+        step = max(1, UNIT_NUMBERS // (2 * self.old.dim))
+        for start in range(0, len(several), step):
+            some = several[start : start + step]
+            place = np.full(len(names), -1)
+            place[some] = np.arange(len(some))
+            shift, own_old = self._unit_sums(place[own], np.flatnonzero(here), len(some))
+            old = own_old
+            if item_units is not None and self.gallery is not None:
+                at = np.minimum(np.searchsorted(names, item_units), len(names) - 1)
+                mine = np.where(names[at] == item_units, place[at], -1)
+                index = np.flatnonzero(mine >= 0)
+                old = _sum_rows(self.gallery.rows(index), mine[index], len(some))
+            products[some], old_products[some] = np.vecdot(shift, old), np.vecdot(own_old, old)
+        return LeftOut(
+            pairs=np.bincount(classes, sizes * others, minlength=self.num_classes).astype(np.float64),
+            products=np.bincount(classes, products, minlength=self.num_classes),
+            old_products=np.bincount(classes, old_products, minlength=self.num_classes),
+        )
+
+    def _unit_sums(
+        self, place: Int[ndarray, " h"], index: Int[ndarray, " h"], num: int
+    ) -> tuple[Float[ndarray, "u dim"], Float[ndarray, "u dim"]]:
+        """Sums of new − old and of old over the rows of some units; ``place`` is −1 for rows of others."""
+        some = place >= 0
+        new, old = self.new.rows(index[some]), self.old.rows(index[some])
+        return _sum_rows(new - old, place[some], num), _sum_rows(old, place[some], num)
+
+
+def _digests(facts: RowFacts, items: RowFacts | None) -> dict[str, str]:
+    named = {"new": facts.hashes[0], "old": facts.hashes[-1], **({} if items is None else {"gallery": items.hashes[0]})}
+    return {name: hashlib.sha256(hashes.tobytes()).hexdigest() for name, hashes in named.items()}
+
+
+def _whole_classes(rows: Rows, budget: int) -> Iterator[tuple[ndarray, ndarray]]:
+    """New and old rows of classes that are kept whole, until so many rows are given."""
+    given = 0
+    for c in np.flatnonzero((rows.counts == rows.sizes) & (rows.counts >= 2) & (rows.counts <= ORDER_CLASS)):
+        some = slice(int(rows.starts[c]), int(rows.starts[c + 1]))
+        yield rows.models[0][some], rows.old[some]
+        given += some.stop - some.start
+        if given >= budget:
+            return
+
+
+def _displaced(new: Float[ndarray, "n dim"], old: Float[ndarray, "n dim"]) -> tuple[int, int]:
+    """How many rows of a class are displaced, and how many are nearest to themselves."""
+    every = np.arange(len(new))
+    across = np.maximum(2.0 - 2.0 * new @ old.T, 0.0)
+    within = np.maximum(2.0 - 2.0 * old @ old.T, 0.0)
+    within[every, every] = np.inf
+    partner = np.argmin(across, axis=1)
+    mutual = np.argmin(across, axis=0)[partner] == every
+    distance = across[every, partner]
+    near = distance < NEARER * np.minimum(across[every, every], within[partner].min(axis=1))
+    away = mutual & near & (partner != every)
+    return int(np.count_nonzero(away)), int(np.count_nonzero(partner == every))
+
+
+def _sum_rows(rows: Float[ndarray, "n dim"], place: Int[ndarray, " n"], num: int) -> Float[ndarray, "u dim"]:
+    sums = np.zeros((num, rows.shape[1]))
+    np.add.at(sums, place, rows)
+    return sums
+
+
+def _pair(
+    new: FeatureSet, old: FeatureSet, join: Join, notes: list[str], names: tuple[str, str]
+) -> tuple[FeatureSet, FeatureSet]:
+    """The two sets with their rows in one order, and equal labels."""
+    first, second = names
+    if new.ids is not None and old.ids is not None:
+        new, old = _join(new, old, join, notes, names)
+    elif len(new) != len(old):
+        raise ValueError(
+            f"{first} and {second} must hold the same samples, got {len(new)} and {len(old)} rows; where both have ids "
+            "(--ids), the rows that they share can be compared (--join inner)."
+        )
+    if new.labels is not None and old.labels is not None:
+        _check_labels(new, old, names)
+    return new, old
+
+
+def _join(
+    new: FeatureSet, old: FeatureSet, join: Join, notes: list[str], names: tuple[str, str]
+) -> tuple[FeatureSet, FeatureSet]:
+    """Rows with the ids that both sets have, in the order of the old one."""
+    first, second = names
+    ids, mine, theirs = common_codes(new.ids, old.ids, what="ids")
+    if np.array_equal(mine, theirs):
+        return new, old
+    at = np.full(len(ids), -1)
+    at[mine] = np.arange(len(new))
+    order = at[theirs]
+    kept = np.flatnonzero(order >= 0)
+    alone = len(new) - len(kept), len(old) - len(kept)
+    if not len(kept):
+        raise ValueError(f"{first} and {second} share no id: they are not of the same samples.")
+    if any(alone):
+        if join == "exact":
+            raise ValueError(
+                f"{first} and {second} must hold the same ids, but {alone[0]:,} are in {first} only and {alone[1]:,} "
+                f"in {second} only; join='inner' (--join inner) compares the {len(kept):,} that both have."
+            )
+        notes.append(
+            f"{len(kept):,} rows were joined by their ids; {alone[0]:,} ids are in {first} only and {alone[1]:,} in "
+            f"{second} only, and were left out."
+        )
+        old = old.select(kept)
+    else:
+        notes.append(f"The rows of {first} and {second} were in another order and were joined by their ids.")
+    return new.select(order[kept]), old
+
+
+def _check_labels(new: FeatureSet, old: FeatureSet, names: tuple[str, str]) -> None:
+    """Raise ValueError unless both have equal labels row by row."""
+    labels, mine, theirs = common_codes(new, old)
+    differ = np.flatnonzero(mine != theirs)
+    if len(differ):
+        row = differ[0]
+        values = [labels[own[row]].item() if own[row] >= 0 else None for own in (mine, theirs)]
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have equal labels row by row, but {len(differ)} rows differ, the first is "
+            f"row {row}: {values[0]!r} and {values[1]!r}. If rows are in another order, give both sets ids (--ids); "
+            "stationary check tells what happened."
+        )
+
+
+def _check_dims(new: FeatureSet, old: FeatureSet, gallery: FeatureSet | None) -> None:
+    if new.dim != old.dim:
+        raise ValueError(
+            f"new and old must have one dimension, got {new.dim} and {old.dim}; a map can bring them together "
+            "(stationary bridge)."
+        )
+    if gallery is not None and gallery.dim != old.dim:
+        raise ValueError(f"gallery must have the samples' dimension {old.dim}, got {gallery.dim}.")
+
+
+def _named(labels: ndarray, names: Sequence[int | str]) -> Int[ndarray, " few"]:
+    """Positions of labels that a user named, on a command line perhaps, where all are text."""
+    found = []
+    for name in names:
+        try:
+            value = str(name) if labels.dtype.kind == "U" else int(name)
+        except ValueError:
+            raise ValueError(f"labels are integers here, but {name!r} was named as one.") from None
+        at = np.flatnonzero(labels == value)
+        if not len(at):
+            raise ValueError(f"no row has the label {value!r} that was named.")
+        found.append(int(at[0]))
+    return np.array(found, dtype=np.intp)
+
+
+def _groups(features: FeatureSet | None, codes: Int[ndarray, " n"] | None) -> Int[ndarray, " n"] | None:
+    """A number for each label with a group; −1 for a row without identity."""
+    if features is None or features.groups is None or codes is None:
+        return None
+    _, groups = common_codes(features.groups, what="groups")
+    return _numbered(np.stack([codes, groups]), codes)
+
+
+def _joint_groups(old: FeatureSet, gallery: FeatureSet | None, codes: Int[ndarray, " t"]) -> Int[ndarray, " t"]:
+    assert gallery is not None
+    _, *groups = common_codes(old.groups, gallery.groups, what="groups")
+    return _numbered(np.stack([codes, np.concatenate(groups)]), codes)
+
+
+def _numbered(keys: Int[ndarray, "two n"], codes: Int[ndarray, " n"]) -> Int[ndarray, " n"]:
+    numbers = np.unique(keys, axis=1, return_inverse=True)[1].ravel()
+    return np.where(codes >= 0, numbers, -1)
+
+
+def _repeated(values: ndarray, codes: Int[ndarray, " n"]) -> Int[ndarray, " n"]:
+    """A number for each value that several rows of one class share; −1 for all other rows."""
+    order = np.lexsort((codes, values))
+    ordered, kinds = values[order], codes[order]
+    same = np.concatenate([[False], (ordered[1:] == ordered[:-1]) & (kinds[1:] == kinds[:-1]) & (kinds[1:] >= 0)])
+    several = same | np.concatenate([same[1:], [False]])
+    numbers = np.full(len(values), -1)
+    numbers[order[several]] = (np.cumsum(~same) - 1)[several]
+    return numbers
+
+
+def _connected(keys: Sequence[Int[ndarray, " n"]], count: int) -> Int[ndarray, " n"]:
+    """Units of rows that share a number under some key, directly or through other rows."""
+    if len(keys) == 1:
+        (key,) = keys
+        return np.where(key >= 0, key, int(key.max()) + 1 + np.arange(count))
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows, names, first = [], [], count
+    for key in keys:
+        some = np.flatnonzero(key >= 0)
+        rows.append(some)
+        names.append(first + key[some])
+        first += int(key.max()) + 1
+    edges = np.concatenate(rows), np.concatenate(names)
+    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(first, first))
+    return connected_components(graph, directed=False)[1][:count].astype(np.int64)
+
+
+def _choose_kept(
+    codes: Int[ndarray, " n"],
+    sizes: Int[ndarray, " k"],
+    units: Int[ndarray, " n"] | None,
+    budget: int,
+    rng: np.random.Generator,
+) -> Int[ndarray, " m"]:
+    """Sorted rows to keep: of every class in proportion, and of a group all rows or none."""
+    valid = np.flatnonzero(codes >= 0)
+    if len(valid) <= budget:
+        return valid
+    if units is None:
+        return valid[choose_rows(codes[valid], sizes, budget, rng)]
+    names, own = np.unique(units[valid], return_inverse=True)
+    classes = np.zeros(len(names), dtype=np.intp)
+    classes[own] = codes[valid]
+    chosen = choose_rows(
+        classes, np.bincount(classes, minlength=len(sizes)), max(budget * len(names) // len(valid), 1), rng
+    )
+    return valid[np.isin(own, chosen)]
+
+
+def _choose(rows: Rows, budget: int, rng: np.random.Generator) -> Int[ndarray, " p"]:
+    """Sorted positions of a part of the rows, drawn in the order of the data."""
+    assert rows.index is not None
+    order = np.argsort(rows.index, kind="stable")
+    codes = rows.codes[order]
+    return np.sort(order[choose_rows(codes, rows.counts, budget, rng)])
