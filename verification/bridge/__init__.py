@@ -1,4 +1,4 @@
-"""A map between two models' features: whether one repairs an incompatible upgrade, at what cost, and its file.
+"""What lies between two models, and maps between them: whether one repairs an upgrade, at what cost, and its file.
 
 Parts are imported when asked for: a file is sent through a map without what fits and judges one.
 """
@@ -7,14 +7,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verification.bridge.decision import bridge
+    from verification.bridge.decision import bridge, fit_pairs
     from verification.bridge.fitting import KINDS, fit
     from verification.bridge.maps import FeatureMap
-    from verification.bridge.report import BridgeReport
+    from verification.bridge.relation import Relation, relate
+    from verification.bridge.relation_kind import RelationKind
+    from verification.bridge.report import BridgeReport, FittedReport
 
-__all__ = ["KINDS", "BridgeReport", "FeatureMap", "bridge", "fit"]
+__all__ = [
+    "KINDS",
+    "BridgeReport",
+    "FeatureMap",
+    "FittedReport",
+    "Relation",
+    "RelationKind",
+    "bridge",
+    "fit",
+    "fit_pairs",
+    "relate",
+]
 
-_WHERE = {"BridgeReport": "report", "bridge": "decision", "KINDS": "fitting", "fit": "fitting", "FeatureMap": "maps"}
+_WHERE = {
+    "KINDS": "fitting",
+    "fit": "fitting",
+    "BridgeReport": "report",
+    "FittedReport": "report",
+    "FeatureMap": "maps",
+    "bridge": "decision",
+    "fit_pairs": "decision",
+    "Relation": "relation",
+    "relate": "relation",
+    "RelationKind": "relation_kind",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from verification.bridge.maps import FeatureMap
 from verification.features import FeatureSet
-from verification.files.writers import check_features_path, write_features
+from verification.features.files.writers import check_features_path, write_features
 
 # rows of a block: from reading to writing, so many of a usual dimension stay in the cache of a core
 ROWS = 512
@@ -30,7 +30,7 @@ def apply(
     path: str | os.PathLike[str],
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write the mapped rows with their labels, and ids where they have some; a file appears whole or not at all.
+    """Write the mapped rows with their labels, ids and groups; a file appears whole or not at all.
 
     Rows are computed and written in float64 where the features are, else in float32, and are not normalised.
 
@@ -40,7 +40,7 @@ def apply(
     features : FeatureSet
         Of the model that the map takes.
     path : path-like
-        ``.npz``, ``.npy``, ``.safetensors`` or ``.parquet``; ids are written to ``NAME.ids.npy`` beside it.
+        ``.npz``, ``.npy``, ``.safetensors`` or ``.parquet``.
     progress : callable, optional
         Called with the number of rows done and of all.
 
@@ -52,7 +52,7 @@ def apply(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     path = Path(path)
-    check_features_path(path, features.labels, features.ids)
+    check_features_path(path, features.columns)
     if features.dim != feature_map.dims[0]:
         raise ValueError(
             f"the map takes {feature_map.takes} of dimension {feature_map.dims[0]}, the features have {features.dim}."
@@ -70,7 +70,7 @@ def apply(
 
     # a block a core wastes nothing where one product is cut in pieces for all of them
     with threadpool_limits(1, user_api="blas"):
-        write_features(path, counted(), features.labels, feature_map.dims[1], dtype, features.ids)
+        write_features(path, counted(), features.columns, (len(features), feature_map.dims[1]), dtype)
 
 
 def _side_by_side(feature_map: FeatureMap, blocks: Iterator[Block]) -> Iterator[Block]:

@@ -11,20 +11,20 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification.audit import Sides
+from verification.audit.report import Sides
 from verification.bridge.judge import Rule, cost_of_map, mapped
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
 from verification.features import FeatureSet
-from verification.retrieval import nearest_neighbor_hits
+from verification.search.scores import nearest_neighbor_hits
+from verification.statistics.interval import Criterion, Interval
 from verification.statistics.rows import stream
-from verification.statistics.student import upper_quantile
 
 # searched among each other, of the audit part
 SEARCHED = 5000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """New → new against new → old through the map.
 
@@ -34,10 +34,8 @@ class Cost:
         Gaps with the new model's own distances as the standard: negative is worse than new → new.
     old_old, mapped, new_new : float
         Share of queries whose nearest gallery item, other than themselves, has their label.
-    lost : float
-        ``new_new`` − ``mapped``.
-    lower, upper : float
-        Interval of ``lost`` over queries, the gallery as it is, with the report's confidence.
+    lost : Interval
+        ``new_new`` − ``mapped``, over queries, the gallery as it is, with the report's confidence.
     num_searched : int
         Samples that were queries and gallery.
     """
@@ -46,9 +44,7 @@ class Cost:
     old_old: float
     mapped: float
     new_new: float
-    lost: float
-    lower: float
-    upper: float
+    lost: Interval
     num_searched: int
 
 
@@ -63,18 +59,14 @@ def cost(feature_map: FeatureMap, part: Part, confidence: float, seed: int) -> C
         _hits(q, g, some.codes) for q, g in ((some.old, some.old), (queries, items), (some.new, some.new))
     )
     differences = new_new - through
-    n = len(differences)
-    lost = float(differences.mean())
-    half = float(upper_quantile((1.0 - confidence) / 2.0, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+    error = float(differences.std(ddof=1)) / np.sqrt(len(differences))
     return Cost(
-        cost_of_map(feature_map, part, Rule(confidence, 0.0, 0.0, seed)),
-        float(old_old.mean()),
-        float(through.mean()),
-        float(new_new.mean()),
-        lost,
-        lost - half,
-        lost + half,
-        n,
+        distances=cost_of_map(feature_map, part, Rule(criterion=Criterion(confidence=confidence), seed=seed)),
+        old_old=float(old_old.mean()),
+        mapped=float(through.mean()),
+        new_new=float(new_new.mean()),
+        lost=Interval.student(float(differences.mean()), error, len(differences) - 1.0, confidence),
+        num_searched=len(differences),
     )
 
 

@@ -15,14 +15,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from verification.audit import AuditReport, Sides, audit, check_paired
+from verification.audit.definition1 import audit
+from verification.audit.report import Definition1Report, Sides
 from verification.bridge import fitting
 from verification.bridge.cost import cost
-from verification.bridge.judge import Rule, judge_map
+from verification.bridge.judge import Rule, judge_map, mapped
 from verification.bridge.maps import DIRECTIONS, Direction, FeatureMap
-from verification.bridge.report import BridgeReport, Candidate
-from verification.bridge.splits import Part, Splits, split
+from verification.bridge.report import BridgeReport, Candidate, FittedReport, Loss
+from verification.bridge.splits import Part, Splits, split, split_pairs
 from verification.features import FeatureSet
+from verification.statistics.interval import Criterion, Population, Verdict
+from verification.upgrade import Upgrade
 
 # to all classes, and without those held out
 Fitted = tuple[FeatureMap, FeatureMap | None]
@@ -54,7 +57,7 @@ def bridge(
         In (0, 1): a decisive verdict is wrong with probability at most 1 − ``confidence``.
     margin : float or str
         ≥ 0, the acceptable loss of gap in squared distance, or a string such as "5%", a share of the old model's
-        contrast, as :func:`verification.audit.audit` takes it.
+        contrast, as :func:`verification.audit.definition1.audit` takes it.
     closed_set : bool
         The gallery will never hold other classes than these: do not ask how the map does for classes it was not
         fitted to.
@@ -76,44 +79,109 @@ def bridge(
         raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}.")
     tell = progress or (lambda stage: None)
     kinds = _kinds(maps, *((new.dim, old.dim) if direction == "queries" else (old.dim, new.dim)))
-    check_paired(new, old, same_dim=False)
+    upgrade = Upgrade(new, old, same_dim=False, seed=seed)
+    upgrade.check_pairs()
+    new, old = upgrade.new, upgrade.old
     tell("auditing as it is")
     # of two dimensions the old model alone can be audited, which checks the arguments and knows its contrast
     known = audit(new if new.dim == old.dim else old, old, confidence=confidence, margin=margin, seed=seed)
     as_is = known if new.dim == old.dim else None
-    if as_is is not None and as_is.verdict == "compatible":
+    if as_is is not None and as_is.verdict == Verdict.compatible:
         return _no_map_needed(as_is, direction)
     tell("reading three parts")
     splits = split(new, old, seed, hold_out=not closed_set)
     # two audits of the chosen map share the confidence
     shared = 1.0 - (1.0 - confidence) / (2.0 if len(splits.held_out) else 1.0)
-    rule = Rule(shared, known.margin, known.margin_error, seed)
+    rule = Rule(criterion=Criterion(confidence=shared, margin=known.margin, margin_error=known.margin_error), seed=seed)
     candidates, fitted = compete(kinds, splits, direction, rule, tell)
     kind = choose(candidates).kind
     tell(f"auditing {kind}")
     if kind == "identity":
         assert as_is is not None  # there is no identity between two dimensions
-        found, verdict = Candidate(kind, as_is.by_weighting["pairs"], None), as_is.verdict
+        found, verdict = Candidate(kind=kind, all_classes=as_is.by_weighting["pairs"], held_out=None), as_is.verdict
     else:
-        found = Candidate(kind, *audits(fitted[kind], splits.audit, splits, rule))
+        found = _candidate(kind, audits(fitted[kind], splits.audit, splits, rule))
         verdict = found.verdict
     return BridgeReport(
-        verdict,
-        as_is,
-        kind,
-        direction,
-        None if kind == "identity" else found.all_classes,
-        found.held_out,
-        tuple(old.classes[splits.held_out].tolist()),
-        tuple(candidates),
-        max(0.0, -found.weakest.lower),
-        cost(fitted[kind][0], splits.audit, confidence, seed),
-        fitted[kind][0],
-        len(splits.fit.codes),
-        len(splits.choice.codes),
-        len(splits.audit.codes),
-        confidence,
-        known.margin,
+        verdict=verdict,
+        as_is=as_is,
+        kind=kind,
+        direction=direction,
+        all_classes=None if kind == "identity" else found.all_classes,
+        held_out=found.held_out,
+        held_out_classes=tuple(old.classes[splits.held_out].tolist()),
+        candidates=tuple(candidates),
+        needed_margin=max(0.0, -found.weakest.lower),
+        cost=cost(fitted[kind][0], splits.audit, confidence, seed),
+        map=fitted[kind][0],
+        num_fit=len(splits.fit.codes),
+        num_choice=len(splits.choice.codes),
+        num_audit=len(splits.audit.codes),
+        confidence=confidence,
+        margin=known.margin,
+    )
+
+
+def fit_pairs(
+    new: FeatureSet,
+    old: FeatureSet,
+    direction: Direction = "queries",
+    maps: Sequence[str] | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> FittedReport:
+    """Fit a map to pairs of rows, without labels and without a verdict.
+
+    Maps are fitted to two thirds of the rows. Of those that bring the other rows as near as the best one does, to a
+    standard error, the most rigid is taken.
+
+    Parameters
+    ----------
+    new, old : FeatureSet
+        The same samples, by ids or row by row; dimensions may differ.
+    direction, maps, seed, progress
+        As :func:`bridge` takes them.
+
+    Raises
+    ------
+    ValueError
+        If the sets do not belong together, an argument is out of range, or there are fewer than six rows.
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}.")
+    tell = progress or (lambda stage: None)
+    upgrade = Upgrade(new, old, same_dim=False, seed=seed)
+    new, old = upgrade.new, upgrade.old
+    kinds = _kinds(maps, *((new.dim, old.dim) if direction == "queries" else (old.dim, new.dim)))
+    part, choice = split_pairs(new, old, seed)
+    fitted, distances = {}, {}
+    for kind in kinds:
+        tell(f"fitting {kind}")
+        fitted[kind] = _fit(kind, part, direction, seed)
+        queries, items = mapped(fitted[kind], choice)
+        distances[kind] = np.sum((queries - items) ** 2, axis=1)
+    best = min(kinds, key=lambda kind: float(distances[kind].mean()))
+    losses = []
+    for kind in kinds:
+        more = distances[kind] - distances[best]
+        losses.append(
+            Loss(
+                kind=kind,
+                loss=float(distances[kind].mean()),
+                excess=float(more.mean()),
+                error=float(more.std(ddof=1)) / np.sqrt(len(more)),
+            )
+        )
+    # exact maps differ by rounding: of rows as they are stored, and of a product in float64
+    zero = (8.0 * choice.stored) ** 2 + (8.0 * max(new.dim, old.dim) * 2.0**-53) ** 2
+    kind = next(found.kind for found in losses if found.excess <= found.error + zero)
+    return FittedReport(
+        kind=kind,
+        direction=direction,
+        losses=tuple(losses),
+        num_fit=len(part.codes),
+        num_choice=len(choice.codes),
+        map=fitted[kind],
     )
 
 
@@ -129,21 +197,25 @@ def compete(
     for kind in kinds:
         tell(f"fitting {kind}")
         fitted[kind] = _fit_twice(kind, splits, direction, rule.seed)
-        candidates.append(Candidate(kind, *audits(fitted[kind], splits.choice, splits, rule)))
+        candidates.append(_candidate(kind, audits(fitted[kind], splits.choice, splits, rule)))
     return candidates, fitted
 
 
 def audits(fitted: Fitted, part: Part, splits: Splits, rule: Rule) -> tuple[Sides, Sides | None]:
     """Judge a map on a part, and the map that was fitted without some classes on these."""
     whole, partial = fitted
-    unseen = None if partial is None else judge_map(partial, part.of(splits.held_out), rule)
+    unseen = None if partial is None else judge_map(partial, part.of(splits.held_out), rule, Population.drawn)
     return judge_map(whole, part, rule), unseen
+
+
+def _candidate(kind: str, found: tuple[Sides, Sides | None]) -> Candidate:
+    return Candidate(kind=kind, all_classes=found[0], held_out=found[1])
 
 
 def choose(candidates: Sequence[Candidate]) -> Candidate:
     """The most rigid one that is compatible; else that loses no more than the least, to about a standard error."""
     for candidate in candidates:
-        if candidate.verdict == "compatible":
+        if candidate.verdict == Verdict.compatible:
             return candidate
     best = max((candidate.weakest for candidate in candidates), key=lambda side: side.lower)
     # a quarter of an interval's width; of one without bounds it is not a number, and then the first will do
@@ -167,16 +239,33 @@ def _kinds(maps: Sequence[str] | None, d_in: int, d_out: int) -> list[str]:
 def _fit_twice(kind: str, splits: Splits, direction: Direction, seed: int) -> Fitted:
     """To all classes, and without those held out."""
 
-    def fit(part: Part) -> FeatureMap:
-        source, target = (part.new, part.old) if direction == "queries" else (part.old, part.new)
-        return fitting.fit(kind, source, target, direction, seed)
-
-    return fit(splits.fit), fit(splits.fit.without(splits.held_out)) if len(splits.held_out) else None
+    without = splits.fit.without(splits.held_out) if len(splits.held_out) else None
+    partial = None if without is None else _fit(kind, without, direction, seed)
+    return _fit(kind, splits.fit, direction, seed), partial
 
 
-def _no_map_needed(as_is: AuditReport, direction: Direction) -> BridgeReport:
+def _fit(kind: str, part: Part, direction: Direction, seed: int) -> FeatureMap:
+    source, target = (part.new, part.old) if direction == "queries" else (part.old, part.new)
+    return fitting.fit(kind, source, target, direction, seed)
+
+
+def _no_map_needed(as_is: Definition1Report, direction: Direction) -> BridgeReport:
     identity = FeatureMap("identity", direction, np.eye(as_is.dim), np.zeros(as_is.dim))
     return BridgeReport(
-        "compatible", as_is, "identity", direction, None, None, (), (), None, None, identity, 0, 0, 0,
-        as_is.confidence, as_is.margin,
-    )  # fmt: skip
+        verdict=Verdict.compatible,
+        as_is=as_is,
+        kind="identity",
+        direction=direction,
+        all_classes=None,
+        held_out=None,
+        held_out_classes=(),
+        candidates=(),
+        needed_margin=None,
+        cost=None,
+        map=identity,
+        num_fit=0,
+        num_choice=0,
+        num_audit=0,
+        confidence=as_is.confidence,
+        margin=as_is.margin,
+    )

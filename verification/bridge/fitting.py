@@ -17,7 +17,8 @@ from scipy import linalg, optimize
 from verification.bridge.maps import Direction, FeatureMap
 from verification.statistics.rows import stream
 
-Rows = Float[ndarray, "n dim"]
+Source = Float[ndarray, "n d_in"]
+Target = Float[ndarray, "n d_out"]
 # root mean square of the squared singular values' distance from 1 that costs a λ-orthogonal map nothing
 RELAXATION = 0.25
 RIDGE_PENALTIES = (1e-8, 1e-6, 1e-4, 1e-2, 1.0, 1e2)
@@ -25,13 +26,13 @@ RIDGE_PENALTIES = (1e-8, 1e-6, 1e-4, 1e-2, 1.0, 1e2)
 RIDGE_ROWS = 4096
 
 
-def fit(kind: str, source: Rows, target: Rows, direction: Direction, seed: int = 0) -> FeatureMap:
+def fit(kind: str, source: Source, target: Target, direction: Direction, seed: int = 0) -> FeatureMap:
     """Fit one kind of map to pairs of unit rows.
 
     Parameters
     ----------
     kind : str
-        One of :data:`KINDS`; ``identity`` and ``translation`` need equal dimensions.
+        One of :data:`KINDS`; ``identity`` and ``translation`` need equal dimensions, and ``cut`` needs d_in > d_out.
     source, target : ndarray, shape (n, d_in) and (n, d_out), float64
         Rows of the same samples.
     direction : {"queries", "gallery"}
@@ -43,19 +44,25 @@ def fit(kind: str, source: Rows, target: Rows, direction: Direction, seed: int =
 
 def available(d_in: int, d_out: int) -> tuple[str, ...]:
     """Kinds that map between these dimensions, the most rigid first."""
-    return tuple(kind for kind in KINDS if d_in == d_out or kind not in ("identity", "translation"))
+    impossible = {"cut"} if d_in == d_out else {"identity", "translation"} | ({"cut"} if d_in < d_out else set())
+    return tuple(kind for kind in KINDS if kind not in impossible)
 
 
-def _identity(source: Rows, target: Rows, rng: np.random.Generator) -> dict[str, ndarray]:
+def _identity(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
     return {"A": np.eye(source.shape[1]), "b": np.zeros(target.shape[1])}
 
 
-def _translation(source: Rows, target: Rows, rng: np.random.Generator) -> dict[str, ndarray]:
+def _translation(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
     """Drift compensation: the mean drift, added (Goswami et al., *Query drift compensation*, 2025)."""
     return {"A": np.eye(source.shape[1]), "b": target.mean(axis=0) - source.mean(axis=0)}
 
 
-def _orthogonal(source: Rows, target: Rows, rng: np.random.Generator) -> dict[str, ndarray]:
+def _cut(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
+    """The first coordinates, as of embeddings that were trained to be cut (Kusupati et al., *Matryoshka*, 2022)."""
+    return {"A": np.eye(source.shape[1], target.shape[1]), "b": np.zeros(target.shape[1])}
+
+
+def _orthogonal(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
     r"""Centred orthogonal Procrustes: minimise ‖(X − x̄)Q − (Y − ȳ)‖ over QᵀQ = I; unequal dimensions zero-padded.
 
     Between unequal dimensions the block of Q that is used has orthonormal rows, or columns, as there are fewer.
@@ -64,7 +71,7 @@ def _orthogonal(source: Rows, target: Rows, rng: np.random.Generator) -> dict[st
     return _through_means(turn, source, target)
 
 
-def procrustes(source: Rows, target: Rows) -> Float[ndarray, "d_in d_out"]:
+def procrustes(source: Source, target: Target) -> Float[ndarray, "d_in d_out"]:
     """The orthogonal map (orthonormal rows or columns) that takes centred rows nearest to their partners."""
     d_in, d_out = source.shape[1], target.shape[1]
     dim = max(d_in, d_out)
@@ -74,11 +81,11 @@ def procrustes(source: Rows, target: Rows) -> Float[ndarray, "d_in d_out"]:
     return linalg.orthogonal_procrustes(np.eye(dim), cross)[0][:d_in, :d_out]
 
 
-def _through_means(matrix: ndarray, source: Rows, target: Rows) -> dict[str, ndarray]:
+def _through_means(matrix: ndarray, source: Source, target: Target) -> dict[str, ndarray]:
     return {"A": matrix, "b": target.mean(axis=0) - source.mean(axis=0) @ matrix}
 
 
-def _lambda_orthogonal(source: Rows, target: Rows, rng: np.random.Generator) -> dict[str, ndarray]:
+def _lambda_orthogonal(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
     r"""Least squares over matrices that are nearly orthogonal: ‖XA − Y‖²/‖Y‖² + relu(‖G − I‖_F − λ)².
 
     G is AᵀA or AAᵀ, the smaller one, of size m; λ = :data:`RELAXATION` · √m. L-BFGS from the orthogonal map, on second
@@ -113,7 +120,7 @@ def _lambda_orthogonal(source: Rows, target: Rows, rng: np.random.Generator) -> 
     return _through_means(found.x.reshape(shape), source, target)
 
 
-def _ridge(source: Rows, target: Rows, rng: np.random.Generator) -> dict[str, ndarray]:
+def _ridge(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
     """Affine ridge regression; its penalty is the one with the least leave-one-out error."""
     from sklearn.linear_model import Ridge, RidgeCV
 
@@ -125,15 +132,16 @@ def _ridge(source: Rows, target: Rows, rng: np.random.Generator) -> dict[str, nd
     return {"A": np.ascontiguousarray(model.coef_.T), "b": model.intercept_}
 
 
-def _adapter(source: Rows, target: Rows, rng: np.random.Generator) -> dict[str, ndarray]:
+def _adapter(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
     from verification.bridge.adapter import train_adapter
 
     return train_adapter(_orthogonal(source, target, rng), source, target, rng)
 
 
-KINDS: dict[str, Callable[[Rows, Rows, np.random.Generator], dict[str, ndarray]]] = {
+KINDS: dict[str, Callable[[Source, Target, np.random.Generator], dict[str, ndarray]]] = {
     "identity": _identity,
     "translation": _translation,
+    "cut": _cut,
     "orthogonal": _orthogonal,
     "lambda-orthogonal": _lambda_orthogonal,
     "ridge": _ridge,

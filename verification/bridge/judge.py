@@ -2,23 +2,25 @@ r"""Definition 1 for queries and items that went through a map, and what the map
 
 With r the rows whose distances among themselves are the standard, q queries and g items of the same samples, the
 shrinkage of a pair is :math:`t_{ij} = d(r_i, r_j) − d(q_i, g_j) = 2(q_i·g_j − r_i·r_j)` in the squared distance: a sum
-of products of rows, so that gaps and their intervals are those of the audit (:mod:`verification.inequalities`). The
+of products of rows, so that gaps and their intervals are those of the audit (:mod:`verification.statistics.gaps`). The
 standard is the old model's own distances in both directions. Were it the mapped gallery's, a map that ruins the gallery
 would pass: whatever is searched there is at least as near as ruins are to each other.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification.audit import Sides, judge_sides
+from verification.audit.definition1 import judge_sides, side_confidence
+from verification.audit.report import Sides
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
-from verification.inequalities import estimate
+from verification.statistics.gaps import estimate
+from verification.statistics.interval import Criterion, Population
 from verification.statistics.linear import SAMPLED_PAIRS, LinearPairs
 from verification.statistics.rows import Rows
 
@@ -26,30 +28,26 @@ from verification.statistics.rows import Rows
 PAIRS_A_ROW = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """How gaps are judged.
 
     Attributes
     ----------
-    confidence : float
-        Of both intervals at once.
-    margin, margin_error : float
-        The loss of gap that is accepted, and its standard error.
+    criterion : Criterion
+        Of both inequalities at once.
     seed : int
         Of the pairs that are looked at for what only pairs show.
     """
 
-    confidence: float
-    margin: float
-    margin_error: float
+    criterion: Criterion
     seed: int
 
 
-def judge_map(feature_map: FeatureMap, part: Part, rule: Rule) -> Sides:
+def judge_map(feature_map: FeatureMap, part: Part, rule: Rule, population: Population = Population.fixed) -> Sides:
     """Both inequalities for new queries and the old gallery, one of them mapped, against the old model itself."""
     queries, items = mapped(feature_map, part)
-    return judge(queries, items, part.old, part.codes, part.stored, rule)
+    return judge(queries, items, part.old, part.codes, part.stored, rule, population)
 
 
 def cost_of_map(feature_map: FeatureMap, part: Part, rule: Rule) -> Sides:
@@ -78,6 +76,7 @@ def judge(
     codes: Int[ndarray, " n"],
     stored: float,
     rule: Rule,
+    population: Population = Population.fixed,
 ) -> Sides:
     """Gaps, intervals and verdicts of queries in items against the standard's distances, samples paired with others.
 
@@ -90,6 +89,8 @@ def judge(
         Unit roundoff of the dtype in which features came.
     rule : Rule
         A side is compatible when its lower bound is ≥ −margin, to rounding (below).
+    population : {"fixed", "drawn"}
+        Whether the verdict is about new samples of these classes or about new classes like these.
 
     Notes
     -----
@@ -107,10 +108,22 @@ def judge(
         # t = 2 p·w with p = (q, −r), w = (g, r): what the audit's sums call new − old and old
         first, second = (queries + items, np.zeros_like(standard)), (items, standard)
         models = np.stack((np.concatenate(first, axis=1), np.concatenate(second, axis=1)))[:, order]
-    rows = Rows(models, codes[order], sizes)
+    rows = Rows(models=models, codes=codes[order], sizes=sizes)
     num_pairs = min(SAMPLED_PAIRS, PAIRS_A_ROW * len(codes))
     arithmetic = 8.0 * models.shape[2] * 2.0**-53
-    source = LinearPairs(rows, None, rows.sums, None, rule.seed, 8.0 * stored + arithmetic, num_pairs)
+    source = LinearPairs(
+        rows=rows,
+        gallery=None,
+        sums=rows.sums,
+        gallery_sums=None,
+        seed=rule.seed,
+        rounding=8.0 * stored + arithmetic,
+        num_pairs=num_pairs,
+    )
     zero = 24.0 * stored / np.sqrt(len(codes)) + arithmetic
-    level = (1.0 - rule.confidence) / 2.0
-    return judge_sides(estimate(source)[0]["pairs"], 1.0, level, rule.margin + zero, rule.margin_error)
+    criterion = replace(
+        rule.criterion,
+        confidence=side_confidence(rule.criterion.confidence),
+        margin=rule.criterion.margin + zero,
+    )
+    return judge_sides(estimate(source)[0]["pairs"], criterion, population=population)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification.files.atomic import write_atomically
+from verification.features.files.atomic import write_atomically
 
 Direction = Literal["queries", "gallery"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)

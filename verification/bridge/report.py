@@ -6,16 +6,17 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from verification._breakdown import Verdict
-from verification.audit import AuditReport, SideReport, Sides, json_safe
+from verification.audit.report import Definition1Report, SideReport, Sides
 from verification.bridge.cost import Cost
 from verification.bridge.maps import Direction, FeatureMap
+from verification.reporting import json_safe
+from verification.statistics.interval import Verdict
 
 # of schema/bridge-report.schema.json, which describes what to_dict returns
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """One kind of map on the choice part.
 
@@ -33,10 +34,7 @@ class Candidate:
     @property
     def verdict(self) -> Verdict:
         """Compatible when every audit of it says so, incompatible when one does."""
-        verdicts = {sides.verdict for sides in self.audits}
-        if "incompatible" in verdicts:
-            return "incompatible"
-        return "compatible" if verdicts == {"compatible"} else "inconclusive"
+        return Verdict.combine(sides.verdict for sides in self.audits)
 
     @property
     def weakest(self) -> SideReport:
@@ -50,7 +48,7 @@ class Candidate:
         return [sides for sides in (self.all_classes, self.held_out) if sides is not None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BridgeReport:
     """What :func:`verification.bridge.bridge` found.
 
@@ -58,7 +56,7 @@ class BridgeReport:
     ----------
     verdict : {"compatible", "incompatible", "inconclusive"}
         Through the chosen map; as it is, where that is compatible already.
-    as_is : AuditReport or None
+    as_is : Definition1Report or None
         The audit without a map, of all samples; None where the dimensions differ and there is nothing to audit.
     kind : str
         Of the chosen map; ``identity`` where none is needed.
@@ -81,7 +79,7 @@ class BridgeReport:
     """
 
     verdict: Verdict
-    as_is: AuditReport | None
+    as_is: Definition1Report | None
     kind: str
     direction: Direction
     all_classes: Sides | None
@@ -99,15 +97,15 @@ class BridgeReport:
 
     @property
     def sentence(self) -> str:
-        """Both verdicts in one line."""
-        if self.as_is is not None and self.as_is.verdict == "compatible":
-            return "compatible as it is; no map is needed"
-        first = "dimensions differ" if self.as_is is None else self.as_is.verdict
-        if self.verdict == "compatible":
+        """What becomes of the upgrade, and through which map."""
+        if self.as_is is not None and self.as_is.verdict == Verdict.compatible:
+            return "Compatible as it is; no map is needed"
+        first = "Of another dimension" if self.as_is is None else _AS_IT_IS[self.as_is.verdict]
+        if self.verdict == Verdict.compatible:
             return f"{first}; compatible through {_NAMES[self.kind]}"
         if self.kind == "identity":
             return f"{first}; no map does better than none"
-        if self.verdict == "incompatible":
+        if self.verdict == Verdict.incompatible:
             return f"{first}; no map makes it compatible (the least bad is {_NAMES[self.kind]})"
         return f"{first}; undecided through {_NAMES[self.kind]}"
 
@@ -123,9 +121,90 @@ class BridgeReport:
         report["as_is"] = None if self.as_is is None else self.as_is.to_dict()
         return json_safe({"schema_version": SCHEMA_VERSION, "sentence": self.sentence, **report})
 
+    def to_markdown(self) -> str:
+        """Return the report as Markdown, for instance for a comment on a pull request."""
+        from verification.views import documents, markdown
 
+        return markdown.render(documents.bridge(self))
+
+    def _repr_html_(self) -> str:
+        from verification.views.page import in_notebook
+
+        return in_notebook(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """How near one kind of map brings rows that it was not fitted to.
+
+    Attributes
+    ----------
+    kind : str
+    loss : float
+        Mean squared distance of the mapped row, normalised, and the other model's row of the same sample, in [0, 4].
+    excess, error : float
+        How much more that is than for the best kind, and the standard error of this difference over samples.
+    """
+
+    kind: str
+    loss: float
+    excess: float
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedReport:
+    """What :func:`verification.bridge.fit_pairs` found: a map, and no verdict about it.
+
+    Attributes
+    ----------
+    kind : str
+        Of the map: the most rigid of those that lose no more than the best, to a standard error.
+    direction : {"queries", "gallery"}
+    losses : tuple of Loss
+        Every kind on rows that none was fitted to, the most rigid first.
+    num_fit, num_choice : int
+    map : FeatureMap
+    """
+
+    kind: str
+    direction: Direction
+    losses: tuple[Loss, ...]
+    num_fit: int
+    num_choice: int
+    map: FeatureMap
+
+    @property
+    def loss(self) -> float:
+        """Of the chosen kind."""
+        return next(found.loss for found in self.losses if found.kind == self.kind)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Inconclusive: without labels nothing is judged."""
+        return Verdict.inconclusive
+
+    @property
+    def sentence(self) -> str:
+        """The answer in one line."""
+        return f"Fitted {_NAMES[self.kind]}; nothing was judged, because there are no labels"
+
+    def save_map(self, path: str | os.PathLike[str]) -> None:
+        """Write the map beside how it came about."""
+        self.map.save(path, {"verdict": None, "num_fit": self.num_fit, "held_out_loss": self.loss})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, without the map's arrays."""
+        report = asdict(self)
+        del report["map"]
+        return json_safe({"schema_version": 1, "sentence": self.sentence, "verdict": None, **report})
+
+
+_AS_IT_IS = {Verdict.incompatible: "Not compatible as it is", Verdict.inconclusive: "Undecided as it is"}
 _NAMES = {
+    "identity": "the identity",
     "translation": "a translation",
+    "cut": "a cut to the first coordinates",
     "orthogonal": "an orthogonal map",
     "lambda-orthogonal": "a λ-orthogonal map",
     "ridge": "a ridge affine map",

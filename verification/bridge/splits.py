@@ -6,7 +6,6 @@ held in memory.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +19,8 @@ from verification.statistics.rows import choose_rows, stream
 PART = 2**23
 # of a class, for one in each part to be paired with another
 FEWEST = 6
-# of the classes
-HELD_OUT = 1.0 / 3.0
+# of the classes; of two nothing can be said of new classes, as 1b then has no spread
+HELD_OUT, FEWEST_HELD_OUT = 1.0 / 3.0, 3
 
 
 @dataclass(frozen=True)
@@ -92,16 +91,36 @@ def split(new: FeatureSet, old: FeatureSet, seed: int, hold_out: bool = True) ->
     rng = stream(seed, "bridge: splits")
     rows = choose_rows(codes, sizes, 3 * PART // max(new.dim, old.dim), rng)
     part = _deal(codes[rows], rng)
-    read_new, read_old = (take(features, rows) for features in (new, old))
+    read_new, read_old = (features.rows(rows) for features in (new, old))
     stored = max(float(np.finfo(features.dtype).eps) / 2.0 for features in (new, old))
     fit, choice, audit = (
         Part(read_new[part == p], read_old[part == p], codes[rows[part == p]], stored) for p in range(3)
     )
-    held_out = np.sort(rng.permutation(enough)[: max(2, round(HELD_OUT * len(enough)))])
+    held_out = np.sort(rng.permutation(enough)[: max(FEWEST_HELD_OUT, round(HELD_OUT * len(enough)))])
     # a fit to fewer than two classes would be held against the map
     if not hold_out or len(enough) - len(held_out) < 2:
         held_out = enough[:0]
     return Splits(fit, choice, audit, held_out)
+
+
+def split_pairs(new: FeatureSet, old: FeatureSet, seed: int) -> tuple[Part, Part]:
+    """Draw a part to fit maps, two thirds of the rows, and one to choose, without labels.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than six rows.
+    """
+    if len(old) < FEWEST:
+        raise ValueError(f"a fit and a choice need at least {FEWEST} rows, got {len(old)}.")
+    rng = stream(seed, "bridge: pairs")
+    rows = rng.permutation(len(old))[: 3 * PART // max(new.dim, old.dim)]
+    fit, choice = (np.sort(rows[some]) for some in (slice(len(rows) // 3, None), slice(len(rows) // 3)))
+    stored = max(float(np.finfo(features.dtype).eps) / 2.0 for features in (new, old))
+    first, second = (
+        Part(new.rows(some), old.rows(some), np.zeros(len(some), dtype=np.intp), stored) for some in (fit, choice)
+    )
+    return first, second
 
 
 def _deal(codes: Int[ndarray, " n"], rng: np.random.Generator) -> Int[ndarray, " n"]:
@@ -113,20 +132,3 @@ def _deal(codes: Int[ndarray, " n"], rng: np.random.Generator) -> Int[ndarray, "
     part = np.empty(len(codes), dtype=np.intp)
     part[order] = np.where(rank < third, 1, np.where(rank < 2 * third, 2, 0))
     return part
-
-
-def take(features: FeatureSet, rows: Int[ndarray, " m"]) -> Float[ndarray, "m dim"]:
-    """Some rows (sorted) as unit vectors, float64; read where they lie if a file holds them so, else in one pass."""
-    whole = features._shards[0].whole if len(features._shards) == 1 else None
-    if whole is not None:
-        # of an unusable row the pass below tells file and number
-        with suppress(ValueError):
-            return FeatureSet(whole()[rows], features.labels[rows]).unit
-    taken = np.empty((len(rows), features.dim))
-    start = low = 0
-    for block in features.normalized_blocks():
-        high = int(np.searchsorted(rows, start + len(block)))
-        taken[low:high] = block[rows[low:high] - start]
-        start, low = start + len(block), high
-    # of float32 rows the length is off by their rounding
-    return taken / np.linalg.norm(taken, axis=1, keepdims=True)

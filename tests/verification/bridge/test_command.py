@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from tests.test_stationary import run
+from tests.command_line import run
 from verification.bridge.maps import FeatureMap
+from verification.experiments.simulated.known_upgrades import CASES
 from verification.features import FeatureSet
-from verification.simulated.known_upgrades import CASES
 
 FAST = ("--maps", "orthogonal")
 
@@ -45,51 +45,83 @@ def one_line(err: str) -> str:
 def test_through_a_map_is_status_0_and_the_saved_map_brings_the_models_together(call, case, tmp_path):
     new, old = case("rotated")
     saved, out, report = tmp_path / "map.safetensors", tmp_path / "mapped.npz", tmp_path / "report.json"
-    status, printed, err = call("bridge", new, old, *FAST, "--save", saved, "--json", report)
+    status, printed, err = call("bridge", "fit", new, old, *FAST, "--save", saved, "--json", report)
     assert (status, err.strip()) == (0, "")
-    assert printed.startswith("COMPATIBLE  Incompatible; compatible through an orthogonal map.")
+    assert printed.startswith("COMPATIBLE  Yes, through a map. The orthogonal map makes the models compatible.")
     assert max(map(len, printed.splitlines())) <= 80
     read = json.loads(report.read_text())
     assert (read["verdict"], read["as_is"]["verdict"]) == ("compatible", "incompatible")
-    assert call("bridge", "--apply", saved, new, out)[0] == 0
+    assert call("bridge", "apply", saved, new, out)[0] == 0
     # both are float64: the map is exact to rounding
     np.testing.assert_allclose(FeatureSet.load(out).unit, FeatureSet.load(old).unit, atol=1e-12)
-    assert call("check", out, old)[0] == 0
+    assert call("check", out, out)[0] == 0
+    # mapped rows are of unit length, and the old ones are not
+    assert call("check", out, old)[1].startswith("SAME DIRECTIONS, OTHER LENGTHS")
     assert call("check", new, old)[0] == 1
 
 
 def test_the_gallery_can_be_mapped_instead(call, case, tmp_path):
     new, old = case("rotated")
     saved, out = tmp_path / "map.npz", tmp_path / "gallery.npy"
-    assert call("bridge", new, old, *FAST, "--direction", "gallery", "--save", saved)[0] == 0
+    assert call("bridge", "fit", new, old, *FAST, "--direction", "gallery", "--save", saved)[0] == 0
     assert FeatureMap.load(saved).direction == "gallery"
-    assert call("bridge", "--apply", saved, old, out)[0] == 0
+    assert call("bridge", "apply", saved, old, out)[0] == 0
     np.testing.assert_allclose(FeatureSet.load(out).unit, FeatureSet.load(new).unit, atol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("name", "status", "begins"),
     [
-        ("tighter", 0, "COMPATIBLE  Compatible as it is; no map is needed."),
-        ("same law", 3, "INCONCLUSIVE  Inconclusive; no map does better than none."),
-        ("wider", 1, "INCOMPATIBLE  Incompatible; no map does better than none."),
+        ("tighter", 0, "COMPATIBLE  Yes. New queries may search the old gallery. No map is needed."),
+        ("same law", 3, "INCONCLUSIVE  Undecided. These samples do not decide whether a map"),
+        ("wider", 1, "INCOMPATIBLE  No. No map makes the models compatible; none is better than no map."),
     ],
 )
 def test_status_is_that_of_the_second_verdict(call, case, name, status, begins):
-    found, printed, _ = call("bridge", *case(name, 3000), *FAST)
+    found, printed, _ = call("bridge", "fit", *case(name, 3000), *FAST)
     assert found == status
-    assert printed.startswith(begins)
+    assert " ".join(printed.split()).startswith(" ".join(begins.split()))
 
 
 def test_the_options_reach_the_bridge(call, case, tmp_path):
     report = tmp_path / "report.json"
-    call("bridge", *case("wider"), *FAST, "--margin", "50%", "--confidence", "0.9", "--seed", "3", "--json", report)
+    call(
+        "bridge",
+        "fit",
+        *case("wider"),
+        *FAST,
+        "--margin",
+        "50%",
+        "--confidence",
+        "0.9",
+        "--seed",
+        "3",
+        "--json",
+        report,
+    )
     read = json.loads(report.read_text())
     # half of the contrast, 2 m² (1 + 1/9) = 0.44
     assert read["margin"] == pytest.approx(0.22, abs=0.02)
     assert (read["confidence"], read["verdict"]) == (0.9, "compatible")
-    call("bridge", *case("wider"), *FAST, "--closed-set", "--json", report)
+    call("bridge", "fit", *case("wider"), *FAST, "--closed-set", "--json", report)
     assert json.loads(report.read_text())["held_out"] is None
+
+
+def test_a_map_is_fitted_without_labels_and_not_judged(call, case, tmp_path):
+    paths = case("rotated")
+    bare = []
+    for path in paths:
+        bare.append(tmp_path / f"bare-{path.name}")
+        FeatureSet(FeatureSet.load(path).features).save(bare[-1])
+    saved, report = tmp_path / "map.npz", tmp_path / "report.json"
+    status, printed, err = call("bridge", "fit", *bare, *FAST, "--save", saved, "--json", report)
+    assert (status, err.strip()) == (3, "")
+    assert printed.startswith("INCONCLUSIVE  Fitted, and not judged. The orthogonal map brings")
+    assert json.loads(report.read_text())["verdict"] is None
+    new, old = map(FeatureSet.load, bare)
+    np.testing.assert_allclose(FeatureMap.load(saved)(new.unit), old.unit, atol=1e-12)
+    for option in (["--margin", "5%"], ["--closed-set"], ["--html", tmp_path / "page.html"]):
+        assert "is not used without labels" in one_line(call("bridge", "fit", *bare, *FAST, *option)[2])
 
 
 def small(tmp_path, name, dim=4, rows=40, num_classes=2, scale=1.0):
@@ -105,48 +137,116 @@ def saved_map(tmp_path, direction="queries"):
     return path
 
 
+def test_a_map_needs_no_labels(call, tmp_path):
+    np.savez(tmp_path / "a.npz", features=np.eye(4))
+    assert call("bridge", "apply", saved_map(tmp_path), tmp_path / "a.npz", tmp_path / "out.npz")[0] == 0
+    mapped = FeatureSet.load(tmp_path / "out.npz")
+    assert mapped.labels is None
+    np.testing.assert_array_equal(mapped.features, np.eye(4))
+
+
+def test_check_writes_the_rows_that_changed(call, tmp_path):
+    rng = np.random.default_rng(0)
+    old = rng.standard_normal((200, 16))
+    new = old.copy()
+    new[[3, 150]] *= -1.0
+    names = np.array([f"text {i}" for i in range(200)])
+    for path, rows in (("new.npz", new), ("old.npz", old)):
+        FeatureSet(rows, ids=names).save(tmp_path / path)
+    sets = tmp_path / "new.npz", tmp_path / "old.npz"
+    status, printed, err = call("check", *sets, "--rows", tmp_path / "rows.txt", "--json", tmp_path / "out.json")
+    assert (status, err) == (1, "")
+    assert " ".join(printed.split()).startswith("PARTLY CHANGED Mostly the same model: 198 of 200 rows are equal")
+    assert (tmp_path / "rows.txt").read_text() == "text 3\ntext 150\n"
+    assert json.loads((tmp_path / "out.json").read_text())["rows"] == [3, 150]
+    call("check", *sets, "--rows", tmp_path / "rows.npy")
+    assert np.load(tmp_path / "rows.npy").tolist() == [3, 150]
+    # what is there is not overwritten without being asked to
+    assert call("check", *sets, "--rows", tmp_path / "rows.npy")[0] == 2
+    assert call("check", *sets, "--rows", tmp_path / "rows.npy", "--force")[0] == 1
+
+
+def test_a_canary_is_kept_and_compared(call, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((300, 16))
+    for name, features in (("model", rows), ("drifted", rows + 0.05 * rng.standard_normal(rows.shape))):
+        FeatureSet(features).save(tmp_path / f"{name}.npz")
+    canary = tmp_path / "canary.npz"
+    status, printed, _ = call("check", tmp_path / "model.npz", "--save", canary)
+    assert (status, "50 rows of model.npz" in printed) == (0, True)
+    assert call("check", tmp_path / "model.npz", "--canary", canary)[0] == 0
+    status, printed, _ = call("check", tmp_path / "drifted.npz", "--canary", canary)
+    assert (status, printed.split("  ")[0]) == (1, "SAME MODEL WITH NOISE")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "got none of them"),
+        (["a.npz", "--save", "c.npz"], "got OLD and --save"),
+        (["--canary", "c.npz", "--rows", "r.txt"], "--rows is not used with --canary"),
+        (["--save", "c.npz", "--tolerance", "0.1"], "--tolerance is not used with --save"),
+        (["a.npz", "--rows", "r.csv"], "rows are written to .npy or .txt, got suffix '.csv'"),
+    ],
+)
+def test_check_is_asked_one_thing(call, tmp_path, monkeypatch, options, says):
+    monkeypatch.chdir(tmp_path)
+    small(tmp_path, "a.npz")
+    status, out, err = call("check", "a.npz", *options)
+    assert (status, out) == (2, "")
+    assert says in one_line(err)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
 def few(tmp_path):
-    return ["bridge", small(tmp_path, "a.npz", rows=8), small(tmp_path, "b.npz", rows=8), "--save", tmp_path / "m.npz"]
+    return [
+        "bridge",
+        "fit",
+        small(tmp_path, "a.npz", rows=8),
+        small(tmp_path, "b.npz", rows=8),
+        "--save",
+        tmp_path / "m.npz",
+    ]
 
 
 def other_dimension(tmp_path):
-    return ["bridge", "--apply", saved_map(tmp_path), small(tmp_path, "a.npz", dim=5), tmp_path / "out.npz"]
+    return ["bridge", "apply", saved_map(tmp_path), small(tmp_path, "a.npz", dim=5), tmp_path / "out.npz"]
 
 
 def other_direction(tmp_path):
-    apply = ["bridge", "--apply", saved_map(tmp_path), small(tmp_path, "a.npz"), tmp_path / "out.npz"]
+    apply = ["bridge", "apply", saved_map(tmp_path), small(tmp_path, "a.npz"), tmp_path / "out.npz"]
     return [*apply, "--direction", "gallery"]
 
 
 def truncated_map(tmp_path):
     path = saved_map(tmp_path)
     path.write_bytes(path.read_bytes()[:-50])
-    return ["bridge", "--apply", path, small(tmp_path, "a.npz"), tmp_path / "out.npz"]
+    return ["bridge", "apply", path, small(tmp_path, "a.npz"), tmp_path / "out.npz"]
 
 
 def no_map(tmp_path):
-    return ["bridge", "--apply", tmp_path / "none.npz", small(tmp_path, "a.npz"), tmp_path / "out.npz"]
+    return ["bridge", "apply", tmp_path / "none.npz", small(tmp_path, "a.npz"), tmp_path / "out.npz"]
 
 
-def no_labels(tmp_path):
-    np.savez(tmp_path / "a.npz", features=np.eye(4))
-    return ["bridge", "--apply", saved_map(tmp_path), tmp_path / "a.npz", tmp_path / "out.npz"]
+def no_features(tmp_path):
+    np.savez(tmp_path / "a.npz", labels=np.arange(4))
+    return ["bridge", "apply", saved_map(tmp_path), tmp_path / "a.npz", tmp_path / "out.npz"]
 
 
 def other_output(tmp_path):
-    return ["bridge", "--apply", saved_map(tmp_path), small(tmp_path, "a.npz"), tmp_path / "out.csv"]
+    return ["bridge", "apply", saved_map(tmp_path), small(tmp_path, "a.npz"), tmp_path / "out.csv"]
 
 
 def no_folder(tmp_path):
-    return ["bridge", "--apply", saved_map(tmp_path), small(tmp_path, "a.npz"), tmp_path / "none" / "out.npz"]
+    return ["bridge", "apply", saved_map(tmp_path), small(tmp_path, "a.npz"), tmp_path / "none" / "out.npz"]
 
 
 def other_map_suffix(tmp_path):
-    return ["bridge", small(tmp_path, "a.npz"), small(tmp_path, "b.npz"), "--save", tmp_path / "m.txt"]
+    return ["bridge", "fit", small(tmp_path, "a.npz"), small(tmp_path, "b.npz"), "--save", tmp_path / "m.txt"]
 
 
 def unknown_map(tmp_path):
-    return ["bridge", small(tmp_path, "a.npz"), small(tmp_path, "b.npz"), "--maps", "cubic"]
+    return ["bridge", "fit", small(tmp_path, "a.npz"), small(tmp_path, "b.npz"), "--maps", "cubic"]
 
 
 def other_rows(tmp_path):
@@ -158,10 +258,13 @@ def other_rows(tmp_path):
     [
         (few, "three splits need at least two classes with 6 samples each"),
         (other_dimension, "the map takes new queries of dimension 4, the features have 5"),
-        (other_direction, "map.npz: maps new queries, --direction gallery asks for the other"),
+        (other_direction, "No such option: --direction"),
         (truncated_map, "map.npz: is not a readable map"),
         (no_map, "none.npz: no such file"),
-        (no_labels, "must hold arrays named 'features' and 'labels'"),
+        (
+            no_features,
+            "must hold arrays named 'features', got 'labels' (int64 of shape (4,)); name another with --features",
+        ),
         (other_output, "features are written to one of"),
         (no_folder, "its folder does not exist"),
         (other_map_suffix, "a map is in one of .npz, .safetensors, got suffix '.txt'"),
@@ -195,7 +298,7 @@ class Balanced(HTMLParser):
 
 @pytest.mark.parametrize("name", ["rotated", "tighter", "wider"])
 def test_the_page_stands_alone(call, case, tmp_path, name):
-    call("bridge", *case(name), *FAST, "--html", tmp_path / "page.html")
+    call("bridge", "fit", *case(name), *FAST, "--html", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     parser = Balanced()
     parser.feed(page)
@@ -205,3 +308,13 @@ def test_the_page_stands_alone(call, case, tmp_path, name):
     assert f'id="answer">{word}</h2>' in page
     assert ("Through a map" in page) == (name != "tighter")
     assert "What was not checked" in page  # of the models as they are, behind the answer
+
+
+def test_rows_without_labels_are_mapped_too(call, tmp_path):
+    ids, groups = np.array([3, 1, 2, 7]), np.array([0, 0, 1, 1])
+    np.savez(tmp_path / "a.npz", features=np.eye(4), ids=ids, groups=groups)
+    assert call("bridge", "apply", saved_map(tmp_path), tmp_path / "a.npz", tmp_path / "out.npz")[0] == 0
+    mapped = FeatureSet.load(tmp_path / "out.npz")
+    assert mapped.labels is None
+    np.testing.assert_array_equal(mapped.ids, ids)
+    np.testing.assert_array_equal(mapped.groups, groups)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_stationary import run
+from tests.command_line import run
 
+pytestmark = pytest.mark.documents
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs" / "bridge.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", GUIDE, flags=re.DOTALL)
@@ -46,6 +47,7 @@ def test_the_maps_of_the_guide_are_those_that_there_are():
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z-]+", GUIDE)) - {"--what", "--runs"}))
 def test_options_exist(option):
-    sources = (ROOT / "stationary" / "bridge.py", ROOT / "verification" / "simulated" / "__main__.py")
+    simulated = ROOT / "verification" / "experiments" / "simulated"
+    sources = (ROOT / "stationary" / "bridge.py", simulated / "__main__.py", simulated / "relations.py")
     # Typer makes --closed-set of closed_set
     assert option[2:].replace("-", "_") in "".join(path.read_text() for path in sources)

@@ -10,8 +10,9 @@ from verification.audit import audit
 from verification.bridge.judge import Rule, judge, judge_map, unit
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
+from verification.statistics.interval import Criterion
 
-RULE = Rule(0.95, 0.0, 0.0, 0)
+RULE = Rule(criterion=Criterion(confidence=0.95), seed=0)
 
 
 def part_of(new, old, stored: float = 2.0**-53) -> Part:
@@ -91,4 +92,5 @@ def test_the_margin_accepts_a_loss():
     part = part_of(new, old)
     identity = FeatureMap("identity", "queries", np.eye(8), np.zeros(8))
     assert judge_map(identity, part, RULE).verdict == "incompatible"
-    assert judge_map(identity, part, Rule(0.95, 0.5, 0.0, 0)).verdict == "compatible"
+    generous = Rule(criterion=Criterion(confidence=0.95, margin=0.5), seed=0)
+    assert judge_map(identity, part, generous).verdict == "compatible"

@@ -1,0 +1,58 @@
+"""A canary tells whether a model is still that model, from few rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from verification.bridge.canary import compare_with_canary, save_canary
+from verification.features import FeatureSet
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((300, 32)).astype(np.float32)
+NAMES = np.array([f"text {i}" for i in range(300)])
+ORDER = RNG.permutation(300)
+
+
+def test_rows_are_found_by_their_ids_in_any_order(tmp_path):
+    path = tmp_path / "canary.npz"
+    assert save_canary(FeatureSet(X, ids=NAMES), path) == 50
+    kept = FeatureSet.load(path)
+    np.testing.assert_array_equal(kept.features, X[[int(name.split()[1]) for name in kept.ids]])
+    found = compare_with_canary(FeatureSet(X[ORDER], ids=NAMES[ORDER]), path)
+    assert (found.same, found.total, found.evidence.largest_distance) == (True, 50, 0.0)
+    assert not compare_with_canary(FeatureSet(X[ORDER], ids=NAMES), path).same
+    assert compare_with_canary(FeatureSet(X.astype(np.float16), ids=NAMES), path).same
+
+
+def test_without_ids_rows_are_found_by_their_positions_or_are_those_of_the_canary(tmp_path):
+    path = tmp_path / "canary.npz"
+    save_canary(FeatureSet(X), path)
+    assert compare_with_canary(FeatureSet(X), path).same
+    assert not compare_with_canary(FeatureSet(X[ORDER]), path).same
+    inputs = FeatureSet.load(path).ids
+    assert compare_with_canary(FeatureSet(X[inputs]), path).same
+    turned = X[inputs] @ np.linalg.qr(RNG.standard_normal((32, 32)))[0]
+    assert compare_with_canary(FeatureSet(turned), path).relation == "rotation"
+    with pytest.raises(ValueError, match="as many rows as the one it was taken from, got 60 rows"):
+        compare_with_canary(FeatureSet(X[:60]), path)
+
+
+def test_an_input_that_is_missing_is_named(tmp_path):
+    path = tmp_path / "canary.npz"
+    save_canary(FeatureSet(X, ids=NAMES), path)
+    kept = FeatureSet.load(path).ids
+    without = np.flatnonzero(kept[7] != NAMES)
+    with pytest.raises(ValueError, match=rf"1 of the canary's 50 inputs are not in the set, .* '{kept[7]}'"):
+        compare_with_canary(FeatureSet(X[without], ids=NAMES[without]), path)
+
+
+def test_what_is_no_canary(tmp_path):
+    FeatureSet(X, ids=NAMES).save(tmp_path / "features.npz")
+    with pytest.raises(ValueError, match="is not a canary that stationary check --save wrote"):
+        compare_with_canary(FeatureSet(X, ids=NAMES), tmp_path / "features.npz")
+    with pytest.raises(ValueError, match=r"a canary is a \.npz, got suffix '\.npy'"):
+        save_canary(FeatureSet(X), tmp_path / "canary.npy")
+    with pytest.raises(ValueError, match="at least three rows, got 2"):
+        save_canary(FeatureSet(X[:2]), tmp_path / "canary.npz")
+    assert not (tmp_path / "canary.npz").exists()

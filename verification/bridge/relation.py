@@ -1,0 +1,611 @@
+"""What happened between two models: nothing, rounding, a rotation, other rows, an update, or another space.
+
+Rows of the same samples are compared, by ids where both sets have ids and else row by row. Labels are not needed; where
+both sets have them, they serve for one question only: whether rows that match nowhere fit their labels.
+
+:func:`relate` measures a seeded part of the rows (:mod:`verification.bridge.evidence`) and decides in
+:func:`decide`, the only place where evidence becomes an answer. Where the answer is about single rows, or where it is
+asked to, it reads all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from verification.bridge.evidence import NEAR, NEARER, SINGLE, Evidence, cutoff, displaced, measure
+from verification.bridge.relation_kind import RelationKind
+from verification.features import FeatureSet, common_codes
+from verification.features.files.atomic import write_atomically
+from verification.reporting import json_safe
+from verification.search.nearest import nearest_rows, search
+from verification.statistics.interval import Interval
+from verification.statistics.rows import stream
+from verification.statistics.sums import class_sums
+
+# of relation reports
+SCHEMA_VERSION = 2
+# rows that are measured, numbers that they may have, and how few there are at least
+ROWS, NUMBERS, FEWEST = 2560, 2**25, 32
+# share of rows that have to be equal for a match of coordinates, and that have to change for single rows to be named
+NEARLY_ALL, SOME = 0.99, 0.05
+# root mean square move, as a share of a row, up to which incoherent moves are called noise
+NOISE = 0.3
+# cosine of the moves of neighbours above which they are coherent
+COHERENT = 0.15
+# share of what was before the best rotation: above, it is no better
+NO_BETTER = 0.9
+# what the best rotation leaves of the distance of different samples, below which two spaces are near a rotation
+NEAR_ROTATION = 0.3
+# alignment above which two spaces are one, and the share of the distance to other samples below which rows stayed
+ALIGNED, STAYED = 0.5, 0.95
+# share of the rows with a partner that are displaced where rows are in another order: if much nearer there, and if only
+# nearer, as few unrelated rows are by chance
+DISPLACED, MANY_DISPLACED, BY_CHANCE = 0.01, 0.25, 0.02
+# standard deviations of permuted labels beyond which classes show, and how many permutations there are
+SIGNIFICANT, PERMUTATIONS = 5.0, 20
+# queries and gallery of the question whether neighbours stay, and neighbours of each
+QUERIES, NEIGHBOURS = 512, 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation:
+    """What :func:`relate` found.
+
+    Attributes
+    ----------
+    relation : RelationKind
+    sentence : str
+        The answer in words.
+    next_step : str
+        What to do about it.
+    dims : (int, int)
+        Of the new and of the old model.
+    total : int
+        Rows of the whole data.
+    count : int
+        Rows that the answer is about: those that changed, are of another model or are in another place; else all.
+    rows : ndarray of int or None
+        Their positions in the old set, sorted; None where the answer is about all rows.
+    complete : bool
+        Whether every row was compared, or a random part of them.
+    evidence : Evidence
+    neighbours : Interval or None
+        Share of the ten nearest old rows of an old row that the new row of the same sample has among its ten nearest.
+        It says how far both models agree, and not which is better. None between two dimensions.
+    notes : tuple of str
+        How rows were paired, and what labels say.
+    """
+
+    relation: RelationKind
+    sentence: str
+    next_step: str
+    dims: tuple[int, int]
+    total: int
+    count: int
+    rows: Int[ndarray, " m"] | None
+    complete: bool
+    evidence: Evidence
+    neighbours: Interval | None
+    notes: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the same model, up to what its values are stored in."""
+        return self.relation == RelationKind.same
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; of the rows concerned at most a thousand."""
+        found = asdict(self)
+        found["rows"] = None if self.rows is None else self.rows[:1000].tolist()
+        if (coordinates := self.evidence.coordinates) is not None:
+            found["evidence"]["coordinates"] = {
+                "moved": coordinates.moved,
+                "flipped": coordinates.flipped,
+                "equal": coordinates.equal,
+                "place": coordinates.place[:4096].tolist(),
+            }
+        return json_safe({"schema_version": SCHEMA_VERSION, **found})
+
+    def to_markdown(self) -> str:
+        """Return the report as Markdown."""
+        from verification.views import documents, markdown
+
+        return markdown.render(documents.relation(self))
+
+
+def relate(
+    new: FeatureSet, old: FeatureSet, tolerance: float | None = None, seed: int = 0, every_row: bool = False
+) -> Relation:
+    """Tell what lies between two models' features of the same samples.
+
+    Parameters
+    ----------
+    new, old : FeatureSet
+        The same samples, by ids where both have them, else row by row; dimensions may differ.
+    tolerance : float, optional
+        ≥ 0: unit rows nearer than this are equal. By default what storing the rows costs, in float16 (2⁻¹⁰) at least.
+    seed : int
+        ≥ 0; of the rows that are measured where there are many.
+    every_row : bool
+        Name every row that the answer is about, and look at all rows for one that changed, however many there are.
+
+    Raises
+    ------
+    ValueError
+        If the sets do not belong together or share fewer than three rows, or an argument is out of range.
+    """
+    if tolerance is not None and not 0.0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance must be a finite number >= 0, got {tolerance!r}.")
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
+    pairs, notes = _pair(new, old)
+    total = len(pairs)
+    if total < 3:
+        raise ValueError(f"new and old must share at least three rows, got {total}.")
+    labels_differ = _labels_differ(new, old, pairs)
+    if labels_differ:
+        notes.append(f"The labels of {labels_differ:,} rows differ.")
+    rng = stream(seed, "relation")
+    budget = max(FEWEST, min(ROWS, NUMBERS // max(new.dim, old.dim)))
+    part = np.arange(total) if total <= budget else np.sort(rng.permutation(total)[:budget])
+    chosen = [_read(features, own) for features, own in zip((new, old), pairs[part].T, strict=True)]
+    evidence = measure((chosen[0].features.astype(np.float64), chosen[1].features.astype(np.float64)), tolerance, rng)
+    fits = _fit_labels(chosen, rng) if labels_differ == 0 else None
+    kind = decide(evidence, new.dim == old.dim, len(part) / total, bool(labels_differ), fits)
+    rows, complete = None, len(part) == total
+    if new.dim == old.dim and (kind in _ABOUT_ROWS or (every_row and kind == RelationKind.same and not complete)):
+        rows = _find_rows(kind, new, old, pairs, evidence, chosen if complete else None, every_row)
+        complete = complete or rows is not None
+        if kind == RelationKind.same and rows is not None:
+            kind, rows = (RelationKind.part, rows) if len(rows) else (kind, None)
+    count = total if rows is None else len(rows)
+    sentence, next_step = _WORDS[kind](evidence, (new.dim, old.dim), count, total)
+    if not complete:
+        sentence += _of_a_part(kind, len(part), total)
+    return Relation(
+        relation=kind,
+        sentence=sentence,
+        next_step=next_step,
+        dims=(new.dim, old.dim),
+        total=total,
+        count=count,
+        rows=None if rows is None else pairs[rows, 1],
+        complete=complete,
+        evidence=evidence,
+        neighbours=neighbours(chosen[0], chosen[1], seed=seed) if new.dim == old.dim else None,
+        notes=tuple(notes),
+    )
+
+
+def check_rows_path(path: Path) -> None:
+    """Raise ValueError unless rows are written to such a path."""
+    if path.suffix not in (".npy", ".txt"):
+        raise ValueError(f"{path}: rows are written to .npy or .txt, got suffix {path.suffix!r}.")
+
+
+def write_rows(path: Path, rows: Int[ndarray, " m"] | None, ids: ndarray | None) -> None:
+    """Write the rows that an answer is about, none where it is about all.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npy``: positions; ``.txt``: one id per line, or position where there are no ids.
+    rows : ndarray of int, or None
+    ids : ndarray, or None
+        Of the set that the rows are of.
+
+    Raises
+    ------
+    ValueError
+        For another suffix.
+    """
+    check_rows_path(path)
+    rows = np.empty(0, dtype=np.intp) if rows is None else rows
+    if path.suffix == ".npy":
+        write_atomically(path, lambda file: np.save(file, rows, allow_pickle=False))
+        return
+    names = rows if ids is None else ids[rows]
+    text = "".join(f"{name}\n" for name in names.tolist())
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def decide(
+    e: Evidence,
+    same_dim: bool,
+    sampled: float = 1.0,
+    labels_differ: bool = False,
+    fits: tuple[bool, bool] | None = None,
+) -> RelationKind:
+    """Decide what the evidence says.
+
+    Parameters
+    ----------
+    e : Evidence
+    same_dim : bool
+        Whether the dimensions are equal.
+    sampled : float
+        Share of the rows that were measured: of displaced rows so many have their partner among them.
+    labels_differ : bool
+        Whether labels differ row by row.
+    fits : (bool, bool), optional
+        Whether labels show in the new and in the old rows, where both sets have the same labels.
+    """
+    unfit = labels_differ or (fits is not None and fits[0] != fits[1])
+    if not same_dim:
+        if e.coordinates is not None and e.coordinates.equal >= NEARLY_ALL:
+            return RelationKind.subset if e.coordinates.moved or e.coordinates.flipped else RelationKind.truncated
+        if e.left_by_rotation is not None and e.left_by_rotation <= e.tolerance:
+            return RelationKind.isometric
+        return RelationKind.order if unfit else RelationKind.dimension
+    if e.quantised is not None:
+        return RelationKind.quantised
+    if e.equal == 1.0:
+        short, long = e.length_ratios
+        return RelationKind.same if 0.99 <= short <= long <= 1.01 else RelationKind.lengths
+    assert e.equal is not None
+    if _is_order(e, sampled):
+        return RelationKind.order
+    if e.mixture is not None and min(e.near or 0.0, 1.0 - (e.near or 0.0)) >= SOME / 2.0:
+        return RelationKind.mixture
+    if (c := e.coordinates) is not None and (c.moved or c.flipped) and c.equal >= NEARLY_ALL:
+        return RelationKind.permutation
+    if e.equal >= SOME and e.equal * e.num_rows >= 3.0:
+        return RelationKind.part
+    if e.left_by_rotation is not None and e.left_by_rotation <= e.tolerance:
+        return RelationKind.rotation
+    if _is_noise(e):
+        return RelationKind.noise
+    if _stayed(e):
+        return RelationKind.updated
+    return RelationKind.order if unfit else RelationKind.space
+
+
+def _is_order(e: Evidence, sampled: float) -> bool:
+    """Whether rows are at the places of others: many of them, or some much nearer there than anywhere."""
+    assert e.displaced is not None
+    assert e.far_displaced is not None
+    assert e.at_home is not None
+    # as many have their partner among the rows that were measured
+    there = e.num_rows * sampled
+    if e.displaced >= max(MANY_DISPLACED * there, BY_CHANCE * e.num_rows) and e.displaced >= 0.5 * e.at_home:
+        return True
+    enough = e.far_displaced >= max(2.0, DISPLACED * there)
+    return enough and (bool(e.equal) or e.far_displaced >= 0.5 * min(e.at_home, there))
+
+
+def _is_noise(e: Evidence) -> bool:
+    """Whether rows moved little, each in a direction of its own, and no rotation brings them nearer."""
+    assert e.median_distance is not None
+    no_better = (
+        e.after_rotation is None or e.before_rotation is None or e.after_rotation >= NO_BETTER * e.before_rotation
+    )
+    return (
+        e.median_distance <= NOISE and (e.near or 0.0) >= NEARLY_ALL and (e.coherence or 0.0) < COHERENT and no_better
+    )
+
+
+def _stayed(e: Evidence) -> bool:
+    """Whether rows moved less than samples differ, and no rotation explains more."""
+    assert e.median_distance is not None
+    assert e.other_distance is not None
+    return (e.alignment or 0.0) > ALIGNED and e.median_distance < STAYED * e.other_distance
+
+
+# answers that name rows
+_ABOUT_ROWS = (RelationKind.part, RelationKind.mixture, RelationKind.order)
+
+
+def _pair(new: FeatureSet, old: FeatureSet) -> tuple[Int[ndarray, "n 2"], list[str]]:
+    """Rows of the same samples, (new, old), in the order of the old set."""
+    if new.ids is None or old.ids is None:
+        if len(new) != len(old):
+            raise ValueError(
+                f"new and old must hold the same samples, got {len(new)} and {len(old)} rows; where both have ids "
+                "(--ids), the rows that they share are compared."
+            )
+        every = np.arange(len(new))
+        return np.stack([every, every], axis=1), []
+    names, mine, theirs = common_codes(new.ids, old.ids, what="ids")
+    at = np.full(len(names), -1)
+    at[mine] = np.arange(len(new))
+    there = np.flatnonzero(at[theirs] >= 0)
+    pairs = np.stack([at[theirs[there]], there], axis=1)
+    if not len(pairs):
+        raise ValueError("new and old share no id: they are not of the same samples.")
+    if len(pairs) < max(len(new), len(old)):
+        return pairs, [
+            f"{len(pairs):,} rows were joined by their ids; {len(new) - len(pairs):,} ids are only in the new set and "
+            f"{len(old) - len(pairs):,} only in the old one."
+        ]
+    moved = int(np.count_nonzero(pairs[:, 0] != pairs[:, 1]))
+    return pairs, [f"Rows were joined by their ids; {moved:,} were in another place."] if moved else []
+
+
+def _read(features: FeatureSet, rows: Int[ndarray, " m"]) -> FeatureSet:
+    """Rows in memory, with their labels."""
+    chosen = features.select(rows)
+    read = FeatureSet(chosen.features)
+    read.columns = chosen.columns
+    return read
+
+
+def _labels_differ(new: FeatureSet, old: FeatureSet, pairs: Int[ndarray, "n 2"]) -> int | None:
+    """Rows with different labels; None where not both sets have labels."""
+    if new.labels is None or old.labels is None:
+        return None
+    if (new.labels.dtype.kind == "U") != (old.labels.dtype.kind == "U"):
+        return len(pairs)
+    _, mine, theirs = common_codes(new, old)
+    return int(np.count_nonzero(mine[pairs[:, 0]] != theirs[pairs[:, 1]]))
+
+
+def _fit_labels(sets: list[FeatureSet], rng: np.random.Generator) -> tuple[bool, bool] | None:
+    """Whether classes show in either set beyond what permuted labels give; None without two classes of two rows."""
+    codes = sets[1].codes
+    known = codes >= 0
+    codes = codes[known]
+    sizes = np.bincount(codes)
+    if np.count_nonzero(sizes) < 2 or np.all(sizes <= 1):
+        return None
+    found = []
+    for features in sets:
+        rows = features.unit[known]
+        values = [contrast(rows, codes), *(contrast(rows, rng.permutation(codes)) for _ in range(PERMUTATIONS))]
+        spread = float(np.std(values[1:], ddof=1))
+        found.append(bool(values[0] - np.mean(values[1:]) > SIGNIFICANT * spread))
+    return found[0], found[1]
+
+
+def contrast(rows: Float[ndarray, "n dim"], codes: Int[ndarray, " n"]) -> float:
+    """Mean squared distance of unit rows of different classes less that within classes; 0 where one has no pairs."""
+    _, codes = np.unique(codes, return_inverse=True)
+    sizes = np.bincount(codes)
+    sums = class_sums(rows, codes, len(sizes))
+    total = sums.sum(axis=0)
+    within = float(np.sum(sums**2)) - len(rows)  # unit rows: the pairs of a row with itself
+    within_pairs = float(sizes @ (sizes - 1))
+    between_pairs = float(len(rows)) ** 2 - float(sizes @ sizes)
+    if not within_pairs or not between_pairs:
+        return 0.0
+    return 2.0 * (within / within_pairs - (float(total @ total) - float(np.sum(sums**2))) / between_pairs)
+
+
+def _find_rows(
+    kind: RelationKind,
+    new: FeatureSet,
+    old: FeatureSet,
+    pairs: Int[ndarray, "n 2"],
+    e: Evidence,
+    whole: list[FeatureSet] | None,
+    every_row: bool,
+) -> Int[ndarray, " m"] | None:
+    """Which pairs of rows the answer is about, from all of them; None where only the part that was measured tells.
+
+    ``whole`` has all rows where they were measured.
+    """
+    if kind != RelationKind.order:
+        distances = _distances(new, old, pairs)
+        if kind == RelationKind.mixture:
+            assert e.other_distance is not None
+            return np.flatnonzero(distances**2 >= NEAR * e.other_distance**2)
+        return np.flatnonzero(distances > cutoff(distances, e.tolerance))
+    if not e.displaced:
+        return None
+    if whole is not None:
+        return np.flatnonzero(displaced(whole[0].unit, whole[1].unit)[0] < NEARER)
+    if not every_row:  # each row is searched among all others
+        return None
+    nearest = nearest_rows(new.select(pairs[:, 0]), old.select(pairs[:, 1]), 1)[:, 0]
+    return np.flatnonzero(nearest != np.arange(len(pairs)))
+
+
+def _distances(new: FeatureSet, old: FeatureSet, pairs: Int[ndarray, "n 2"]) -> Float[ndarray, " n"]:
+    """Distances of the unit rows of every pair, block by block."""
+    ordered = [features.select(own) for features, own in zip((new, old), pairs.T, strict=True)]
+    blocks = zip(ordered[0].normalized_blocks(), ordered[1].normalized_blocks(), strict=True)
+    return np.concatenate([np.linalg.norm(u.astype(np.float64) - v, axis=1) for u, v in blocks])
+
+
+def neighbours(new: FeatureSet, old: FeatureSet, k: int = NEIGHBOURS, seed: int = 0) -> Interval:
+    """Share of the k nearest old rows that a query keeps when the new model asks, with a 95 % interval over queries.
+
+    Parameters
+    ----------
+    new, old : FeatureSet
+        The same samples, row by row; a query never finds its own row.
+    k : int
+        Cut to the rows that there are.
+    seed : int
+        Of the queries, at most 512.
+    """
+    k = min(k, len(old) - 2)
+    some = np.sort(stream(seed, "neighbours").permutation(len(old))[:QUERIES])
+    found = search(
+        [new.rows(some), old.rows(some)], old, max(k, 1), query_units=some, item_units=np.arange(len(old))
+    ).rows
+    shares = np.mean(np.any(found[0][:, :, None] == found[1][:, None, :], axis=1), axis=1)
+    error = float(np.std(shares, ddof=1)) / np.sqrt(len(shares))
+    interval = Interval.student(float(np.mean(shares)), error, len(shares) - 1.0, 0.95)
+    return replace(interval, lower=max(interval.lower, 0.0), upper=min(interval.upper, 1.0))
+
+
+def _of_a_part(kind: RelationKind, measured: int, total: int) -> str:
+    told = f" This was seen on a random part of {measured:,} of the {total:,} rows"
+    if kind != RelationKind.same:
+        return f"{told}."
+    # of so many rows none differs: with 95 % confidence below the share that would give none in one of twenty parts
+    most = 1.0 - 0.05 ** (1.0 / measured)
+    return f"{told}, so with 95 % confidence at most {100.0 * most:.2g} % of all rows differ."
+
+
+Words = Callable[[Evidence, tuple[int, int], int, int], tuple[str, str]]
+
+
+def _percent(share: float | None) -> str:
+    percent = 100.0 * (share or 0.0)
+    return f"{percent:.0f} %" if percent >= 10.0 else f"{percent:.2g} %"
+
+
+def _same(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    largest = e.largest_distance or 0.0
+    if largest <= SINGLE:
+        how = "rows are equal" if largest == 0.0 else "rows are equal to the rounding of float32"
+    elif e.stored is not None:
+        how = f"rows are stored in {e.stored}"
+    elif largest <= 2.0**-10:
+        how = "rows are equal to half precision"
+    else:
+        how = "rows are equal to the tolerance"
+    return f"The same model: {how} (largest distance {largest:.1e}).", "Nothing needs to be done."
+
+
+def _quantised(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    return (
+        f"The same model, quantised to {e.quantised}: one set holds codes of the other's values. Rows are "
+        f"{_percent(e.median_distance)} of a row apart.",
+        "Search codes with the distance that is made for them, and audit what that costs with stationary audit.",
+    )
+
+
+def _lengths(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    short, long = e.length_ratios
+    by = f"{short:.3g}" if long <= 1.001 * short else f"{short:.3g} to {long:.3g}"
+    return (
+        f"The same directions, but new rows are {by} times as long as the old ones. Cosines are equal; inner products "
+        "and Euclidean distances of rows as they are stored are not.",
+        "Normalise the rows wherever an index compares inner products or Euclidean distances.",
+    )
+
+
+def _noise(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    return (
+        f"The same model with noise of {_percent(e.median_distance)} of a row: every row moved in a direction of its "
+        "own, and no rotation brings them nearer.",
+        "A map cannot help. Judge what the noise costs with stationary audit and a margin.",
+    )
+
+
+def _truncated(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    k = min(dims)
+    narrow, wide = ("new", "old") if dims[0] < dims[1] else ("old", "new")
+    cut = "the old gallery" if wide == "old" else "the new queries"
+    return (
+        f"The {narrow} model is the first {k} coordinates of the {wide} one, normalised.",
+        f"Cut {cut} to the first {k} coordinates and normalise: the rows are then equal.",
+    )
+
+
+def _subset(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    assert e.coordinates is not None
+    narrow, wide = ("new", "old") if dims[0] < dims[1] else ("old", "new")
+    signs = f", {e.coordinates.flipped} of them with the other sign" if e.coordinates.flipped else ""
+    return (
+        f"The {narrow} model is {min(dims)} of the {max(dims)} coordinates of the {wide} one{signs}, normalised.",
+        "Take these coordinates of the wider set (--json lists them) and normalise: the rows are then equal.",
+    )
+
+
+def _permutation(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    assert e.coordinates is not None
+    return (
+        f"The same model with its coordinates in another order or of another sign: {e.coordinates.moved} are in "
+        f"another place, {e.coordinates.flipped} have the other sign.",
+        "Put the coordinates back (--json lists their places), or fit a map with stationary bridge fit.",
+    )
+
+
+def _rotation(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    return (
+        "The same model, rotated or reflected: all cosines are equal to rounding.",
+        "Fit an orthogonal map with stationary bridge fit: it leaves rounding errors only.",
+    )
+
+
+def _part(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    return (
+        f"Mostly the same model: {total - count:,} of {total:,} rows are equal, and {count:,} changed."
+        if count <= total / 2
+        else f"Partly the same model: {total - count:,} of {total:,} rows are equal, and {count:,} changed.",
+        "Look at the rows that changed (--rows PATH writes them), and at what their inputs have in common.",
+    )
+
+
+def _mixture(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    return (
+        f"{'One' if e.mixture == 'one' else f'The {e.mixture}'} set holds the vectors of two models: {count:,} of "
+        f"{total:,} rows are of another space than the rest.",
+        "Embed these rows again with one model (--rows PATH writes them).",
+    )
+
+
+def _order(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    if not e.displaced:
+        return (
+            "Rows or labels of one set are in another order: the labels do not fit both sets.",
+            "Give both sets ids (--ids), by which rows are joined.",
+        )
+    about = f"{count:,} of {total:,} new rows" if count < total else "new rows"
+    return (
+        f"Rows are in another order: {about} are nearest, one to one, to the old row of another sample.",
+        "Give both sets ids (--ids), by which rows are joined, or put the rows in one order.",
+    )
+
+
+def _updated(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    return (
+        f"The same space, updated: rows moved by {_percent(e.median_distance)} of a row, less than samples differ "
+        f"({_percent(e.other_distance)}).",
+        "Judge whether new queries may search the old gallery with stationary audit.",
+    )
+
+
+def _space(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    if e.left_by_rotation is not None and e.left_by_rotation < NEAR_ROTATION * (e.other_distance or 0.0):
+        return (
+            f"Another space, near a rotation of the old one, which leaves {_percent(e.left_by_rotation)} of a row.",
+            "Fit a map with stationary bridge fit.",
+        )
+    return (
+        "Another space: rows of one sample are as far apart as those of different samples.",
+        "Embed the gallery again with the new model, or look for a map with stationary bridge fit.",
+    )
+
+
+def _isometric(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    return (
+        "The dimensions differ, but all cosines are equal to rounding: the same model up to an orthogonal map.",
+        "Fit an orthogonal map with stationary bridge fit: it leaves rounding errors only.",
+    )
+
+
+def _dimension(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
+    return (
+        "The dimensions differ, and so do the cosines within each set: another model.",
+        "Embed the gallery again with the new model, or look for a map with stationary bridge fit.",
+    )
+
+
+_WORDS: dict[RelationKind, Words] = {
+    RelationKind.same: _same,
+    RelationKind.quantised: _quantised,
+    RelationKind.lengths: _lengths,
+    RelationKind.noise: _noise,
+    RelationKind.truncated: _truncated,
+    RelationKind.subset: _subset,
+    RelationKind.permutation: _permutation,
+    RelationKind.rotation: _rotation,
+    RelationKind.part: _part,
+    RelationKind.mixture: _mixture,
+    RelationKind.order: _order,
+    RelationKind.updated: _updated,
+    RelationKind.space: _space,
+    RelationKind.isometric: _isometric,
+    RelationKind.dimension: _dimension,
+}
