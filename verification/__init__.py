@@ -1,30 +1,33 @@
 """Whether learned features obey the theory: both sides of Definition 1, the hypotheses of Theorem 1, retrieval.
 
-Importing this package does not import torch: an audit needs arrays alone.
+Importing this package does not import torch: an audit needs arrays only.
 
-What a check is, stands on this floor. :mod:`verification.files` and :mod:`verification.sources` read,
-:mod:`verification.statistics` holds what intervals rest on, :mod:`verification.decision` and :mod:`verification.bridge`
-answer what an engineer asks after the audit, :mod:`verification.page` writes the report's page,
-:mod:`verification.simulated` counts wrong verdicts, :mod:`verification.suites` compares methods and
-:mod:`verification.claims` keeps the ledger.
+:mod:`verification.features` reads files and stores, :mod:`verification.statistics` holds what intervals rest on,
+:mod:`verification.upgrade` says who is compared with whom, :mod:`verification.search` searches galleries,
+:mod:`verification.audit` judges what is claimed of an upgrade, :mod:`verification.bridge` finds maps between models,
+:mod:`verification.views` shows reports, and :mod:`verification.experiments` holds the ledger of claims, the suites and
+the simulations of this project.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from verification.audit import AuditReport, SideReport, audit
-from verification.distributed import audit_distributed
+from verification.audit import Definition1Report, Options, SideReport, UpgradeReport, audit, judge
 from verification.features import FeatureSet
+from verification.statistics.interval import Criterion, Interval, Verdict
+from verification.upgrade import Upgrade
 
 if TYPE_CHECKING:
-    from verification.decision.decide import decide
-    from verification.decision.retrieval import compare_retrieval
-    from verification.decision.retrieval_report import RetrievalReport
-    from verification.decision.threshold_report import ThresholdReport
-    from verification.decision.thresholds import compare_thresholds
-    from verification.hypotheses import Hypotheses, check_hypotheses, nearest_simplex
-    from verification.matrices import MatrixReport, flip_rates, judge_matrix, judge_outcomes, released_matrices
-    from verification.retrieval import (
+    from verification.audit.hypotheses import Hypotheses, check_hypotheses, nearest_simplex
+    from verification.audit.retrieval import compare_retrieval
+    from verification.audit.retrieval_report import RetrievalReport
+    from verification.audit.stream import UpgradeSums
+    from verification.audit.theorem import TheoremCheck, check_theorem
+    from verification.audit.threshold_report import ThresholdReport
+    from verification.audit.thresholds import compare_thresholds
+    from verification.distributed import audit_distributed
+    from verification.search.matrices import MatrixReport, flip_rates, judge_matrix, judge_outcomes, released_matrices
+    from verification.search.scores import (
         average_accuracies,
         average_accuracy,
         average_compatibility,
@@ -34,17 +37,23 @@ if TYPE_CHECKING:
         forward_compatibility,
         outcomes,
     )
-    from verification.theorem import TheoremCheck, check_theorem
 
 __all__ = [
-    "AuditReport",
+    "Criterion",
+    "Definition1Report",
     "FeatureSet",
     "Hypotheses",
+    "Interval",
     "MatrixReport",
+    "Options",
     "RetrievalReport",
     "SideReport",
     "TheoremCheck",
     "ThresholdReport",
+    "Upgrade",
+    "UpgradeReport",
+    "UpgradeSums",
+    "Verdict",
     "audit",
     "audit_distributed",
     "average_accuracies",
@@ -57,9 +66,9 @@ __all__ = [
     "compare_retrieval",
     "compare_thresholds",
     "compatibility_matrix",
-    "decide",
     "flip_rates",
     "forward_compatibility",
+    "judge",
     "judge_matrix",
     "judge_outcomes",
     "nearest_simplex",
@@ -68,29 +77,28 @@ __all__ = [
 ]
 
 # loaded when asked for: an audit needs none of these, and starts twice as fast without
-_WHERE = {
-    "RetrievalReport": "decision.retrieval_report",
-    "ThresholdReport": "decision.threshold_report",
-    "decide": "decision.decide",
-    "compare_retrieval": "decision.retrieval",
-    "compare_thresholds": "decision.thresholds",
-    **dict.fromkeys(("Hypotheses", "check_hypotheses", "nearest_simplex"), "hypotheses"),
-    **dict.fromkeys(("MatrixReport", "flip_rates", "judge_matrix", "judge_outcomes", "released_matrices"), "matrices"),
-    **dict.fromkeys(
-        (
-            "average_accuracies",
-            "average_accuracy",
-            "average_compatibility",
-            "average_precision",
-            "backward_compatibility",
-            "compatibility_matrix",
-            "forward_compatibility",
-            "outcomes",
-        ),
-        "retrieval",
+_MODULES = {
+    "audit.hypotheses": ("Hypotheses", "check_hypotheses", "nearest_simplex"),
+    "audit.retrieval": ("compare_retrieval",),
+    "audit.retrieval_report": ("RetrievalReport",),
+    "audit.theorem": ("TheoremCheck", "check_theorem"),
+    "audit.threshold_report": ("ThresholdReport",),
+    "audit.thresholds": ("compare_thresholds",),
+    "distributed": ("audit_distributed",),
+    "audit.stream": ("UpgradeSums",),
+    "search.matrices": ("MatrixReport", "flip_rates", "judge_matrix", "judge_outcomes", "released_matrices"),
+    "search.scores": (
+        "average_accuracies",
+        "average_accuracy",
+        "average_compatibility",
+        "average_precision",
+        "backward_compatibility",
+        "compatibility_matrix",
+        "forward_compatibility",
+        "outcomes",
     ),
-    **dict.fromkeys(("TheoremCheck", "check_theorem"), "theorem"),
 }
+_WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,20 +6,20 @@ import functools
 
 import pytest
 
-from verification.audit import check_paired
+from verification.audit.theorem import check_theorem
+from verification.experiments.upgrades import LEARNED_CLASSIFIER, SEEDS, WAYS, TrainedUpgrade, train_upgrades
 from verification.features import FeatureSet
-from verification.theorem import check_theorem
-from verification.upgrades import SEEDS, Upgrade, train_upgrades
+from verification.upgrade import Upgrade
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("stationary")
     group.addoption("--new", metavar="FILE", help="check these features of a new model instead of training")
     group.addoption("--old", metavar="FILE", help="features of the same samples by the old model")
 
 
 @functools.cache
-def trained(seed: int) -> dict[str, Upgrade]:
+def trained(seed: int) -> dict[str, TrainedUpgrade]:
     """All upgrades of one seed, by name; trained once a run."""
     from learning.scenarios import ExtendedData
 
@@ -27,39 +27,37 @@ def trained(seed: int) -> dict[str, Upgrade]:
 
 
 @functools.cache
-def brought(new: str, old: str) -> Upgrade:
+def brought(new: str, old: str) -> TrainedUpgrade:
     """The user's features, of which the theorem must show as it does of ours."""
-    sets = FeatureSet.load(new), FeatureSet.load(old)
-    return Upgrade("brought", 0, *sets, check_theorem(*sets), expected="holds")
+    upgrade = Upgrade(FeatureSet.load(new), FeatureSet.load(old))
+    return TrainedUpgrade(name="brought", seed=0, upgrade=upgrade, check=check_theorem(upgrade), expected="holds")
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     new, old = config.getoption("--new", None), config.getoption("--old", None)
     if (new is None) != (old is None):
         raise pytest.UsageError("--new and --old belong together: give both files or none.")
     if new is not None:
         try:
-            sets = FeatureSet.load(new), FeatureSet.load(old)
-            check_paired(*sets)
-            if sets[0].dim < len(sets[0].classes) - 1:
+            upgrade = Upgrade(FeatureSet.load(new), FeatureSet.load(old))
+            upgrade.check_pairs()
+            if upgrade.old.dim < upgrade.num_classes - 1:
                 raise ValueError(
-                    f"{new}: Theorem 1 needs a simplex of {len(sets[0].classes)} classes, which does not fit in dim "
-                    f"{sets[0].dim}."
+                    f"{new}: Theorem 1 needs a simplex of {upgrade.num_classes} classes, which does not fit in dim "
+                    f"{upgrade.old.dim}."
                 )
         except (ValueError, OSError) as error:
             raise pytest.UsageError(str(error)) from None
 
 
-def _sources(config) -> list[tuple[str, str | int, str]]:
+def _sources(config: pytest.Config) -> list[tuple[str, str | int, str]]:
     """(test id, where from, name) of every upgrade with the fixed classifier."""
     if config.getoption("--new"):
         return [("brought", config.getoption("--new"), config.getoption("--old"))]
-    from learning.scenarios import LEARNED_CLASSIFIER, UPDATES
-
-    return [(f"{name}-seed{seed}", seed, name) for seed in SEEDS for name in UPDATES if name != LEARNED_CLASSIFIER]
+    return [(f"{name}-seed{seed}", seed, name) for seed in SEEDS for name in WAYS if name != LEARNED_CLASSIFIER]
 
 
-def pytest_generate_tests(metafunc):
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stationary_upgrade" in metafunc.fixturenames:
         ids, *_ = zip(*(sources := _sources(metafunc.config)), strict=True)
         metafunc.parametrize("stationary_upgrade", [source[1:] for source in sources], ids=ids, indirect=True)
@@ -69,13 +67,13 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
-def stationary_upgrade(request) -> Upgrade:
+def stationary_upgrade(request: pytest.FixtureRequest) -> TrainedUpgrade:
     """An upgrade whose models share the fixed classifier (or the user's)."""
     source, name = request.param
     return trained(source)[name] if isinstance(source, int) else brought(source, name)
 
 
 @pytest.fixture
-def seed_upgrades(request) -> dict[str, Upgrade]:
+def seed_upgrades(request: pytest.FixtureRequest) -> dict[str, TrainedUpgrade]:
     """Every upgrade of one seed, the controls among them; not there when the user brings features."""
     return trained(request.param)

@@ -10,7 +10,7 @@ import math
 
 import pytest
 
-from verification.sequences import UpdateCheck, check_updates
+from verification.experiments.sequences import UpdateCheck, check_updates
 
 
 @functools.cache

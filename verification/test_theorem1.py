@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 
-from learning.scenarios import LEARNED_CLASSIFIER
-from verification.upgrades import OFF_VERTICES
+from verification.experiments.upgrades import LEARNED_CLASSIFIER, OFF_VERTICES
 
 
 def test_class_means_stay_at_their_vertices(stationary_upgrade):

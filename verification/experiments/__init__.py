@@ -1,0 +1,1 @@
+"""What this project does with verification: the claims ledger, suites, simulations, trained upgrades."""

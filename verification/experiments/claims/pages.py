@@ -1,0 +1,136 @@
+"""The ledger written down: for a terminal, as one self-contained HTML page, and as a page of the documentation."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verification.experiments.claims.ledger import VERDICTS, CheckedClaim, Finding
+from verification.features.files.atomic import write_atomically
+from verification.views import html
+from verification.views.verdicts import LOOKS
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunNote:
+    """The run that a page reports.
+
+    Attributes
+    ----------
+    command : str
+    seeds : tuple of int
+    training, checks : float
+        Seconds.
+    """
+
+    command: str
+    seeds: tuple[int, ...]
+    training: float
+    checks: float
+
+    @property
+    def how(self) -> str:
+        """Seeds and duration."""
+        seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
+        return f"{seeds}, {self.training:.0f} s of training and {self.checks:.0f} s of checks on {os.cpu_count()} cores"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page; the file appears whole or not at all."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def counted(entries: Sequence[CheckedClaim]) -> str:
+    """How many claims have each verdict, in words."""
+    counts = Counter(entry.finding.verdict for entry in entries)
+    return f"{len(entries)} claims: " + ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word]) + "."
+
+
+def render(entries: Sequence[CheckedClaim]) -> RenderableType:
+    """A table of verdicts, then one sentence a claim, for a terminal of 60 columns or more."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    view.add_column("claim", no_wrap=True)
+    view.add_column("verdict")
+    for entry in entries:
+        word = entry.finding.verdict
+        view.add_row(entry.claim.name, Text(word, style=LOOKS[word].colour))
+    sentences = (
+        Text(f"{entry.claim.name}: ", style="bold").append(entry.finding.sentence, style="not bold")
+        for entry in entries
+    )
+    return Group(view, *sentences, Text(counted(entries), style="dim"))
+
+
+def render_html(entries: Sequence[CheckedClaim], run: RunNote) -> str:
+    """The ledger as one page: nothing is loaded from elsewhere and nothing runs."""
+    return html.render("claims", entries=entries, run=run, counted=counted(entries))
+
+
+def render_markdown(entries: Sequence[CheckedClaim], run: RunNote) -> str:
+    """The ledger as a page of the documentation."""
+    lines = [
+        "# Claims ledger",
+        "",
+        "What the paper states, what was checked, how, and what came out. A verdict is computed from the evidence of a",
+        "run, not written by hand; a test corrupts what each check looks at and sees its verdict change. *Proved*:",
+        "derived step by step by machine. *Verified numerically*: computed, with errors. *Verified on trained models*:",
+        "measured on models trained here, which are small. *Not reproduced*: looked for at that scale and not found,",
+        "which is weaker than *contradicted*: a counter-example is at hand.",
+        "",
+        f"Command: `{run.command}`; {run.how}.",
+        "",
+        counted(entries),
+        "",
+        "| claim | verdict |",
+        "|---|---|",
+        *(f"| [{_plain(e.claim.statement)}](#{e.claim.name}) | {e.finding.verdict} |" for e in entries),
+        "",
+    ]
+    for entry in entries:
+        claim, finding = entry.claim, entry.finding
+        where, hypotheses = _plain(claim.where), _plain(claim.hypotheses)
+        lines += [
+            f'<a id="{claim.name}"></a>',
+            "",
+            f"## {_plain(claim.statement)}",
+            "",
+            f"**{finding.verdict[0].upper()}{finding.verdict[1:]}.** {_plain(finding.sentence)}",
+            "",
+            f"*In the paper:* {where}. *Hypotheses:* {hypotheses} *Again:* `stationary claims --only {claim.name}`",
+            "",
+            f"<details><summary>Evidence: {len(finding.evidence)} numbers</summary>",
+            "<table><thead><tr><th></th><th>value</th><th>interval</th></tr></thead><tbody>",
+            _rows(finding) + "</tbody></table>",
+            "</details>",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _rows(finding: Finding) -> str:
+    """The evidence as rows of an HTML table."""
+    return "".join(
+        f'<tr><th scope="row">{escape(number.name)}</th>'
+        + "".join(f"<td>{cell}</td>" for cell in number.cells())
+        + "</tr>\n"
+        for number in finding.evidence
+    )
+
+
+def _plain(text: str) -> str:
+    """Text without what Markdown would read into it."""
+    return re.sub(r"([*_\[\]|])", r"\\\1", text)
