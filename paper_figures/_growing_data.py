@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from learning.datasets import Split
-from learning.scenarios import Scenario, Step
+from learning.protocol import Scenario, Step
 
 HELD_OUT = 1500  # images that models are judged on, at most
 

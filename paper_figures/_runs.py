@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paper_figures._cache import kept
+from paper_figures._kept import kept
 from theory.simplex import simplex_vertices
 from verification.features import FeatureSet
 
 if TYPE_CHECKING:
     from learning.lifelong import CL2R, IAMCL2R
+    from learning.protocol import Scenario
     from learning.recipes import Recipe
-    from learning.scenarios import Scenario
+    from verification.experiments.upgrades import TrainedUpgrade
 
 # those of Figs. 4 and 7 of the paper
 METHODS = {"cvs": "CVS", "bct-er": "BCT-ER", "simplex-fd": "d-Simplex-FD", "hoc": "d-Simplex-HOC"}
@@ -93,7 +94,7 @@ def sequence(
         rows = np.flatnonzero(run.trained)
         return {"features": np.stack([features[rows] for features in run.features]), "labels": run.labels[rows]}
 
-    found = kept("sequence", ("learning.runs", type(scenario).__module__), parameters, train)
+    found = kept("sequence", ("learning.runs", type(scenario).__module__), parameters, train).values
     return [FeatureSet(features, found["labels"]) for features in found["features"]]
 
 
@@ -115,15 +116,15 @@ def polar_angles(seed: int) -> dict[str, dict[str, list[float]]]:
 def _upgrades(seed: int) -> dict[str, Any]:
     def train() -> dict[str, Any]:
         from learning.scenarios import ExtendedData
-        from verification.upgrades import train_upgrades
+        from verification.experiments.upgrades import train_upgrades
 
         found = list(train_upgrades(ExtendedData(seed=seed)))
         return {
             "models": [_numbers(upgrade) for upgrade in found],
-            "polar": {upgrade.name: {"new": _polar(upgrade.new), "old": _polar(upgrade.old)} for upgrade in found},
+            "polar": {each.name: {"new": _polar(each.upgrade.new), "old": _polar(each.upgrade.old)} for each in found},
         }
 
-    return kept("upgrades", ("verification.upgrades",), [seed, "numbers and angles"], train)
+    return kept("upgrades", ("verification.experiments.upgrades",), [seed, "numbers and angles"], train).values
 
 
 def _polar(features: FeatureSet) -> list[float]:
@@ -131,22 +132,20 @@ def _polar(features: FeatureSet) -> list[float]:
     return np.arccos(np.clip(np.vecdot(features.unit, vertices), -1.0, 1.0)).tolist()
 
 
-def _numbers(upgrade: Any) -> dict[str, Any]:
-    from verification.dependence import class_means
+def _numbers(trained: TrainedUpgrade) -> dict[str, Any]:
+    from verification.experiments.dependence import class_means, mean_alignment
 
-    new, old = class_means(upgrade.new), class_means(upgrade.old)
-    new_length, old_length = (np.linalg.norm(means, axis=1) for means in (new, old))
-    cosine = np.vecdot(new, old) / (new_length * old_length)
-    report = upgrade.check.conclusions
+    new, old = class_means(trained.upgrade.new), class_means(trained.upgrade.old)
+    report = trained.check.conclusions
     sides = (report.same_class, report.different_class)
     return {
-        "name": upgrade.name,
-        "seed": upgrade.seed,
-        "stationary": upgrade.expected == "holds",
-        "answer": upgrade.check.answer,
-        "old_length": old_length.tolist(),
-        "new_length": new_length.tolist(),
-        "drift": np.arccos(np.clip(cosine, -1.0, 1.0)).tolist(),
+        "name": trained.name,
+        "seed": trained.seed,
+        "stationary": trained.expected == "holds",
+        "answer": trained.check.answer,
+        "old_length": np.linalg.norm(old, axis=1).tolist(),
+        "new_length": np.linalg.norm(new, axis=1).tolist(),
+        "drift": np.arccos(np.clip(mean_alignment(trained.upgrade.new, old), -1.0, 1.0)).tolist(),
         "class_gap": [found.gap for found in report.by_class],
         "gap": [side.gap for side in sides],
         "lower": [side.lower for side in sides],

@@ -18,7 +18,8 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from paper_figures import _style
-from verification.simulated.calibration import WEIGHTINGS, compute, power_lines
+from verification.experiments.simulated.calibration import compute, power_lines
+from verification.statistics.weights import WEIGHTINGS
 
 __all__ = ["compute", "draw"]
 
@@ -26,7 +27,7 @@ _SIDES = (("same", "1a, same class"), ("different", "1b, different classes"))
 
 
 def draw(data: dict[str, Any]) -> Figure:
-    """All panels, from what :func:`verification.simulated.calibration.compute` returns."""
+    """All panels, from what :func:`verification.experiments.simulated.calibration.compute` returns."""
     with matplotlib.rc_context(_style.RC):
         figure = Figure(figsize=(2 * _style.COLUMN_WIDTH, 7.6))
         (coverage, wrong), (width, equal), unequal = figure.subplots(3, 2)

@@ -43,7 +43,7 @@ def figures(
             quick,
             cache,
             dpi,
-            lambda name, done, total: status.update(f"{name} ({done + 1} of {total})"),
+            lambda name, done, total, note="": status.update(f"{name} ({done + 1} of {total})"),
         ):
             made.append(figure)
             for path in figure.paths:

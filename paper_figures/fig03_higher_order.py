@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 
 from paper_figures import _style
 from theory.simplex import simplex_vertices
-from verification.dependence import class_means, mean_alignment, measure_dependence
+from verification.experiments.dependence import class_means, mean_alignment, measure_dependence
 from verification.features import FeatureSet
+from verification.upgrade import Upgrade
 
 SEED = 0
 METHODS = {"simplex": "cross-entropy", "hoc": "HOC"}
@@ -55,7 +56,7 @@ def measured(sets: list[FeatureSet]) -> dict[str, Any]:
     """First- and higher-order dependence along a sequence of models."""
     vertices = simplex_vertices(len(sets[0].classes), sets[0].dim)
     size = min(128, len(sets[0]) // 2)
-    updates = [measure_dependence(new, old, batch_size=size, seed=SEED) for old, new in pairwise(sets)]
+    updates = [measure_dependence(Upgrade(new, old), batch_size=size, seed=SEED) for old, new in pairwise(sets)]
     information = {
         name: [{"bound": getattr(u, name).bound, "standard_error": getattr(u, name).standard_error} for u in updates]
         for name in ("information", "information_within")

@@ -21,8 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from paper_figures import _style
-from verification.matrices import MatrixReport, judge_matrix, judge_outcomes, released_matrices
-from verification.retrieval import outcomes
+from verification.search.matrices import MatrixReport, judge_matrix, judge_outcomes, released_matrices
+from verification.search.scores import outcomes
 
 SEED = 0
 RELEASED_QUERIES = 50_000

@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from paper_figures import _style
-from verification.matrices import judge_outcomes
-from verification.retrieval import outcomes
+from verification.search.matrices import judge_outcomes
+from verification.search.scores import outcomes
 
 SEED = 0
 ARCHITECTURES = ("lenet++", "small-cnn")  # of the improved models

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from paper_figures import _style
 from verification.features import FeatureSet
-from verification.matrices import MatrixReport, judge_outcomes
-from verification.retrieval import outcomes
+from verification.search.matrices import MatrixReport, judge_outcomes
+from verification.search.scores import outcomes
 
 if TYPE_CHECKING:
     from learning.lifelong import IAMCL2R

@@ -7,7 +7,7 @@ bound. (b) At exact angles: the expected angle to the nearest neighbour (thick),
 taken as independent (thin). Neighbours follow the bulk of the angles towards π/2: at large d the density is about
 sqrt(2d log n)/n (thick), and rises. The band in (a) is the range of (b).
 
-``python -m paper_figures.fig11_angle_density`` prints the angles beside those of random sets.
+``python -m paper_figures.fig11_angle_density`` prints the angles next to those of random sets.
 """
 
 from __future__ import annotations
@@ -108,12 +108,12 @@ def findings(data: dict[str, Any]) -> str:
         f"000 and d = {dim} it is {published:.3f} rad, the separation is {exact:.3f} and the nearest neighbour is at "
         f"{neighbor:.3f}; the published density is {orders:.0f} orders of magnitude too small. The reading of the "
         "figure turns around: at the neighbour the density rises with d. `python -m "
-        "paper_figures.fig11_angle_density` prints the angles beside those of random sets."
+        "paper_figures.fig11_angle_density` prints the angles next to those of random sets."
     )
 
 
 @dataclass(frozen=True)
-class Row:
+class AngleRow:
     """Angles of one (n, d), radians: the formulas', and the mean and standard error over random sets."""
 
     n: int
@@ -128,7 +128,7 @@ class Row:
     neighbor_error: float
 
 
-def table(num_sets: int = 200, seed: int = 0) -> list[Row]:
+def table(num_sets: int = 200, seed: int = 0) -> list[AngleRow]:
     """The paper's θ̄, the integrals and ``num_sets`` ≥ 2 random sets of n directions of R^d, a row a case."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -138,7 +138,7 @@ def table(num_sets: int = 200, seed: int = 0) -> list[Row]:
         separation, neighbor = neighbors.min(axis=1), neighbors.mean(axis=1)
         root = math.sqrt(num_sets)
         rows.append(
-            Row(
+            AngleRow(
                 n=n,
                 dim=dim,
                 num_sets=num_sets,
@@ -162,7 +162,7 @@ def _neighbor_angles(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.arccos(np.minimum(cosines.max(axis=1), 1.0))
 
 
-def _print(rows: list[Row], console: Console) -> None:
+def _print(rows: list[AngleRow], console: Console) -> None:
     title = f"Smallest angles (radians) among n random directions of R^d; {rows[0].num_sets} sets"
     view = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for header in ("n", "d", "paper's θ̄", "separation", "by ∫", "nearest", "exact ∫"):
@@ -184,7 +184,7 @@ def main(
     num_sets: Annotated[int, typer.Option(min=2, help="Random sets a row.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random sets.")] = 0,
 ) -> None:
-    """Print the table of angles beside those of random sets."""
+    """Print the table of angles next to those of random sets."""
     _print(table(num_sets, seed), Console())
 
 

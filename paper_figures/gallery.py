@@ -6,21 +6,22 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper_figures.make import Made, load
-from verification.files.atomic import write_atomically
+from paper_figures.make import WrittenFigure, load
+from verification.features.files.atomic import write_atomically
 
 HEAD = """# Figures
 
 The paper's figures, redrawn from this project's own numbers, and ours. `python -m paper_figures` makes all of them,
 with the data behind each; `--quick` small versions of those that train. Numbers in the text are from the run that
-wrote this page. Durations are wall times, trainings that figures share counted in each.
+wrote this page. Durations are wall times; models that figures share are counted
+in the first of them.
 """
 
 
-def write_gallery(path: Path, made: Sequence[Made], quick: bool) -> None:
+def write_gallery(path: Path, figures: Sequence[WrittenFigure], quick: bool) -> None:
     """Write the page; pictures are linked from where they are."""
     sections = [HEAD]
-    for figure in made:
+    for figure in figures:
         title, caption = describe(figure.name)
         picture = os.path.relpath(figure.paths[1], path.parent)
         sections += [

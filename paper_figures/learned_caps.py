@@ -36,16 +36,19 @@ def compute() -> dict[str, Any]:
         ``plane``: for ``old`` and ``new`` the direction of each sample in the plane; ``labels`` of these. ``polar``:
         angle of each of the ten-class model's samples to its vertex, for ``old``, ``new`` and ``learned``.
     """
-    from learning.scenarios import LEARNED_CLASSIFIER, ExtendedData, train_extended_data
+    from learning.recipes import PRESETS
+    from learning.scenarios import ExtendedData
     from paper_figures._runs import polar_angles
+    from verification.experiments.upgrades import LEARNED_CLASSIFIER, train_ways
 
-    three = train_extended_data(ExtendedData(num_classes=3, old_images=128, new_images=350, epochs=40), (RETRAINED,))
+    scenario = ExtendedData(num_classes=3, old_images=128, new_images=350)
+    three = train_ways(scenario, (RETRAINED,), PRESETS["small"].changed(epochs=40))[RETRAINED]
     ten = polar_angles(SEED)
     return {
         "labels": three.labels.tolist(),
         "plane": {
             name: np.arctan2(features[:, 1], features[:, 0]).tolist()
-            for name, features in (("old", three.old), ("new", three.new[RETRAINED]))
+            for name, features in zip(("old", "new"), three.features, strict=True)
         },
         "polar": {
             "old": ten[RETRAINED]["old"],

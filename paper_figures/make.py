@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from paper_figures import _cache, _style
-from verification.files.atomic import write_atomically
+from learning.progress import Progress
+from learning.store import Kept, Store
+from paper_figures import _kept, _style
+from verification.features.files.atomic import write_atomically
 
 FIGURES = (
     "fig01_caps",
@@ -29,17 +31,16 @@ FIGURES = (
     "proof_in_one_picture",
     "sign_of_the_gap",
     "tolerable_drift",
+    "decision_rates",
     "learned_caps",
 )
 # figures of the paper that one of ours shows together with another
 SHORT_NAMES = {"fig07": "fig04_compatibility_matrices", "fig09": "fig06_average_accuracy"}
 SHORT_NAMES |= {name.partition("_")[0]: name for name in FIGURES if name.startswith("fig")}
-# called with the name of the figure that is being made, figures done and figures in all
-Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Made:
+@dataclass(frozen=True, kw_only=True)
+class WrittenFigure:
     """One figure, written.
 
     Attributes
@@ -49,7 +50,7 @@ class Made:
         NAME.pdf, NAME.png and NAME.json.
     data : dict
     seconds : float
-        Wall time of its computation when it was done, the trainings among it.
+        Wall time of its computation when it was done; models that an earlier figure had trained are not counted.
     """
 
     name: str
@@ -90,7 +91,7 @@ def make(
     cache: bool = True,
     dpi: int = 300,
     progress: Progress | None = None,
-) -> Iterator[Made]:
+) -> Iterator[WrittenFigure]:
     """Compute and draw the named figures; yield each as its files are written, which appear whole or not at all.
 
     Parameters
@@ -106,6 +107,7 @@ def make(
     dpi : int
         Of the PNG.
     progress : callable, optional
+        Told the name of the figure that is being made, figures done and figures in all.
 
     Raises
     ------
@@ -114,15 +116,15 @@ def make(
     """
     full = resolve(names)
     output.mkdir(parents=True, exist_ok=True)
-    _cache.store = _cache.Store(_cache.user_folder() if cache else None)
+    _kept.store = Store(_kept.user_folder() if cache else None, remake=True)
     for number, name in enumerate(full):
         if progress is not None:
             progress(name, number, len(full))
-        data, seconds = _compute(load(name), quick)
-        paths = _style.save(load(name).draw(data), output, name, dpi)
+        found = _compute(load(name), quick)
+        paths = _style.save(load(name).draw(found.values), output, name, dpi)
         paths.append(output / f"{name}.json")
-        _write_json(paths[-1], data)
-        yield Made(name, tuple(paths), data, seconds)
+        _write_json(paths[-1], found.values)
+        yield WrittenFigure(name=name, paths=tuple(paths), data=found.values, seconds=found.seconds)
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
@@ -130,16 +132,16 @@ def _write_json(path: Path, data: dict[str, Any]) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def _compute(module: ModuleType, quick: bool) -> tuple[dict[str, Any], float]:
-    """The data of a figure, kept or new, and the seconds it took."""
+def _compute(module: ModuleType, quick: bool) -> Kept:
+    """The data of a figure, kept or new."""
     arguments = {"quick": quick} if "quick" in inspect.signature(module.compute).parameters else {}
     parameters: dict[str, Any] = dict(arguments)
-    if not quick and _cache.ROOT / "paper_figures" / "_runs.py" in _cache.sources(module.__name__):
+    if not quick and _kept.ROOT / "paper_figures" / "_runs.py" in _kept.sources(module.__name__):
         from paper_figures._runs import full_data
 
         parameters["data"] = full_data()
     # through JSON, so that kept data and new data are the same
-    return _cache.store.get(
+    return _kept.kept(
         module.__name__.rpartition(".")[2],
         (module.__name__,),
         parameters,

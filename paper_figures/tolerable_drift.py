@@ -2,10 +2,11 @@
 
 Caption. The largest drift of the new class mean under which (a) 1a and (b) 1b for one class pair, the drift straight at
 the other vertex, still hold in expectation, when the update narrows the caps by a tenth (α_t = 0.9 α_k), over the old
-classes' mean resultant length m_k. Solid: squared Euclidean, dashed: Euclidean, dotted: angular distance. 1a bears tens
-of degrees, whatever the distance and the dimension; a single class pair far less, ever less with more classes (K = d +
-1). Marks: models trained on handwritten digits, d = 9, at the drift of their class means (median over classes), drawn
-side by side, open where a hypothesis of the theorem fails by design; ticks: what their own concentrations bear.
+classes' mean resultant length m_k. Solid: squared Euclidean, dashed: Euclidean, dotted: angular distance. 1a tolerates
+tens of degrees, whatever the distance and the dimension; a single class pair far less, ever less with more classes (K =
+d + 1). Marks: models trained on handwritten digits, d = 9, at the drift of their class means (median over classes),
+drawn side by side, open where a hypothesis of the theorem fails by design; ticks: what their own concentrations
+tolerate.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def compute(quick: bool = False) -> dict[str, Any]:
 
 
 def placed(trained: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each model the medians over its classes: ``old_length``, ``drift`` and what 1a ``bears``, in degrees."""
+    """For each model the medians over its classes: ``old_length``, ``drift`` and what 1a ``tolerates``, in degrees."""
     found = []
     for model in trained:
         old, new = np.array(model["old_length"]), np.array(model["new_length"])
@@ -71,7 +72,7 @@ def placed(trained: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "stationary": model["stationary"],
                 "old_length": float(np.median(old)),
                 "drift": math.degrees(float(np.median(model["drift"]))),
-                "bears": math.degrees(float(np.median(np.arccos(np.minimum(old / new, 1.0))))),
+                "tolerates": math.degrees(float(np.median(np.arccos(np.minimum(old / new, 1.0))))),
             }
         )
     return found
@@ -98,9 +99,9 @@ def draw(data: dict[str, Any]) -> Figure:
                 "color": "0.25",
                 "markerfacecolor": "0.25" if model["stationary"] else "white",
             }
-            panels[0].plot([at, at], [model["drift"], model["bears"]], color="0.5", linewidth=0.6)
+            panels[0].plot([at, at], [model["drift"], model["tolerates"]], color="0.5", linewidth=0.6)
             panels[0].plot(at, model["drift"], linestyle="none", **marks)
-            panels[0].plot(at, model["bears"], marker="_", color="0.25", markersize=7)
+            panels[0].plot(at, model["tolerates"], marker="_", color="0.25", markersize=7)
         # drifts of a learned classifier are near those of random directions
         panels[0].set_yscale("function", functions=(np.sqrt, np.square))
         panels[0].set(ylim=(0, 120), yticks=[0, 5, 10, 20, 40, 60, 90])
@@ -130,8 +131,8 @@ def findings(data: dict[str, Any]) -> str:
     """What came out, in words with numbers."""
     models = placed(data["trained"])
     inside = [model for model in models if model["stationary"]]
-    spare = [model["bears"] - model["drift"] for model in inside]
-    outside = [f"{short(m['name'])} {m['drift']:.0f}° of {m['bears']:.0f}°" for m in models if not m["stationary"]]
+    spare = [model["tolerates"] - model["drift"] for model in inside]
+    outside = [f"{short(m['name'])} {m['drift']:.0f}° of {m['tolerates']:.0f}°" for m in models if not m["stationary"]]
     return (
         f"The {len(inside)} stationary models drift by {min(m['drift'] for m in inside):.1f}° to "
         f"{max(m['drift'] for m in inside):.1f}° (median over classes) and have {min(spare):.1f}° to {max(spare):.1f}° "

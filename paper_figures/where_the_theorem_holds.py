@@ -4,9 +4,9 @@ Caption. (a) Gap of 1a in the squared distance for caps in nine dimensions, old 
 share of the old one) and the drift of the class mean; positive (blue) is compatible. Solid: zero of 1a; dashed: zero of
 1b for one class pair with the drift straight at the other vertex, K = 10. Without drift both change sign at α_t = α_k
 alone. (b) The zero of 1a for other dimensions, and of 1b with K = d + 1: the more classes, the less drift a single pair
-bears. (c) The map on which all laws lie: new over old mean resultant length of a class, and the drift of its mean; 1a
-holds below the line cos ω = m_k/m_t. Points are the classes of trained models, filled where the audit, which looks at
-pairs, finds the class's gap positive.
+tolerates. (c) The map on which all laws lie: new over old mean resultant length of a class, and the drift of its mean;
+1a holds below the line cos ω = m_k/m_t. Points are the classes of trained models, filled where the audit, which looks
+at pairs, finds the class's gap positive.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _draw_zeros(axes: Any, data: dict[str, Any]) -> None:
         axes.plot([], [], color=_style.COLORS[i], label=f"$d={dim}$")
     for style, name in (("-", "1a"), ("--", "1b, one pair")):
         axes.plot([], [], color="0.3", linestyle=style, label=name)
-    axes.set(yscale="log", ylim=(2e-6, 80), xlabel=r"$\alpha_t/\alpha_k$", ylabel="drift it bears (degrees)")
+    axes.set(yscale="log", ylim=(2e-6, 80), xlabel=r"$\alpha_t/\alpha_k$", ylabel="tolerated drift (degrees)")
     axes.set_title("(b) zero of the gap")
     axes.legend(loc="lower left", handlelength=1.8, labelspacing=0.2)
 
@@ -127,15 +127,15 @@ def _draw_trained(axes: Any, trained: list[dict[str, Any]]) -> None:
     names = list(dict.fromkeys(model["name"] for model in trained))
     for i, name in enumerate(names):
         some = [point for point in points(trained) if point["name"] == name]
-        for holds in (True, False):
-            shown = [(p["ratio"], p["drift"]) for p in some if (p["gap"] >= 0) is holds]
+        for satisfied in (True, False):
+            shown = [(p["ratio"], p["drift"]) for p in some if (p["gap"] >= 0) is satisfied]
             if shown:
                 axes.plot(
                     *zip(*shown, strict=True),
                     linestyle="none",
                     marker=_style.MARKERS[i],
                     color=_style.COLORS[1 + i],
-                    markerfacecolor=_style.COLORS[1 + i] if holds else "none",
+                    markerfacecolor=_style.COLORS[1 + i] if satisfied else "none",
                     markersize=3.5,
                     alpha=0.8,
                 )
@@ -168,8 +168,8 @@ def findings(data: dict[str, Any]) -> str:
     row = data["dims"].index(DIM)
     middle = data["narrower"].index(0.75)
     return (
-        f"At α_t/α_k = 0.75 and d = {DIM} a class bears {data['zero_same_class'][row][middle]:.1f}° of drift on 1a and "
-        f"a single class pair {data['zero_different_class'][row][middle]:.2f}° on 1b, "
+        f"At α_t/α_k = 0.75 and d = {DIM} a class tolerates {data['zero_same_class'][row][middle]:.1f}° of drift on "
+        f"1a and a single class pair {data['zero_different_class'][row][middle]:.2f}° on 1b, "
         f"{data['zero_different_class'][-1][middle]:.4f}° with {data['classes'][-1]} classes. Of {len(inside)} classes "
         f"of stationary models {sum(p['gap'] >= 0 for p in inside)} satisfy 1a by themselves; of the "
         f"{len(found) - len(inside)} of the controls "

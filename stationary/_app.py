@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 DONE, NO, UNUSABLE, UNDECIDED, DEFECT = 0, 1, 2, 3, 70
 # seconds of work that need no progress bar
@@ -28,6 +28,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"stationary {version('stationary-representations')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
+
 
 JsonPath = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write the result as JSON.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU when there is one), cpu, cuda, …")]
@@ -46,14 +63,21 @@ def user_input() -> Iterator[None]:
         raise Unusable(str(error)) from error
 
 
-def check_output(path: Path | None) -> None:
-    """Refuse, before work starts, a path that could not be written after it."""
+def check_output(path: Path | None, *, inputs: Sequence[str] = (), force: bool = True) -> None:
+    """Refuse, before work starts, a path that could not be written after it, or that holds what the command reads.
+
+    Without ``force`` a file that is there is refused too.
+    """
     if path is None:
         return
     if path.is_dir():
         raise Unusable(f"{path}: must be a file to write, got a folder.")
     if not path.parent.is_dir():
         raise Unusable(f"{path}: its folder does not exist.")
+    if any(path.resolve() == Path(name).resolve() for name in inputs if "://" not in name):
+        raise Unusable(f"{path}: is what the command reads, name another file to write.")
+    if path.exists() and not force:
+        raise Unusable(f"{path}: is there already; --force overwrites it.")
 
 
 def progress_bar() -> Progress:
@@ -67,26 +91,37 @@ def progress_bar() -> Progress:
     return Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
 
 
+def show_progress(bar: Progress, task: TaskID, before: str = "") -> Callable[..., None]:
+    """Return what a training or a suite calls to move ``task``: stage, done, total and a note."""
+
+    def show(stage: str, done: int, total: int, note: object = "") -> None:
+        bar.update(task, description=f"{before}{stage}", completed=done, total=total, note=str(note))
+
+    return show
+
+
 @contextmanager
-def progress_when_long() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A function to tell stage, done and total; the bar appears when work is not short.
+def progress_when_long() -> Iterator[Callable[..., None]]:
+    """A function to tell stage, done, total and a note; the bar appears when work is not short.
 
     What is read of a database meanwhile is shown too.
     """
-    from verification.sources import watching
+    from verification.features.sources import watching
 
     begun = time.monotonic()
     with ExitStack() as stack:
         bars: list[Progress] = []
 
-        def show(stage: str, done: int, total: int | None) -> None:
+        def show(stage: str, done: int, total: int | None, note: object = "") -> None:
             if not bars and time.monotonic() - begun > SHORT:
                 bars.append(stack.enter_context(progress_bar()))
                 bars[0].add_task("", total=None, note="")
             for bar in bars:
-                note = "" if not done else f"{done:,}" if total is None else f"{done:,} of {total:,}"
+                text = "" if not done else f"{done:,}" if total is None else f"{done:,} of {total:,}"
                 name = stage.replace("[", "\\[")  # not markup
-                bar.update(bar.task_ids[0], description=name, completed=done, total=total, note=note)
+                bar.update(
+                    bar.task_ids[0], description=name, completed=done, total=total, note=f"{text} {note}".strip()
+                )
 
         def show_source(source: str, what: str, done: int, total: int | None) -> None:
             show(f"{source}: {what}", done, total)

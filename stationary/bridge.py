@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from stationary._app import (
-    DONE,
-    NO,
-    VERDICT_STATUS,
-    JsonPath,
-    Unusable,
-    app,
-    check_output,
-    progress_when_long,
-    title_of,
-    user_input,
+from stationary._app import DONE, NO, JsonPath, app, check_output, progress_when_long, title_of, user_input
+from stationary._inputs import (
+    Columns,
+    FeaturesName,
+    GroupsName,
+    IdsName,
+    Inputs,
+    Join,
+    JoinOption,
+    LabelsName,
+    NewFeatures,
+    OldFeatures,
+    Seed,
 )
-
-if TYPE_CHECKING:
-    from verification.bridge import BridgeReport
 
 
 class Direction(StrEnum):
@@ -32,160 +31,250 @@ class Direction(StrEnum):
     gallery = "gallery"
 
 
-@app.command()
-def bridge(
-    new: Annotated[
-        str,
-        typer.Argument(
-            metavar="NEW",
-            help="Features by the new model, files or URLs; with --apply, of the model that the map takes.",
-        ),
-    ],
-    old: Annotated[
-        str,
-        typer.Argument(
-            metavar="OLD", help="Features of the same samples by the old model; with --apply, the file to write."
-        ),
-    ],
+maps = typer.Typer(
+    help="Maps between two models, for when queries may not search the old gallery as they are.", no_args_is_help=True
+)
+app.add_typer(maps, name="bridge")
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+
+@maps.command()
+def fit(
+    new: NewFeatures,
+    old: OldFeatures,
+    features: FeaturesName = None,
+    labels: LabelsName = None,
+    ids: IdsName = None,
+    groups: GroupsName = None,
+    join: JoinOption = Join.exact,
     direction: Annotated[
-        Direction | None,
-        typer.Option(
-            help="Map new queries into the old space, or the old gallery into the new one. [default: queries]"
-        ),
-    ] = None,
-    maps: Annotated[
+        Direction, typer.Option(help="Map new queries into the old space, or the old gallery into the new one.")
+    ] = Direction.queries,
+    kinds: Annotated[
         str | None,
         typer.Option(
-            help="Maps that compete, with commas: identity, translation, orthogonal, lambda-orthogonal, ridge, "
-            "adapter. [default: all]"
+            "--maps",
+            metavar="KINDS",
+            help="Maps that compete, with commas: identity, translation, cut, orthogonal, lambda-orthogonal, ridge, "
+            "adapter. [default: all]",
         ),
     ] = None,
     margin: Annotated[
-        str, typer.Option(help="Acceptable loss of gap: in squared distance, or 5% of the old model's contrast.")
+        str,
+        typer.Option(
+            metavar="LOSS",
+            help="Accepted loss of mean distance: a share of the old contrast, or a number in squared distance.",
+        ),
     ] = "0",
-    confidence: Annotated[float, typer.Option(help="Of the verdict, in (0, 1).")] = 0.95,
+    confidence: Annotated[float, typer.Option(metavar="LEVEL", help="Confidence of the verdict, in (0, 1).")] = 0.95,
     closed_set: Annotated[
         bool,
         typer.Option(
-            "--closed-set", help="The gallery will hold no other classes: do not ask about those not fitted to."
+            "--closed-set",
+            help="The gallery will hold no other classes: do not ask about classes that the map was not fitted to.",
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the three parts and of the fits.")] = 0,
+    seed: Seed = 0,
     save: Annotated[Path | None, typer.Option(metavar="MAP", help="Save the map: .npz or .safetensors.")] = None,
-    apply: Annotated[
-        Path | None, typer.Option(metavar="MAP", help="Do not judge: send NEW through this map and write OLD.")
-    ] = None,
+    force: Force = False,
     json: JsonPath = None,
     html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page.")] = None,
 ) -> None:
     """Is there a map that makes NEW compatible with OLD? Fitted, chosen and audited on three parts of the samples.
 
-    stationary bridge NEW OLD --save MAP, then stationary bridge --apply MAP FEATURES OUT.
+    Without labels the map is fitted and chosen by how near it brings rows that it was not fitted to, and not judged.
+
+    Example: stationary bridge fit new.npz old.npz --save map.npz
 
     Status of the verdict through the map: 0 compatible (through the map, or as it is), 1 no map makes it compatible,
-    3 inconclusive. The verdict without a map is printed beside it.
-    """  # fmt: skip
-    for path in (json, html, save):
-        check_output(path)
-    if apply is not None:
-        _apply(apply, new, Path(old), direction)
-        return
-    report = _judge(new, old, direction or Direction.queries, maps, confidence, margin, closed_set, seed, save)
-    with user_input():
-        if save is not None:
-            report.save_map(save)
-        if html is not None:
-            from verification.bridge.page import write_page
-
-            write_page(report, html, title=f"{title_of(new)} → {title_of(old)}")
-        if json is not None:
-            from verification.audit import write_json
-
-            write_json(json, report.to_dict())
-
-    from rich.console import Console
-
-    from verification.bridge.table import bridge_table
-
-    Console().print(bridge_table(report))
-    raise typer.Exit(VERDICT_STATUS[report.verdict])
-
-
-def _judge(
-    new: str,
-    old: str,
-    direction: Direction,
-    maps: str | None,
-    confidence: float,
-    margin: str,
-    closed_set: bool,
-    seed: int,
-    save: Path | None,
-) -> BridgeReport:
+    3 undecided, or not judged for want of labels. The verdict without a map is printed beside it.
+    """
+    for path in (json, html):
+        check_output(path, inputs=(new, old))
+    check_output(save, inputs=(new, old), force=force)
+    from verification.bridge import BridgeReport, FittedReport, fit_pairs
     from verification.bridge import bridge as build
     from verification.bridge.maps import check_suffix
-    from verification.features import FeatureSet
 
-    kinds = None if maps is None else [kind.strip() for kind in maps.split(",")]
+    chosen = None if kinds is None else [kind.strip() for kind in kinds.split(",")]
     with user_input(), progress_when_long() as show:
         if save is not None:
             check_suffix(save)
-        sets = FeatureSet.load(new), FeatureSet.load(old)
-        return build(
-            *sets,
-            direction.value,
-            kinds,
-            confidence,
-            margin,
-            closed_set,
-            seed,
-            lambda stage: show(stage, 0, None),
-        )
+        upgrade = Inputs(
+            new=new,
+            old=old,
+            columns=Columns(features=features, labels=labels, ids=ids, groups=groups),
+            join=join,
+            same_dim=False,
+            seed=seed,
+        ).upgrade()
+        report: BridgeReport | FittedReport
+        if len(upgrade.labels):
+            report = build(
+                upgrade.new,
+                upgrade.old,
+                direction.value,
+                chosen,
+                confidence,
+                margin,
+                closed_set,
+                seed,
+                lambda stage: show(stage, 0, None),
+            )
+        else:
+            judging = {"--margin": margin != "0", "--confidence": confidence != 0.95, "--closed-set": closed_set}
+            if unused := [name for name, given in (judging | {"--html": html is not None}).items() if given]:
+                raise ValueError(f"{unused[0]} is not used without labels, which a verdict needs (--labels).")
+            report = fit_pairs(
+                upgrade.new, upgrade.old, direction.value, chosen, seed, lambda stage: show(stage, 0, None)
+            )
+
+    from rich.console import Console
+
+    from verification.views import documents, terminal
+
+    shown = documents.bridge(report) if isinstance(report, BridgeReport) else documents.fitted(report)
+    Console().print(terminal.render(shown))
+    with user_input():
+        if save is not None:
+            report.save_map(save)
+        if html is not None and isinstance(report, BridgeReport):
+            from verification.views.page import to_html
+
+            to_html(report, html, title=f"{title_of(new)} → {title_of(old)}")
+        if json is not None:
+            from verification.reporting import write_json
+
+            write_json(json, report.to_dict())
+    raise typer.Exit(report.verdict.status)
 
 
-def _apply(path: Path, features: str, out: Path, direction: Direction | None) -> None:
-    check_output(out)
+@maps.command()
+def apply(
+    map_file: Annotated[Path, typer.Argument(metavar="MAP", help="A map that bridge fit saved.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FEATURES", help="Features by the model that the map takes, files or URLs.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .npz, .npy, .safetensors, .parquet.")],
+    features: FeaturesName = None,
+    labels: LabelsName = None,
+    ids: IdsName = None,
+    groups: GroupsName = None,
+    force: Force = False,
+) -> None:
+    """Send features of any size through a map, block by block.
+
+    Example: stationary bridge apply map.npz queries.npz mapped.npz
+    """
+    check_output(out, inputs=(str(map_file), source), force=force)
     from verification.bridge import FeatureMap
     from verification.bridge.apply import apply as write
-    from verification.features import FeatureSet
 
     with user_input(), progress_when_long() as show:
-        found = FeatureMap.load(path)
-        if direction is not None and found.direction != direction.value:
-            raise Unusable(f"{path}: maps {found.takes}, --direction {direction.value} asks for the other.")
-        write(found, FeatureSet.load(features), out, lambda done, total: show("rows", done, total))
+        found = FeatureMap.load(map_file)
+        columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
+        write(found, columns.load(source), out, lambda done, total: show("rows", done, total))
     print(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
 
 
 @app.command()
 def check(
-    new: Annotated[str, typer.Argument(help="Features by the new model, files or URLs.")],
-    old: Annotated[str, typer.Argument(help="Features meant to be of the same samples, by the old model.")],
-    tolerance: Annotated[
-        float | None, typer.Option(help="Unit rows nearer than this are equal. [default: 0.0039, copies in bfloat16]")
+    new: NewFeatures,
+    old: Annotated[
+        str | None, typer.Argument(metavar="[OLD]", help="Features of the same samples by the old model.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the rows that are compared, where there are many.")] = 0,
+    features: FeaturesName = None,
+    labels: LabelsName = None,
+    ids: IdsName = None,
+    gallery: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Also ask whose vectors a gallery holds: the new, the old model's, or both."),
+    ] = None,
+    canary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare NEW with a canary that --save wrote, instead of OLD.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep 50 rows of NEW and their ids as a canary: .npz.")
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Write the rows that the answer is about: .npy (positions) or .txt (ids)."),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Unit rows nearer than this are equal. [default: what storing them in float16 costs]"),
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
     json: JsonPath = None,
 ) -> None:
-    """What happened between NEW and OLD: nothing, a permutation, a rotation, another space, rows out of order?
+    """What happened between NEW and OLD: nothing, rounding, a rotation, other rows, an update, another space?
 
-    Status 0 the same model, 1 anything else.
+    No labels are needed. Of many rows a random part is compared; --rows compares all.
+
+    Example: stationary check new.npz old.npz --rows changed.txt
+
+    A canary tells later whether a deployed model is still that model:
+
+    stationary check model.npz --save canary.npz
+
+    stationary check deployed.npz --canary canary.npz
+
+    Status 0 the same model, up to what its values are stored in; 1 anything else.
     """
-    check_output(json)
+    for path in (save, rows):
+        check_output(path, inputs=tuple(name for name in (new, old) if name), force=force)
+    check_output(json, inputs=tuple(name for name in (new, old) if name))
+    with user_input():
+        _check_use(old, canary, save, {"--gallery": gallery, "--rows": rows, "--tolerance": tolerance, "--json": json})
+    columns = Columns(features=features, labels=labels, ids=ids)
+    if save is not None:
+        from verification.bridge.canary import save_canary
+
+        with user_input():
+            kept = save_canary(columns.load(new), save, seed=seed)
+        print(f"{save}: {kept} rows of {title_of(new)}.")
+        raise typer.Exit(DONE)
     from rich.console import Console
 
-    from verification.audit import write_json
-    from verification.bridge.identify import TOLERANCE, identify
-    from verification.features import FeatureSet
+    from verification.bridge.canary import compare_with_canary
+    from verification.bridge.origin import origin, with_gallery
+    from verification.bridge.relation import check_rows_path, relate, write_rows
+    from verification.reporting import write_json
+    from verification.views import documents, terminal
 
     with user_input(), progress_when_long() as show:
         show("comparing", 0, None)
-        sets = FeatureSet.load(new), FeatureSet.load(old)
-        found = identify(*sets, TOLERANCE if tolerance is None else tolerance, seed)
+        if rows is not None:
+            check_rows_path(rows)
+        if canary is not None:
+            found = compare_with_canary(columns.load(new), canary, tolerance)
+        else:
+            assert old is not None
+            sets = columns.load(new), columns.load(old)
+            found = relate(*sets, tolerance, seed, every_row=rows is not None)
+            about = sets[1]
+            if gallery is not None:
+                items = columns.load(gallery)
+                show("assigning the gallery", 0, None)
+                whose = origin(items, *sets, seed)
+                found, about = with_gallery(found, whose), items if whose.mixed else about
+            if rows is not None:
+                write_rows(rows, found.rows, about.ids)
         if json is not None:
             write_json(json, found.to_dict())
-    console = Console()
-    console.print(f"[bold]{found.relation.upper()}[/bold]  {found.sentence}", highlight=False)
-    for line in found.lines():
-        console.print(line, highlight=False, markup=False)
-    raise typer.Exit(DONE if found.relation == "same model" else NO)
+    Console().print(terminal.render(documents.relation(found)))
+    raise typer.Exit(DONE if found.same else NO)
+
+
+def _check_use(old: str | None, canary: Path | None, save: Path | None, others: dict[str, object]) -> None:
+    """Refuse what does not belong together: NEW is compared with one thing, or kept."""
+    given = [name for name, value in (("OLD", old), ("--canary", canary), ("--save", save)) if value is not None]
+    if len(given) != 1:
+        got = "none of them" if not given else " and ".join(given)
+        raise ValueError(f"NEW is compared with OLD or with --canary FILE, or kept by --save FILE, got {got}.")
+    if save is not None and (unused := [name for name, value in others.items() if value is not None]):
+        raise ValueError(f"{unused[0]} is not used with --save, which compares nothing.")
+    for name in ("--gallery", "--rows"):
+        if canary is not None and others[name] is not None:
+            raise ValueError(f"{name} is not used with --canary, which holds a few rows only.")

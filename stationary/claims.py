@@ -36,8 +36,8 @@ def claims(
         check_output(path)
     from rich.console import Console
 
-    from verification.audit import write_json
-    from verification.claims import LEDGER, Material, changes, pages, recorded, run, write_record
+    from verification.experiments.claims import LEDGER, Material, changes, pages, recorded, run, write_record
+    from verification.reporting import write_json
 
     names = [claim.name for claim in LEDGER]
     if unknown := [name for name in only or () if name not in names]:
@@ -45,29 +45,31 @@ def claims(
     chosen = [claim for claim in LEDGER if (claim.name in only if only else not (quick and claim.slow))]
     if models is not None and not models.is_dir():
         raise Unusable(f"--models must be a folder, got {models}.")
-    kept = {path.stem for path in models.glob("*.npz")} if models is not None else set()
     material = Material(quick, seed, models)
     start = time.perf_counter()
     with progress_bar() as bar:
         task = bar.add_task("", total=len(chosen), note="")
         entries = list(
-            run(chosen, material, lambda name, done, total: bar.update(task, description=name, completed=done))
+            run(
+                chosen,
+                material,
+                lambda name, done, total, note="": bar.update(task, description=name, completed=done),
+            )
         )
     command = f"stationary claims{' --quick' if quick else ''}{f' --seed {seed}' if seed else ''}"
-    trained_now = sum(seconds for name, seconds in material.seconds.items() if name not in kept)
-    checks = time.perf_counter() - start - trained_now
-    made = pages.Made(command, material.seeds, sum(material.seconds.values()), checks)
+    checks = time.perf_counter() - start - material.seconds_now
+    note = pages.RunNote(command=command, seeds=material.seeds, training=sum(material.seconds.values()), checks=checks)
     console = Console()
     console.print(pages.render(entries))
-    console.print(f"Made by {command}: {made.how}.", style="dim")
+    console.print(f"Made by {command}: {note.how}.", style="dim")
     with user_input():
         if json is not None:
-            seconds = {"training": made.training, "checks": made.checks}
+            seconds = {"training": note.training, "checks": note.checks}
             content = {"command": command, "seeds": material.seeds, "seconds": seconds}
             write_json(json, content | {"claims": [entry.to_dict() for entry in entries]})
         for target, page in ((html, pages.render_html), (markdown, pages.render_markdown)):
             if target is not None:
-                pages.write(target, page(entries, made))
+                pages.write(target, page(entries, note))
         if record:
             write_record(entries)
     changed = changes(entries, recorded())

@@ -7,54 +7,135 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stationary._app import Device, JsonPath, Unusable, app, check_output, progress_bar, user_input
+from stationary._app import Device, JsonPath, Unusable, app, check_output, progress_bar, show_progress, user_input
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from learning.protocol import Scenario
 
 
 @app.command()
 def train(
     directory: Annotated[Path, typer.Argument(help="Folder for models and features; made if missing.")],
     protocol: Annotated[str, typer.Option(help="Scenario to run; an unknown name lists them.")] = "cl2r",
-    method: Annotated[str, typer.Option(help="How new models are trained; an unknown name lists them.")] = "hoc",
+    method: Annotated[
+        str, typer.Option(help="How new models are trained; an unknown name lists them. MODULE:FUNCTION: your own.")
+    ] = "hoc",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method; repeatable.")
     ] = None,
-    preset: Annotated[str, typer.Option(help="small: small data on a CPU; paper: the paper's settings.")] = "small",
+    preset: Annotated[
+        str, typer.Option(help="small: small data on a CPU; paper, cl2r, cores: released settings.")
+    ] = "small",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of every model; the preset's if not given.")] = None,
-    data: Annotated[str | None, typer.Option(help="Another data set; an unknown name lists them.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where the files of the data set are.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Another network; an unknown name lists them.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=2, help="Images per step; the preset's if not given.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="no (float32), bf16 or fp16; the preset's if not given.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Another data set; an unknown name lists them. MODULE:FUNCTION: your own.")
+    ] = None,
+    folder: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]PATH", help="Where the files of the data set NAME are; repeat for several."),
+    ] = None,
+    image_size: Annotated[int, typer.Option(min=0, help="Side to resize and crop a folder's images to.")] = 0,
+    backbone: Annotated[
+        str | None, typer.Option(help="Another network; an unknown name lists them. MODULE:FUNCTION: your own.")
+    ] = None,
+    checkpoint: Annotated[
+        list[str] | None, typer.Option(help="Model that a task begins with, in the order of the protocol; repeatable.")
+    ] = None,
+    tasks: Annotated[int | None, typer.Option(min=2, help="Number of models.")] = None,
+    first_classes: Annotated[int | None, typer.Option(min=1, help="Classes of the first task.")] = None,
+    memory: Annotated[int | None, typer.Option(min=0, help="Images of each earlier class that are replayed.")] = None,
+    images_per_class: Annotated[int | None, typer.Option(min=1, help="Training images of each class.")] = None,
+    open_classes: Annotated[int | None, typer.Option(min=0, help="Classes that no model is trained on.")] = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of split, weights and order.")] = 0,
 ) -> None:
     """Train the sequence of models of a scenario; an interrupted run goes on where it stopped."""
-    from dataclasses import replace
-
     from learning.lifelong import PROTOCOLS
-    from learning.recipes import PRESETS, Recipe
+    from learning.recipes import PRESETS
     from learning.runs import run_scenario
 
     with user_input(), progress_bar() as bar:
         for name, value, known in (("--protocol", protocol, PROTOCOLS), ("--preset", preset, PRESETS)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
-        changes: dict[str, Any] = {"data": data, "folder": folder and str(folder), "backbone": backbone}
-        scenario = replace(PROTOCOLS[protocol], seed=seed, **{k: v for k, v in changes.items() if v is not None})
-        recipe = Recipe(*(replace(c, epochs=epochs or c.epochs, device=device) for c in PRESETS[preset]))
+        changes: dict[str, Any] = {
+            "data": _own(data, "--data", call=True),
+            "backbone": _own(backbone, "--backbone"),
+            "image_size": image_size or None,
+            "checkpoints": tuple(checkpoint) if checkpoint else None,
+            "tasks": tasks,
+            "first_classes": first_classes,
+            "memory_per_class": memory,
+            "images_per_class": images_per_class,
+            "open_classes": open_classes,
+            **_folders(folder or [], PROTOCOLS[protocol], data),
+        }
+        scenario = _changed(PROTOCOLS[protocol], protocol, {"seed": seed, **changes})
+        training = {"epochs": epochs, "batch_size": batch_size, "precision": precision, "device": device}
+        recipe = PRESETS[preset].changed(**{k: v for k, v in training.items() if v is not None})
+        how = _own(method, "--method", call=True)
         task = bar.add_task("", total=None, note="")
-
-        def show(stage: str, done: int, total: int, *means: float) -> None:
-            loss, accuracy, drift, concentration = means
-            note = f"loss {loss:.3f} accuracy {accuracy:.2f} drift {drift:.2f} concentration {concentration:.2f}"
-            bar.update(task, description=stage, completed=done, total=total, note=note)
-
         run = run_scenario(
-            scenario, method, recipe, settings=_settings(settings or []), directory=directory, progress=show
+            scenario,
+            how,
+            recipe,
+            settings=_settings(settings or []),
+            directory=directory,
+            progress=show_progress(bar, task),
         )
     print(scenario)
-    print(f"{len(run.features)} models by {method} in {sum(run.seconds):.0f} s; features of each in {directory}")
+    print(f"{len(run.features)} models by {run.method} in {sum(run.seconds):.0f} s; features of each in {directory}")
+
+
+def _changed(scenario: Scenario, protocol: str, changes: dict[str, Any]) -> Scenario:
+    """The scenario with what was asked for; an option that it does not have is refused."""
+    from dataclasses import fields, replace
+
+    asked = {name: value for name, value in changes.items() if value is not None}
+    unknown = asked.keys() - {field.name for field in fields(scenario)}
+    if unknown:
+        option = {"memory_per_class": "memory", "checkpoints": "checkpoint"}.get(name := min(unknown), name)
+        raise ValueError(f"--{option.replace('_', '-')} is no option of protocol {protocol!r}; leave it out.")
+    return replace(scenario, **asked)
+
+
+def _folders(pairs: list[str], scenario: Scenario, data: str | None) -> dict[str, str]:
+    """[NAME=]PATH → where the files of the scenario's data sets are."""
+    trained_on, tested_on = data or scenario.data, getattr(scenario, "evaluate_on", None)
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, path = pair.partition("=")
+        if not sign or name not in (trained_on, tested_on):
+            if sign and not Path(pair).exists():
+                known = ", ".join(str(each) for each in (trained_on, tested_on) if each)
+                raise ValueError(f"--folder must be [NAME=]PATH, NAME one of {known}, got {pair!r}.")
+            name, path = str(trained_on), pair
+        found["folder" if name == trained_on else "evaluate_folder"] = path
+    return found
+
+
+def _own(value: str | None, option: str, *, call: bool = False) -> Any:
+    """MODULE:FUNCTION → that function of yours, or what it returns; anything else as it is."""
+    import importlib
+    import sys
+
+    module, sign, name = (value or "").partition(":")
+    if value is None or not sign or module == "own":
+        return value
+    sys.path.insert(0, "")  # a module in the working folder
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{option} must be a known name or MODULE:FUNCTION, got {value!r} ({error}).") from error
+    finally:
+        sys.path.remove("")
+    return found() if call else found
 
 
 @app.command()
@@ -64,6 +145,9 @@ def evaluate(
         typer.Argument(help="Folder that `stationary train` wrote; of a suite: where its runs are kept, to go on."),
     ] = None,
     classes: Annotated[str, typer.Option(help="Of a run's held-out images: all, trained, or open (open set).")] = "all",
+    score: Annotated[
+        str, typer.Option(help="How queries search: nearest (neighbour), template (the paper's), map, verification.")
+    ] = "nearest",
     suite: Annotated[
         str | None, typer.Option(help="Train and compare methods instead; an unknown name lists the suites.")
     ] = None,
@@ -74,15 +158,15 @@ def evaluate(
     check_output(json)
     from rich.console import Console
 
-    from verification.audit import write_json
-    from verification.evaluate import evaluate as judge
-    from verification.evaluate import load_run, render_evaluation
+    from verification.experiments.evaluate import evaluate as judge
+    from verification.experiments.evaluate import load_run, render_evaluation
+    from verification.reporting import write_json
 
     with user_input():
         if suite is not None:
             view, content = _compare(suite, seeds, directory)
         elif directory is not None:
-            found = judge(load_run(directory, classes))
+            found = judge(load_run(directory, classes), score=score)
             view, content = render_evaluation(found), found.to_dict()
         else:
             raise Unusable("give the folder of a run, or --suite.")
@@ -100,7 +184,7 @@ def bench_training(json: JsonPath = None) -> None:
     from rich.console import Console
 
     from learning.benchmark import render, step_costs, throughput
-    from verification.audit import write_json
+    from verification.reporting import write_json
 
     costs, speed = step_costs(), throughput()
     Console().print(render(costs, speed))
@@ -110,18 +194,14 @@ def bench_training(json: JsonPath = None) -> None:
 
 
 def _compare(name: str, seeds: int, directory: Path | None) -> tuple[RenderableType, dict[str, Any]]:
-    from verification.suites.cases import SUITES
-    from verification.suites.suite import run_suite
-    from verification.suites.tables import render
+    from verification.experiments.suites.cases import SUITES
+    from verification.experiments.suites.suite import run_suite
+    from verification.experiments.suites.tables import render
 
     if name not in SUITES:
         raise ValueError(f"--suite must be one of {', '.join(SUITES)}, got {name!r}.")
     with progress_bar() as bar:
-        task = bar.add_task("", total=None, note="")
-
-        def show(stage: str, done: int, total: int) -> None:
-            bar.update(task, description=stage, completed=done, total=total)
-
+        show = show_progress(bar, bar.add_task("", total=None, note=""))
         rows = run_suite(SUITES[name](), seeds, directory, show)
     return render(rows), {"suite": name, "rows": [row.to_dict() for row in rows]}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,33 +11,15 @@ import typer
 from stationary._app import (
     DONE,
     NO,
-    VERDICT_STATUS,
     Device,
     JsonPath,
     Unusable,
     app,
     check_output,
     progress_bar,
-    progress_when_long,
-    title_of,
+    show_progress,
     user_input,
 )
-
-
-class Metric(StrEnum):
-    """Distances that an audit knows."""
-
-    sqeuclidean = "sqeuclidean"
-    cosine = "cosine"
-    euclidean = "euclidean"
-    angular = "angular"
-
-
-class Weights(StrEnum):
-    """What counts once in a gap."""
-
-    pairs = "pairs"
-    classes = "classes"
 
 
 @app.command()
@@ -60,11 +41,11 @@ def verify(
 
     from rich.console import Console
 
-    from learning.recipes import resolve_device
+    from learning.recipes import PRESETS, resolve_device
     from learning.scenarios import ExtendedData
-    from verification.audit import write_json
-    from verification.report import THEOREM_LEGEND, theorem_table
-    from verification.upgrades import train_upgrades
+    from verification.experiments.upgrades import train_upgrades
+    from verification.reporting import write_json
+    from verification.views import documents, terminal
 
     with user_input():
         resolve_device(device)
@@ -72,15 +53,12 @@ def verify(
     with progress_bar() as bar:
         task = bar.add_task("", total=None, note="")
         for number in seeds:
-
-            def show(stage: str, done: int, total: int, loss: float, number: int = number) -> None:
-                note = f"loss {loss:.3f}"
-                bar.update(task, description=f"seed {number}: {stage}", completed=done, total=total, note=note)
-
-            upgrades += list(train_upgrades(ExtendedData(seed=number, device=device), show))
+            recipe = PRESETS["small"].changed(device=device)
+            show = show_progress(bar, task, f"seed {number}: ")
+            upgrades += list(train_upgrades(ExtendedData(seed=number), recipe, show))
     console = Console()
-    console.print(theorem_table(upgrades))
-    console.print(THEOREM_LEGEND, style="dim")
+    console.print(terminal.render(documents.theorem(upgrades)))
+    console.print(documents.THEOREM_LEGEND, style="dim")
     off = [upgrade for upgrade in upgrades if not upgrade.as_predicted]
     for upgrade in off:
         console.print(f"Not as predicted: {upgrade.name} (seed {upgrade.seed}). {upgrade.check.sentence}")
@@ -93,86 +71,6 @@ def verify(
         with user_input():
             write_json(json, {"as_predicted": not off, "upgrades": [upgrade.to_dict() for upgrade in upgrades]})
     raise typer.Exit(NO if off else DONE)
-
-
-@app.command()
-def audit(
-    new: Annotated[
-        str,
-        typer.Argument(
-            help="Features by the new model: .npz, .npy, .safetensors, .parquet, a FAISS .index, a folder of shards, "
-            "or a qdrant:// or pgvector:// URL."
-        ),
-    ],
-    old: Annotated[str, typer.Argument(help="Features of the same samples, row by row, by the old model.")],
-    gallery: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Old-model features of other samples, to be searched.")
-    ] = None,
-    metric: Annotated[Metric, typer.Option(help="Distance in which the gallery is searched.")] = Metric.sqeuclidean,
-    weights: Annotated[Weights, typer.Option(help="What counts once: every pair, or every class.")] = Weights.pairs,
-    confidence: Annotated[float, typer.Option(help="Of both intervals together, in (0, 1).")] = 0.95,
-    margin: Annotated[
-        str, typer.Option(help="Acceptable loss of gap: in units of the distance, or 5% of the old model's contrast.")
-    ] = "0",
-    retrieval_margin: Annotated[str, typer.Option(help="Acceptable loss of recall@1: 0.01 or 1%.")] = "0",
-    threshold: Annotated[
-        float | None, typer.Option(help="Accept threshold of the old system, a cosine similarity: does it still hold?")
-    ] = None,
-    far: Annotated[
-        float | None, typer.Option(help="Instead of it, the false accept rate that it had with old queries.")
-    ] = None,
-    far_margin: Annotated[str, typer.Option(help="FAR may rise by this share of itself: 0.1 or 10%.")] = "0",
-    tar_margin: Annotated[str, typer.Option(help="TAR may fall by this much: 0.01 or 1%.")] = "0",
-    summary: Annotated[bool, typer.Option("--summary", help="Print one line.")] = False,
-    json: JsonPath = None,
-    html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page that explains itself.")] = None,
-) -> None:
-    """May queries of the NEW model search a gallery indexed by the OLD one?
-
-    Status 0 compatible, 1 incompatible, 3 inconclusive, by Definition 1; retrieval and thresholds have verdicts of
-    their own in the report.
-    """
-    check_output(json)
-    check_output(html)
-    from verification.decision.decide import decide
-    from verification.features import FeatureSet
-
-    with user_input(), progress_when_long() as progress:
-        new_set, old_set = FeatureSet.load(new), FeatureSet.load(old)
-        items = None if gallery is None else FeatureSet.load(gallery)
-        report = decide(
-            new_set,
-            old_set,
-            metric.value,
-            confidence,
-            items,
-            margin,
-            weights.value,
-            retrieval_margin=retrieval_margin,
-            threshold=threshold,
-            far=far,
-            far_margin=far_margin,
-            tar_margin=tar_margin,
-            progress=progress,
-        )
-        if html is not None:
-            from verification.page.html import write_page
-
-            write_page(report, html, new_set, old_set, f"{title_of(new)} → {title_of(old)}", progress)
-        if json is not None:
-            report.to_json(json)
-
-    if summary:
-        print(report.summary)
-    else:
-        from rich.console import Console
-
-        from verification.report import audit_table
-
-        Console().print(audit_table(report))
-        for remark in dict.fromkeys(remark for each in (new_set, old_set) for remark in each.remarks):
-            Console(stderr=True).print(remark, style="dim")
-    raise typer.Exit(VERDICT_STATUS[report.verdict])
 
 
 @app.command()
@@ -196,8 +94,8 @@ def calibrate(
     """
     check_output(json)
     from paper_figures import _style
-    from verification.audit import write_json
-    from verification.simulated import calibration, decisions
+    from verification.experiments.simulated import calibration, decisions
+    from verification.reporting import write_json
 
     kinds = list(dict.fromkeys(what or ()))
     if "all" in kinds:
@@ -208,7 +106,7 @@ def calibrate(
     with user_input(), progress_bar() as bar:
         task = bar.add_task("designs", note="")
 
-        def show(done: int, total: int) -> None:
+        def show(stage: str, done: int, total: int, note: object = "") -> None:
             bar.update(task, completed=done, total=total)
 
         data = (

@@ -8,6 +8,7 @@ from paper_figures import make
 
 from .fixed import fixed
 
+pytestmark = pytest.mark.figures
 # root mean square difference of the grey levels, of 255: an antialiased line or glyph that is placed a fraction of a
 # pixel otherwise by another FreeType gives 1 to 2 on these images, a curve or label that is gone 4 and more
 TOLERANCE = 2.5

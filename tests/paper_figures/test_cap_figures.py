@@ -12,6 +12,8 @@ from theory.caps import UniformCap
 from theory.compatibility import theorem1_gaps
 from theory.distances import expected_distance
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.fixture(scope="module")
 def caps():

@@ -15,6 +15,8 @@ from paper_figures import _style
 from paper_figures import fig11_angle_density as fig11
 from theory.angles import angle_logpdf
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.fixture(scope="module")
 def data():

@@ -7,6 +7,8 @@ import pytest
 
 from paper_figures import learned_caps
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.fixture(scope="module")
 def data():

@@ -15,10 +15,12 @@ from paper_figures import (
     fig06_average_accuracy,
     fig10_ablation,
 )
-from verification.matrices import released_matrices
-from verification.retrieval import average_accuracies, average_compatibility, compatibility_matrix
+from verification.search.matrices import released_matrices
+from verification.search.scores import average_accuracies, average_compatibility, compatibility_matrix
 
 from .known import BETTER, EQUAL, LABELS, SETS, faithful, forgetful
+
+pytestmark = pytest.mark.figures
 
 
 @pytest.fixture
@@ -190,7 +192,8 @@ def test_sequences_are_kept(monkeypatch):
     from types import SimpleNamespace
 
     from learning import runs
-    from paper_figures import _cache
+    from learning.store import Store
+    from paper_figures import _kept
 
     trainings = []
 
@@ -202,7 +205,7 @@ def test_sequences_are_kept(monkeypatch):
         return SimpleNamespace(labels=np.arange(30) % 3, trained=trained, features=features)
 
     monkeypatch.setattr(runs, "run_scenario", run_scenario)
-    monkeypatch.setattr(_cache, "store", _cache.Store())
+    monkeypatch.setattr(_kept, "store", Store())
     how = _runs.recipe(3)
     first = _runs.sequence(_runs.lifelong(), "hoc", how)
     again = _runs.sequence(_runs.lifelong(), "hoc", how)

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from paper_figures import _cache, fig11_angle_density, gallery, make, sign_of_the_gap
+from learning.store import Store
+from paper_figures import _kept, fig11_angle_density, gallery, make, sign_of_the_gap
 
+pytestmark = pytest.mark.figures
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -21,8 +22,8 @@ ROOT = Path(__file__).parent.parent.parent
 def fresh(monkeypatch, tmp_path):
     """A cache folder of this test's own; and the store that was there before, afterwards."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(_cache, "user_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(_cache, "store", _cache.Store())
+    monkeypatch.setattr(_kept, "user_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(_kept, "store", Store())
     return tmp_path / "cache"
 
 
@@ -105,11 +106,11 @@ def test_results_are_kept_until_code_or_parameters_change(fresh, tmp_path, monke
     assert len(counter) == 1
     run(cache=False)
     assert len(counter) == 2
-    monkeypatch.setattr(_cache, "code_hash", lambda *modules: "other code")
+    monkeypatch.setattr(_kept, "code_hash", lambda *modules: "other code")
     run()
     assert len(counter) == 3
-    for file in fresh.iterdir():
-        file.write_bytes(b"PK torn")
+    for file in fresh.rglob("*.json"):
+        file.write_bytes(b"{ torn")
     assert run().data == first.data
     assert len(counter) == 4
 
@@ -128,33 +129,14 @@ def test_quick_and_full_are_kept_apart(fresh, tmp_path, monkeypatch):
     assert seen == [True, False]
 
 
-def test_a_store_keeps_arrays_and_counts_the_time_of_its_parts(tmp_path):
-    def part():
-        return {"rows": np.arange(6.0).reshape(2, 3), "name": "a"}
-
-    def whole(store):
-        return {"sum": float(store.get("part", (), 1, part)[0]["rows"].sum())}
-
-    first = _cache.Store(tmp_path)
-    value, seconds = first.get("whole", (), 1, lambda: whole(first))
-    assert value == {"sum": 15.0}
-    # another process: the part is read, the whole is made, and took what the part took besides
-    second = _cache.Store(tmp_path)
-    kept, part_seconds = second.get("part", (), 1, lambda: pytest.fail("made twice"))
-    np.testing.assert_array_equal(kept["rows"], part()["rows"])
-    _, again = second.get("whole", (), 2, lambda: whole(second))
-    assert again >= part_seconds
-    assert seconds >= part_seconds
-
-
 def test_the_code_a_result_depends_on(tmp_path, monkeypatch):
-    figure = {path.relative_to(ROOT).as_posix() for path in _cache.sources("paper_figures.fig11_angle_density")}
+    figure = {path.relative_to(ROOT).as_posix() for path in _kept.sources("paper_figures.fig11_angle_density")}
     assert {"theory/angles.py", "theory/__init__.py", "paper_figures/fig11_angle_density.py"} <= figure
     assert not any(name.startswith("learning/") or name == "paper_figures/_style.py" for name in figure)
-    trained = {path.relative_to(ROOT).as_posix() for path in _cache.sources("paper_figures.fig03_higher_order")}
-    assert {"learning/losses.py", "verification/dependence.py", "paper_figures/_growing_data.py"} <= trained
+    trained = {path.relative_to(ROOT).as_posix() for path in _kept.sources("paper_figures.fig03_higher_order")}
+    assert {"learning/losses.py", "verification/experiments/dependence.py", "paper_figures/_growing_data.py"} <= trained
 
-    monkeypatch.setattr(_cache, "ROOT", tmp_path)
+    monkeypatch.setattr(_kept, "ROOT", tmp_path)
     (tmp_path / "theory").mkdir()
     files = {name: tmp_path / "theory" / f"{name}.py" for name in ("__init__", "a", "b", "c")}
     for file in files.values():
@@ -162,8 +144,8 @@ def test_the_code_a_result_depends_on(tmp_path, monkeypatch):
     files["a"].write_text("def f():\n    from theory.b import g\n")
 
     def value():
-        _cache.sources.cache_clear()
-        return _cache.code_hash.__wrapped__("theory.a")
+        _kept.sources.cache_clear()
+        return _kept.code_hash.__wrapped__("theory.a")
 
     try:
         before = value()
@@ -172,7 +154,7 @@ def test_the_code_a_result_depends_on(tmp_path, monkeypatch):
         files["b"].write_text("x = 1\n")
         assert value() != before
     finally:
-        _cache.sources.cache_clear()
+        _kept.sources.cache_clear()
 
 
 def test_the_gallery(fresh, tmp_path):
@@ -202,7 +184,7 @@ def test_the_command(tmp_path):
     done = command("paper_figures", "--only", "fig11", "--quick", "--output", "here", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [f"here/fig11_angle_density.{kind}" for kind in ("pdf", "png", "json")]
-    assert list((tmp_path / "cache").rglob("*.npz"))
+    assert list((tmp_path / "cache").rglob("result.json"))
     # the other name of the same command
     again = command("stationary", "figures", "fig11", "--output", "here", cwd=tmp_path)
     assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr

@@ -1,0 +1,369 @@
+"""The command ``audit``: may queries of a new model search the gallery of the old one?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stationary._app import JsonPath, app, check_output, progress_when_long, title_of, user_input
+from stationary._inputs import (
+    Columns,
+    DistractorLabels,
+    FeaturesName,
+    Gallery,
+    GroupsName,
+    IdsName,
+    IgnoreLabels,
+    Inputs,
+    Join,
+    JoinOption,
+    LabelsName,
+    NewFeatures,
+    NewGallery,
+    OldFeatures,
+    Qrels,
+    Seed,
+)
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    from verification.audit.plan import Plan
+    from verification.features import FeatureSet
+    from verification.search.pairs import PairList
+    from verification.upgrade import Upgrade
+
+QUESTION, THRESHOLD, OUTPUT = "Question", "Accept threshold", "Output"
+
+
+class Weights(StrEnum):
+    """What counts once in a mean distance."""
+
+    pairs = "pairs"
+    classes = "classes"
+
+
+class Claim(StrEnum):
+    """What may decide."""
+
+    retrieval = "retrieval"
+    definition1 = "definition-1"
+    contrast = "contrast"
+    threshold = "threshold"
+    identification = "identification"
+    pairs = "pairs"
+    all = "all"
+
+
+class Similarity(StrEnum):
+    """How an index ranks."""
+
+    cosine = "cosine"
+    dot = "dot"
+    l2 = "l2"
+
+
+class Classes(StrEnum):
+    """Whom the verdict is about."""
+
+    fixed = "fixed"
+    drawn = "drawn"
+
+
+@app.command()
+def audit(
+    context: typer.Context,
+    new: NewFeatures,
+    old: OldFeatures,
+    gallery: Gallery = None,
+    new_gallery: NewGallery = None,
+    features: FeaturesName = None,
+    labels: LabelsName = None,
+    ids: IdsName = None,
+    groups: GroupsName = None,
+    join: JoinOption = Join.exact,
+    ignore_label: IgnoreLabels = None,
+    distractor_label: DistractorLabels = None,
+    qrels: Qrels = None,
+    seed: Seed = 0,
+    decide: Annotated[
+        list[Claim] | None,
+        typer.Option(
+            help="Claim that makes the verdict; repeat it for several. [default: retrieval, and threshold where one is "
+            "given]",
+            rich_help_panel=QUESTION,
+        ),
+    ] = None,
+    classes: Annotated[
+        Classes,
+        typer.Option(
+            help="Whom the verdict is about: new samples of these classes (fixed), or new classes like these (drawn).",
+            rich_help_panel=QUESTION,
+        ),
+    ] = Classes.fixed,
+    retrieval_margin: Annotated[
+        str, typer.Option(metavar="SHARE", help="Accepted loss of recall@1.", rich_help_panel=QUESTION)
+    ] = "1%",
+    margin: Annotated[
+        str,
+        typer.Option(
+            metavar="LOSS",
+            help="Accepted loss of mean distance: a share of the old model's contrast, or a number in units of the "
+            "distance.",
+            rich_help_panel=QUESTION,
+        ),
+    ] = "1%",
+    similarity: Annotated[
+        Similarity,
+        typer.Option(
+            help="How the index ranks: by cosine, or by inner product or Euclidean distance of rows as they are.",
+            rich_help_panel=QUESTION,
+        ),
+    ] = Similarity.cosine,
+    metric: Annotated[
+        str, typer.Option(metavar="NAME", help="Distance of Definition 1.", rich_help_panel=QUESTION)
+    ] = "sqeuclidean",
+    weights: Annotated[
+        Weights,
+        typer.Option(help="What counts once in a mean: every pair, or every class.", rich_help_panel=QUESTION),
+    ] = Weights.pairs,
+    confidence: Annotated[
+        float, typer.Option(metavar="LEVEL", help="Confidence of each claim, in (0, 1).", rich_help_panel=QUESTION)
+    ] = 0.95,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COSINE",
+            help="Old accept threshold, a cosine similarity: does it still hold?",
+            rich_help_panel=THRESHOLD,
+        ),
+    ] = None,
+    far: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="The threshold at which old queries have this false accept rate, instead.",
+            rich_help_panel=THRESHOLD,
+        ),
+    ] = None,
+    fpir: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="Open-set identification, where some probes have nobody in the gallery: the false-positive "
+            "identification rate of the old system.",
+            rich_help_panel=THRESHOLD,
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="1:1 verification over listed pairs: two columns of ids, and same or different.",
+            rich_help_panel=THRESHOLD,
+        ),
+    ] = None,
+    far_margin: Annotated[
+        str,
+        typer.Option(metavar="SHARE", help="FAR may rise by this share of itself.", rich_help_panel=THRESHOLD),
+    ] = "0",
+    tar_margin: Annotated[
+        str, typer.Option(metavar="SHARE", help="TAR may fall by this much.", rich_help_panel=THRESHOLD)
+    ] = "0",
+    repeated: Annotated[
+        bool,
+        typer.Option(
+            "--repeated",
+            help="Wider intervals that stay valid however often you look at growing data.",
+            rich_help_panel=QUESTION,
+        ),
+    ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Also judge retrieval for each value of this column of NEW, such as a language.",
+            rich_help_panel=QUESTION,
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Hold the audit to a plan of stationary plan.", rich_help_panel=QUESTION),
+    ] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="Print one line.", rich_help_panel=OUTPUT)] = False,
+    json: JsonPath = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Also write a page that explains itself.", rich_help_panel=OUTPUT),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Also write Markdown, for a pull request.", rich_help_panel=OUTPUT),
+    ] = None,
+) -> None:
+    """May queries of the NEW model search a gallery indexed by the OLD one?
+
+    Example: stationary audit new.npz old.npz --html report.html
+
+    Status 0 yes, 1 no, 3 undecided, by the claims that --decide names; every other claim is shown beside them.
+    """
+    for path in (json, html, markdown):
+        check_output(path, inputs=[name for name in (new, old, gallery, new_gallery) if name is not None])
+    from verification.audit.judge import Options, judge
+
+    with user_input(), progress_when_long() as progress:
+        options = Options(
+            metric=metric,
+            confidence=confidence,
+            margin=margin,
+            weights=weights.value,
+            retrieval_margin=retrieval_margin,
+            threshold=threshold,
+            far=far,
+            fpir=fpir,
+            far_margin=far_margin,
+            tar_margin=tar_margin,
+            similarity=similarity.value,
+            decide=tuple(claim.value for claim in decide or ()),
+            classes=classes.value,
+            repeated=repeated,
+        )
+        held = None
+        if plan is not None:
+            held = _held_to(plan, context)
+            options, seed = held.held(), held.seed
+        options = replace(options, explain=html is not None or json is not None)
+        columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
+        upgrade = Inputs(
+            new=new,
+            old=old,
+            gallery=gallery,
+            new_gallery=new_gallery,
+            columns=columns,
+            join=join,
+            ignore=tuple(ignore_label or ()),
+            distractors=tuple(distractor_label or ()),
+            qrels=qrels,
+            seed=seed,
+        ).upgrade()
+        slices = None if by is None else _slices(replace(columns, groups=by).load(new), upgrade)
+        listed = None if pairs is None else _listed(pairs, upgrade)
+        report = judge(upgrade, options, slices=slices, pairs=listed, progress=progress)
+        if held is not None:
+            report = replace(report, provenance={**report.provenance, "plan": held.digest})
+
+    if summary:
+        print(report.summary)
+    else:
+        from rich.console import Console
+
+        from verification.views import documents, terminal
+
+        Console().print(terminal.render(documents.audit(report)))
+        for remark in dict.fromkeys(remark for each in (upgrade.new, upgrade.old) for remark in each.remarks):
+            Console(stderr=True).print(remark, style="dim")
+    with user_input():
+        if html is not None:
+            report.to_html(html, title=f"{title_of(new)} → {title_of(old)}")
+        if markdown is not None:
+            from verification.features.files.atomic import write_atomically
+
+            write_atomically(markdown, lambda file: file.write(report.to_markdown().encode()))
+        if json is not None:
+            report.to_json(json)
+    raise typer.Exit(report.verdict.status)
+
+
+def _held_to(path: Path, context: typer.Context) -> Plan:
+    """The plan, which no option beside it may contradict."""
+    from verification.audit.plan import FIXED, Plan
+
+    given = [
+        name
+        for name in (*FIXED, "seed")
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise ValueError(f"--plan fixes --{given[0].replace('_', '-')}: leave that out, or plan anew.")
+    return Plan.load(path)
+
+
+def _listed(path: Path, upgrade: Upgrade) -> PairList:
+    """The pairs of a file, by the ids of queries and items."""
+    from verification.search.pairs import PairList
+
+    ids = upgrade.old.ids, upgrade.items.ids
+    if ids[0] is None or ids[1] is None:
+        raise ValueError("pairs name ids, and the features have none: name their column (--ids).")
+    return PairList.from_file(path, ids[0], ids[1])
+
+
+def _slices(new: FeatureSet, upgrade: Upgrade) -> ndarray:
+    """The part that each query belongs to, in the order in which the rows were paired."""
+    assert new.groups is not None  # a column that is not there was refused
+    if len(new) != len(upgrade.codes) or upgrade.new.ids is None or new.ids is None:
+        if len(new) != len(upgrade.codes):
+            raise ValueError("--by needs a value for each query, but rows were left out when the sets were joined.")
+        return new.groups
+    place = {key: row for row, key in enumerate(new.ids.tolist())}
+    return new.groups[[place[key] for key in upgrade.new.ids.tolist()]]
+
+
+@app.command()
+def plan(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Features by the old model: all of an audit, or a part.")],
+    gallery: Gallery = None,
+    features: FeaturesName = None,
+    labels: LabelsName = None,
+    ids: IdsName = None,
+    groups: GroupsName = None,
+    seed: Seed = 0,
+    decide: Annotated[list[Claim] | None, typer.Option(help="Claim that will make the verdict; repeat it.")] = None,
+    classes: Annotated[Classes, typer.Option(help="Whom the verdict will be about.")] = Classes.fixed,
+    retrieval_margin: Annotated[str, typer.Option(metavar="SHARE", help="Accepted loss of recall@1.")] = "1%",
+    margin: Annotated[str, typer.Option(metavar="LOSS", help="Accepted loss of mean distance.")] = "1%",
+    effect: Annotated[
+        str, typer.Option(metavar="CHANGE", help="Assumed true change of mean distance, positive = better.")
+    ] = "0",
+    retrieval_effect: Annotated[
+        str, typer.Option(metavar="CHANGE", help="Assumed true change of recall@1: 0.01 or 1%.")
+    ] = "0",
+    confidence: Annotated[float, typer.Option(metavar="LEVEL", help="Confidence of each claim.")] = 0.95,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan, for audit --plan.")] = None,
+) -> None:
+    """How many samples, groups and classes would decide an audit, before the new model exists?
+
+    Example: stationary plan old.npz --retrieval-margin 1% --save plan.json
+    """
+    check_output(save)
+    from verification.audit.judge import Options
+    from verification.audit.plan import plan as make
+
+    with user_input():
+        columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
+        options = Options(
+            confidence=confidence,
+            margin=margin,
+            retrieval_margin=retrieval_margin,
+            decide=tuple(claim.value for claim in decide or ()),
+            classes=classes.value,
+        )
+        found = make(
+            columns.load(old),
+            options,
+            gallery=None if gallery is None else columns.load(gallery),
+            effect=effect,
+            retrieval_effect=retrieval_effect,
+            seed=seed,
+        )
+        if save is not None:
+            found.save(save)
+    for need in found.needs:
+        print(need.sentence)
+    print("These numbers assume a model that is independent of the old one; an update that stays near it needs fewer.")
+    if save is not None:
+        print(f"{save}: plan {found.digest[:12]}; hold an audit to it with --plan {save}.")
