@@ -2,18 +2,34 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# modules are compiled once, not in every process of a test
+unexport PYTHONDONTWRITEBYTECODE
+# a test file stays in one process, so that what its tests share is made once; one thread in each process
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+TIERS := test-documents test-figures test-services test-simulations
 
-.PHONY: verify test slow figures figures-quick claims bench docs pages lint clean
+.PHONY: verify test $(TIERS) test-all slow figures figures-quick claims bench gpu docs pages lint clean
 
 verify: $(STAMP)  ## train models on digits, check Theorem 1 on them, then the same as a test suite
 	$(BIN)/stationary verify
 	$(BIN)/pytest -q verification/
 
-test: $(STAMP)  ## every test but the long simulations
-	$(BIN)/pytest -q
+test: $(STAMP)  ## the fast tests, in a few minutes on two cores
+	$(PYTEST) -m "not (documents or figures or services or simulations or slow)"
+
+test-documents: ## the code of README and pages, the site
+test-figures: ## the figures' numbers, and their pictures against those that were looked at
+test-services: ## indexes, databases, worker processes
+test-simulations: ## coverage of intervals and error rates, over many draws
+# the fast tests have checked every array already
+$(TIERS): test-%: $(STAMP)
+	JAXTYPING_DISABLE=1 $(PYTEST) -m "$* and not slow"
+
+test-all: test $(TIERS)  ## every tier
 
 slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, kernels against their floor
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow --timeout 7200
 
 figures: $(STAMP)  ## the figures in full, into output/: twenty minutes on one core
 	$(BIN)/python -m paper_figures
@@ -23,6 +39,10 @@ claims: $(STAMP)  ## the claims of the paper, each checked, with its verdict
 
 figures-quick: $(STAMP)  ## small versions of all figures, into output/
 	$(BIN)/python -m paper_figures --quick --no-cache
+
+gpu: $(STAMP)  ## what only a GPU can tell, into docs/data/gpu.json; skipped where there is none
+	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python docs/tables.py
 
 bench: $(STAMP)  ## the Monte-Carlo kernels against their floor and the released sampler
 	$(BIN)/stationary bench

@@ -9,6 +9,7 @@ from PIL import Image
 from tests import documents
 from tests.documents import PAGES, has_code, has_slow_code, pictures, rewrite, run, same
 
+pytestmark = pytest.mark.documents
 # mean difference of two pictures, of 255: antialiasing and a few points that moved, not another curve
 SAME_PICTURE = 2.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from learning import METHODS, make_method
-from verification.suites.cases import SUITES, TUNED
+from verification.experiments.suites.cases import SUITES, TUNED
 
 DOCS = Path(__file__).parents[1] / "docs"
 SPEC = importlib.util.spec_from_file_location("tables", DOCS / "tables.py")
@@ -24,6 +24,9 @@ def test_a_page_is_what_its_runs_say(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     assert tables.rewritten(text) == text
     # a number that was changed by hand is found
+    if "| method |" not in text:
+        assert "Not measured yet" in text
+        return
     block = text.index("| method |")
     digit = next(i for i in range(block, len(text)) if text[i - 1] == "." and text[i].isdigit())
     spoilt = text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1 :]

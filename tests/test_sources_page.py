@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_stationary import call
-
-__all__ = ["call"]  # a fixture
+pytestmark = pytest.mark.documents
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "sources.md").read_text()
 BLOCKS = re.findall(r"```(python|console)\n(.*?)```", PAGE, flags=re.DOTALL)

@@ -117,3 +117,28 @@ def test_cost_of_an_audit(benchmark: BenchmarkFixture, tmp_path: Path, suffix: s
         "peak_MiB": peak,
     }
     print("\n" + "\n".join(f"{name}: {value}" for name, value in benchmark.extra_info.items()))
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="466 MB at 1,000 classes")
+def test_memory_of_an_audit_of_shards(tmp_path: Path) -> None:
+    """Two sets of 600 000 × 128 float32 in shards, with thresholds, page and JSON: below 300 MB at the peak."""
+    rng = np.random.default_rng(0)
+    rows, dim, classes = 600_000, 128, 500
+    labels = rng.integers(classes, size=rows)
+    axes = rng.standard_normal((classes, dim), dtype=np.float32)
+    for name, spread in (("new", 0.9), ("old", 1.0)):
+        (tmp_path / name).mkdir()
+        for start in range(0, rows, 50_000):
+            own = axes[labels[start : start + 50_000]]
+            features = own + np.float32(spread) * rng.standard_normal(own.shape, dtype=np.float32)
+            np.savez(tmp_path / name / f"{start:06}.npz", features=features, labels=labels[start : start + 50_000])
+    outputs = ("--far", "1e-3", "--html", str(tmp_path / "r.html"), "--json", str(tmp_path / "r.json"))
+    audit = [sys.executable, "-m", "stationary", "audit", str(tmp_path / "new"), str(tmp_path / "old"), *outputs]
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *audit], env=os.environ | THREADS, capture_output=True, text=True, check=True
+    )
+    assert (tmp_path / "r.json").exists()
+    peak = int(done.stdout)
+    print(f"\npeak {peak} MiB")
+    assert peak * 2**20 < 300e6

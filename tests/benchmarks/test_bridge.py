@@ -14,7 +14,8 @@ import pytest
 from verification.bridge import fit
 from verification.bridge.splits import split
 from verification.features import FeatureSet
-from verification.files.writers import write_features
+from verification.features.columns import Columns
+from verification.features.files.writers import write_features
 
 ROWS, SAMPLE, DIM, CLASSES = 1_000_000, 50_000, 512, 1000
 BUFFER = 2**22
@@ -57,7 +58,7 @@ def test_a_million_vectors_are_mapped_in_three_times_what_reading_and_writing_ta
             yield block + noise.standard_normal(block.shape, np.float32)
 
     old, mapped, copied = (tmp_path / f"{name}.npz" for name in ("old", "mapped", "copied"))
-    write_features(old, drawn(ROWS), labels, DIM, np.float32)
+    write_features(old, drawn(ROWS), Columns(labels=labels), (ROWS, DIM), np.float32)
     # the gallery's images are not read again: the new model has seen a sample of them
     first = np.concatenate(list(drawn(SAMPLE)))
     FeatureSet(first, labels[:SAMPLE]).save(tmp_path / "sample-old.npz")
@@ -73,7 +74,7 @@ def test_a_million_vectors_are_mapped_in_three_times_what_reading_and_writing_ta
     part = split(*sets, 0).fit
     fit("orthogonal", part.old, part.new, "gallery").save(tmp_path / "map.npz")
     fitted = time.perf_counter() - start
-    command = [STATIONARY, "bridge", "--apply", tmp_path / "map.npz", old, mapped]
+    command = [STATIONARY, "bridge", "apply", tmp_path / "map.npz", old, mapped]
 
     def apply() -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -24,7 +24,7 @@ from tests.benchmarks.peers.__main__ import (
 )
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter
 from tests.benchmarks.peers.page import page
-from verification.simulated.known_upgrades import CASES
+from verification.experiments.simulated.known_upgrades import CASES
 
 ROOT = Path(__file__).parents[2]
 DRAWS = environments.DRIVERS / "_draws.py"

@@ -19,9 +19,9 @@ import numpy as np
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter, quiet
 from tests.benchmarks.peers.page import page
 from verification.audit import audit
+from verification.experiments.simulated.known_upgrades import CASES
 from verification.features import FeatureSet
-from verification.files.atomic import write_atomically
-from verification.simulated.known_upgrades import CASES
+from verification.features.files.atomic import write_atomically
 
 SIZES = (200, 5000)
 PEERS = (

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from verification.simulated.known_upgrades import CASES, DIM, NOISE, NUM_CLASSES
+from verification.experiments.simulated.known_upgrades import CASES, DIM, NOISE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from tests.benchmarks.peers.__main__ import Asked
@@ -32,7 +32,8 @@ def _opening(answers: Sequence[Asked]) -> Iterator[str]:
     yield "Written by `python -m tests.benchmarks.peers`; change nothing here by hand."
     yield ""
     yield "Tools that decide about an embedding upgrade were asked about four upgrades whose right answer is known"
-    yield f"(`verification/simulated/known_upgrades.py`): {NUM_CLASSES} classes, d = {DIM}, old features normal about"
+    upgrades = "`verification/experiments/simulated/known_upgrades.py`"
+    yield f"({upgrades}): {NUM_CLASSES} classes, d = {DIM}, old features normal about"
     yield f"the vertices of a simplex with standard deviation {NOISE} a coordinate, as unit vectors. The new model is"
     yield ""
     for name, case in CASES.items():
