@@ -15,15 +15,17 @@ from pathlib import Path
 
 from scipy import stats
 
-from verification.suites.results import Result, Row, read_rows
-from verification.suites.tables import disagreement, tally
+from verification.experiments.suites.results import MethodResults, Result, read_rows
+from verification.experiments.suites.tables import disagreement, tally
 
 DOCS = Path(__file__).parent
-PAGES = ("methods.md", "first-moment-loss.md")
-_BLOCK = re.compile(r"(<!-- (table|paired|counts|settings|costs)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGES = ("methods.md", "first-moment-loss.md", "gpu.md")
+_BLOCK = re.compile(
+    r"(<!-- (table|paired|counts|settings|costs|gpu|searches|order)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
-def load(suite: str) -> list[Row]:
+def load(suite: str) -> list[MethodResults]:
     """The runs of a suite, as `stationary evaluate --suite SUITE --json docs/data/SUITE.json` wrote them."""
     return read_rows(json.loads((DOCS / "data" / f"{suite}.json").read_text(encoding="utf-8"))["rows"])
 
@@ -93,6 +95,89 @@ def costs() -> str:
     return _markdown(["a step with", "ms", "ratio", "kept of the old model"], cells) + "\n" + line
 
 
+def gpu() -> str:
+    """What `python -m benchmarks.gpu` found, or that it was not run."""
+    path = DOCS / "data" / "gpu.json"
+    if not path.exists():
+        return "Not measured yet: no GPU was at hand when this page was written.\n"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    kernels = [
+        [
+            str(row["dim"]),
+            f"{row['exact']:.6f}",
+            f"{row['estimate']:.6f}",
+            f"{row['off']:+.1f}",
+            f"{row['off_from_cpu']:+.1f}",
+            f"{row['pairs_per_second']:.2e}",
+        ]
+        for row in found["kernels"]
+    ]
+    steps = [
+        [
+            row["step"],
+            "yes" if row["compiled"] else "no",
+            f"{1e3 * row['seconds']:.1f}" if "seconds" in row else row["failed"],
+        ]
+        for row in found["steps"]
+    ]
+    loop, off = found["loop"], found["resumed"]["largest_difference"]
+    return "\n".join(
+        (
+            f"{found['device']}, torch {found['torch']}; a copy moves {found['bytes_per_second'] / 1e9:.0f} GB/s.\n",
+            _markdown(["dim", "exact", "GPU", "off, standard errors", "off from the CPU", "pairs per second"], kernels),
+            _markdown(["a step of ResNet-18 in bf16 with", "compiled", "ms"], steps),
+            f"ResNet-18, 32 × 32 pixels: {loop['images_per_second']:,.0f} images per second in the training loop, "
+            f"{loop['bare']:,.0f} in a bare one, ratio {loop['ratio']:.3f}. A resumed run differs from a whole one by "
+            f"at most {off:.1e} in a coordinate of a unit feature.\n",
+        )
+    )
+
+
+_SEARCHES = [(score, classes) for classes in ("trained", "open") for score in ("nearest", "template")]
+
+
+def searches(suite: str, case: str) -> str:
+    """AC and AA of every method by both searches, on trained and on open classes: means over seeds."""
+    rows = _searched(suite, case)
+    if not rows:
+        return f"Not measured yet: `stationary evaluate runs/{suite} --suite {suite} --json docs/data/{suite}.json`.\n"
+    cells = []
+    for row in rows:
+        values = [[result.search(*which) for result in row.results] for which in _SEARCHES]
+        cells.append(
+            [row.label]
+            + [
+                f"{statistics.fmean(v.average_compatibility for v in found):.2f}, "
+                f"{100 * statistics.fmean(v.average_accuracy for v in found):.1f}"
+                for found in values
+            ]
+        )
+    return _markdown(["AC, AA in %", *(f"{classes}, {score}" for score, classes in _SEARCHES)], cells)
+
+
+def order(suite: str, case: str, other: str = "hoc") -> str:
+    """AA of every method less that of ``other``, seed by seed, in points: mean and 95 % t interval."""
+    rows = _searched(suite, case)
+    if not rows:
+        return "Not measured yet.\n"
+    reference = next(row for row in rows if row.label == other)
+    cells = []
+    for row in rows:
+        if row is not reference:
+            pairs = [
+                _difference(row, reference, lambda r, which=which: 100 * r.search(*which).average_accuracy, 1)  # type: ignore[misc]
+                for which in _SEARCHES
+            ]
+            cells.append([row.label, *pairs])
+    return _markdown([f"AA less that of {other}", *(f"{classes}, {score}" for score, classes in _SEARCHES)], cells)
+
+
+def _searched(suite: str, case: str) -> list[MethodResults]:
+    if not (DOCS / "data" / f"{suite}.json").exists():
+        return []
+    return [row for row in load(suite) if row.case == case]
+
+
 def rewritten(text: str) -> str:
     """The page with every block made again."""
     makers: dict[str, Callable[..., str]] = {
@@ -101,6 +186,9 @@ def rewritten(text: str) -> str:
         "counts": counts,
         "settings": settings,
         "costs": costs,
+        "gpu": gpu,
+        "searches": searches,
+        "order": order,
     }
     return _BLOCK.sub(lambda m: m[1] + makers[m[2]](*m[3].split()) + m[4], text)
 
@@ -113,14 +201,16 @@ _QUANTITIES: dict[str, Callable[[Result], float]] = {
 }
 
 
-def _difference(one: Row, other: Row, value: Callable[[Result], float]) -> str:
+def _difference(one: MethodResults, other: MethodResults, value: Callable[[Result], float], digits: int = 3) -> str:
     differences = [value(a) - value(b) for a, b in zip(one.results, other.results, strict=True)]
     mean, n = statistics.fmean(differences), len(differences)
+    if n < 2:
+        return f"{mean:+.{digits}f}"
     half = float(stats.t.ppf(0.975, n - 1)) * statistics.stdev(differences) / math.sqrt(n)
-    return f"{mean:+.3f} ± {half:.3f}"
+    return f"{mean:+.{digits}f} ± {half:.{digits}f}"
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: MethodResults) -> list[str]:
     last = len(row.results[0].matrix) - 1
     low, high = row.interval
 
