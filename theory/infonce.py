@@ -70,7 +70,7 @@ def infonce_bound(
     ----------
     van den Oord, Li & Vinyals, 2018; Poole et al., *On Variational Bounds of Mutual Information*, 2019.
     """
-    below_one = math.nextafter(1.0, 0.0)
+    below_one = 1.0 - 2.0**-48  # further from 1 than the roundings that a range forgives
     r = np.atleast_1d(check_range("correlations", correlations, -below_one, below_one, "in (-1, 1)"))
     believed = correlations if critic_correlations is None else critic_correlations
     b = np.atleast_1d(check_range("critic_correlations", believed, -below_one, below_one, "in (-1, 1)"))

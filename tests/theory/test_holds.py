@@ -77,9 +77,14 @@ def test_powers_above_the_square_fail():
 
 
 def test_a_rough_function_is_not_judged():
-    answer = theorem1_holds_for(lambda c: (2 - 2 * c) ** 0.3, 3)  # rough at ψ = 0; as PowerDistance it is proved
+    # rough at ψ = 0, where no Chebyshev series in ψ settles, and no sum of proved powers
+    answer = theorem1_holds_for(lambda c: (2 - 2 * c) ** 0.3 + 0.1 * (1 - c) ** 3, 3)
     assert (answer.verdict, answer.step) == ("not resolved", "")
     assert math.isnan(answer.monotone)
+
+
+def test_a_rough_power_is_recognised():
+    assert theorem1_holds_for(lambda c: (2 - 2 * c) ** 0.3, 3).verdict == "proved"
     assert theorem1_holds_for(PowerDistance(0.3), 3).verdict == "proved"
 
 
