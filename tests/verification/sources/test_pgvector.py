@@ -178,7 +178,7 @@ STATEMENTS = [
         (
             "UPDATE bad SET label = NULL WHERE id > 30",
             {},
-            r"must have a label for every row, but 10 of 40 rows have none",
+            r"must have equal labels row by row, but 10 rows differ",
         ),
         ("UPDATE bad SET id = NULL WHERE id = 17", {}, r"ids must not be missing, but column 'id' holds NULL"),
         ("UPDATE bad SET embedding = '[0,0]' WHERE id = 17", {}, r"1 of 40 rows are all zero, the first is row 16"),

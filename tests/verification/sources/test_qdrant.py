@@ -199,7 +199,7 @@ def test_bad_collections_are_one_sentence(pair, wire, call, tmp_path: Path) -> N
         (f"{server}/nowhere", r"no collection 'nowhere'; the server has 'g', 'mixed', 'named', 'unpaired'\.$"),
         (f"{server}/g?vector=face", r"there is no vector 'face'; the collection has ''\.$"),
         (f"{server}/named", r"vector= must say which vector of the points is meant, of 'face'\.$"),
-        (f"{server}/g", r"must have a label for every row, but 1 of 400 rows have none\.$"),
+        (f"{server}/g", r"must have equal labels row by row, but 1 rows differ"),
         (f"{server}/named?vector=face&label=other", r"but 400 of 400 rows have none"),
         (f"{server}/mixed", r"ids must be all integers or all strings, got int, str\.$"),
         (server, r"must name one collection"),
