@@ -177,7 +177,8 @@ def test_arrays_in_memory_are_refused(one_file):
 
 
 def test_a_missing_dask_is_told(one_file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "dask", None)
+    for name in ("dask", "dask.base", "dask.delayed"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"stationary-representations\[distributed\]"):
         audit_distributed(*one_file)
 

@@ -181,7 +181,7 @@ def test_a_store_is_added_in_one_place(request, call, monkeypatch):
     monkeypatch.setattr(tables, "DELAYS", (0.0, 0.0))
     urls = [shelf(request, name, each) for name, each in zip(("new", "old"), PAIR, strict=True)]
     Shelf.failing[:] = [False, True, False, False, True]
-    status, out, err = call("audit", *urls)
+    status, out, err = call("audit", *urls, "--decide", "definition-1")
     assert (status, err) == (0, "Kept on a shelf.\n")
     assert out.startswith("COMPATIBLE")
     assert not Shelf.failing
