@@ -123,6 +123,9 @@ def test_bad_files_are_one_sentence(tmp_path: Path, pair, call) -> None:
             (outside / name).with_suffix(".labels.npy").write_bytes(beside)
         outcome = call("audit", tmp_path / "new.npz", outside / name, "--json", tmp_path / "r.json")
         refused(outcome, said, tmp_path)
+    bare = outside / "bare.index"
+    bare.write_bytes(good)
+    refused(call("audit", bare, bare), r"labels are needed to tell what is the same class", tmp_path)
     few = FeatureSet(pair[0].features[:-1], pair[0].labels[:-1])
     index = write(outside / "few.index", "Flat", few)
     np.save(outside / "few.labels.npy", pair[0].labels)
