@@ -26,7 +26,7 @@ test-simulations: ## coverage of intervals and error rates, over many draws
 $(TIERS): test-%: $(STAMP)
 	JAXTYPING_DISABLE=1 $(PYTEST) -m "$* and not slow"
 
-test-all: test $(TIERS)  ## every tier
+test-all: test $(TIERS)  ## every tier but the slow one
 
 slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, kernels against their floor
 	$(BIN)/pytest -q -m slow --timeout 7200

@@ -200,6 +200,11 @@ BACKBONES: dict[str, Callable[[int, int, bool], Backbone]] = {
 OwnBackbone = nn.Module | Callable[[], nn.Module]
 
 
+def own_name(backbone: OwnBackbone) -> str:
+    """What a network of one's own is called: "own:" and the name of its class or function."""
+    return f"own:{getattr(backbone, '__qualname__', type(backbone).__qualname__)}"
+
+
 def register_backbone(backbone: OwnBackbone, shape: tuple[int, ...], name: str = "") -> str:
     """Enter a network of your own in :data:`BACKBONES`; return its name there.
 
@@ -219,8 +224,7 @@ def register_backbone(backbone: OwnBackbone, shape: tuple[int, ...], name: str =
     ValueError
         If it does not give one vector per image, or the name is taken by another network.
     """
-    plain = getattr(backbone, "__qualname__", type(backbone).__qualname__)
-    name = name or f"own:{plain}"
+    name = name or own_name(backbone)
     found = BACKBONES.get(name)
     if found is not None and getattr(found, "own", None) is backbone:
         return name

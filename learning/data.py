@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -194,7 +195,7 @@ class Streamed:
 
     def relabelled(self, labels: Int[Tensor, " n"], names: tuple[str, ...] = ()) -> Streamed:
         """Return the same images with other labels."""
-        return Streamed(self.dataset, self.workers, rows=self.rows, labels=labels, names=names)
+        return self._with(self.rows, labels, names)
 
     def to(self, device: torch.device) -> Streamed:
         """Return the same images: they go to a device batch by batch."""
@@ -223,8 +224,11 @@ class Streamed:
             digest.update(self.dataset[int(self.rows[place])][0].contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def _with(self, rows: Tensor, labels: Tensor) -> Streamed:
-        return Streamed(self.dataset, self.workers, rows=rows, labels=labels, names=self.names)
+    def _with(self, rows: Tensor, labels: Tensor, names: tuple[str, ...] | None = None) -> Streamed:
+        made = copy.copy(self)  # the data set was checked when it was given
+        made.rows, made.labels = rows, labels
+        made.names = self.names if names is None else tuple(names)
+        return made
 
 
 Data = Images | Streamed

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from learning.backbones import OwnBackbone, backbone_name, check_backbone
+from learning.backbones import OwnBackbone, backbone_name, check_backbone, own_name
 from learning.data import Data
 from learning.datasets import DataSource, Split, check_data, load_data
 from learning.models import POLYTOPES, ModelSpec
@@ -142,8 +142,10 @@ class Scenario:
             value = getattr(self, attribute.name)
             if attribute.name == "data":
                 value = self.data_name
-            elif attribute.name == "backbone" and not isinstance(value, str):
-                value = f"own:{getattr(value, '__qualname__', type(value).__qualname__)}"
+            elif callable(value):
+                value = own_name(value)
+            elif isinstance(value, tuple):
+                value = tuple(own_name(each) if callable(each) else each for each in value)
             content[attribute.name] = value
         return content
 

@@ -196,7 +196,6 @@ class _Sequence:
         """Train the model of this task, or load it, and make it the last one."""
         images = self.data.subset(step.images)
         memory = self.data.subset(step.memory) if self.method.replay and len(step.memory) else None
-        seen = images if memory is None else joined(memory, images)
         origin = None
         if self.model is not None or step.start in ("elsewhere", "checkpoint"):
             reference, known = self.model, self.known
@@ -213,7 +212,7 @@ class _Sequence:
             assert reference is not None
             origin = _Origin(start, reference, frozenset(known), memory)
         self.model = self._trained(f"task-{task:02d}", step, images, origin, seed=task, updates=task)
-        self.known = set(seen.labels.tolist())
+        self.known = {*images.labels.tolist(), *([] if memory is None else memory.labels.tolist())}
         return self.model
 
     def _brought(self, step: Step, task: int) -> EmbeddingModel:
@@ -321,7 +320,7 @@ def _spec(scenario: Scenario, method: Method, data: Data, step: Step, update: bo
     return replace(
         spec,
         backbone=backbone_name(step.backbone, data.shape),
-        dim=(step.dim or spec.dim) + (method.extra_dims * updates if update else 0),
+        dim=(step.dim or spec.dim) + method.extra_dims * updates,
         head=head,
         embedding=embedding,
         shift=method.shift,

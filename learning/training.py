@@ -290,7 +290,7 @@ def _check_labels(model: EmbeddingModel, data: Data) -> None:
     model.eval()
     device = next(model.parameters()).device
     with torch.inference_mode():
-        _, logits = model(next(iter(data.batches([torch.arange(1)]))).images.to(device))
+        _, logits = model(torch.zeros(1, *data.shape, device=device))
     highest = int(data.labels.max())
     if highest >= logits.shape[1]:
         raise ValueError(f"labels must be below the classifier's {logits.shape[1]} classes, got {highest}.")

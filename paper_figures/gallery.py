@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paper_figures.make import WrittenFigure, load
-from verification.features.files.atomic import write_atomically
+from verification.features.files.atomic import write_text
 
 HEAD = """# Figures
 
@@ -32,7 +32,7 @@ def write_gallery(path: Path, figures: Sequence[WrittenFigure], quick: bool) -> 
             f"`python -m paper_figures {figure.name}{' --quick' if quick else ''}`, {_seed(figure.name)}, "
             f"{_duration(figure.seconds)}.\n",
         ]
-    write_atomically(path, lambda file: file.write("\n".join(sections).encode()))
+    write_text(path, "\n".join(sections))
 
 
 def describe(name: str) -> tuple[str, str]:

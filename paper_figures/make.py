@@ -14,7 +14,7 @@ from typing import Any
 from learning.progress import Progress
 from learning.store import Kept, Store
 from paper_figures import _kept, _style
-from verification.features.files.atomic import write_atomically
+from verification.features.files.atomic import write_text
 
 FIGURES = (
     "fig01_caps",
@@ -129,7 +129,7 @@ def make(
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def _compute(module: ModuleType, quick: bool) -> Kept:

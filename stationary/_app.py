@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 DONE, NO, UNUSABLE, UNDECIDED, DEFECT = 0, 1, 2, 3, 70
 # seconds of work that need no progress bar
 SHORT = 1.0
-VERDICT_STATUS = {"compatible": DONE, "incompatible": NO, "inconclusive": UNDECIDED}
 # Typer brings a click of its own, or imports the installed one: its public names lead to the right one
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 

@@ -270,9 +270,9 @@ def audit(
         if html is not None:
             report.to_html(html, title=f"{title_of(new)} → {title_of(old)}")
         if markdown is not None:
-            from verification.features.files.atomic import write_atomically
+            from verification.features.files.atomic import write_text
 
-            write_atomically(markdown, lambda file: file.write(report.to_markdown().encode()))
+            write_text(markdown, report.to_markdown())
         if json is not None:
             report.to_json(json)
     raise typer.Exit(report.verdict.status)

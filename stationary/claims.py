@@ -37,6 +37,7 @@ def claims(
     from rich.console import Console
 
     from verification.experiments.claims import LEDGER, Material, changes, pages, recorded, run, write_record
+    from verification.features.files.atomic import write_text
     from verification.reporting import write_json
 
     names = [claim.name for claim in LEDGER]
@@ -69,7 +70,7 @@ def claims(
             write_json(json, content | {"claims": [entry.to_dict() for entry in entries]})
         for target, page in ((html, pages.render_html), (markdown, pages.render_markdown)):
             if target is not None:
-                pages.write(target, page(entries, note))
+                write_text(target, page(entries, note))
         if record:
             write_record(entries)
     changed = changes(entries, recorded())

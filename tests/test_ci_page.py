@@ -85,11 +85,12 @@ def test_an_error_closes_every_gate(tmp_path):
 
 def test_statuses_are_those_of_the_program():
     from stationary import _app
+    from verification.statistics.interval import Verdict
 
     rows = re.findall(r"^\| (\d+) \| (\w+)", PAGE, flags=re.MULTILINE)
     assert {int(status) for status, _ in rows} == {_app.DONE, _app.NO, _app.UNDECIDED, _app.UNUSABLE, _app.DEFECT}
     for status, word in rows[:3]:
-        assert _app.VERDICT_STATUS[word] == int(status)
+        assert Verdict(word).status == int(status)
 
 
 def test_the_job_ends_as_promised(tmp_path):

@@ -49,9 +49,20 @@ def _log_sum(values: FloatArray) -> FloatArray:
     return _log(np.exp(values - base[..., None]).sum(axis=-1)) + base
 
 
-def _half_angle(sine_square: FloatArray, cosine_square: FloatArray) -> FloatArray:
+def half_angle(sine_square: FloatArray, cosine_square: FloatArray) -> FloatArray:
     """The angle with these multiples of sin² and cos² of its half; negative ones count as 0."""
     return 2.0 * np.arctan2(np.sqrt(np.maximum(sine_square, 0.0)), np.sqrt(np.maximum(cosine_square, 0.0)))
+
+
+def azimuth_products(psi: FloatArray, reach: FloatArray, axis: float) -> tuple[FloatArray, FloatArray]:
+    """Multiples of sin² and cos² of half an azimuth, for :func:`half_angle`.
+
+    Up to that azimuth a point at ψ from one axis is within ``reach`` of another, at the angle ``axis`` to the first.
+    """
+    half = 0.5 * psi
+    inside = np.sin(0.5 * (reach + axis) - half) * np.sin(0.5 * (reach - axis) + half)
+    outside = np.sin(0.5 * (axis + reach) + half) * np.sin(0.5 * (axis - reach) + half)
+    return inside, outside
 
 
 @dataclass(frozen=True)
@@ -74,12 +85,10 @@ def _accepted_share(dim: int, psi: FloatArray, reach: float, axis: float, exact:
         return np.where(psi <= reach, 0.0, -np.inf)
     if axis == math.pi:
         return np.where(math.pi - psi <= reach, 0.0, -np.inf)
-    half = 0.5 * psi
-    inside = np.sin(0.5 * (reach + axis) - half) * np.sin(0.5 * (reach - axis) + half)
-    outside = np.sin(0.5 * (axis + reach) + half) * np.sin(0.5 * (axis - reach) + half)
+    inside, outside = azimuth_products(psi, np.asarray(reach), axis)
     if dim == 2:  # t = ±1
         return np.where(inside < 0.0, -np.inf, np.where(outside > 0.0, -math.log(2.0), 0.0))
-    angle = _half_angle(inside, outside)
+    angle = half_angle(inside, outside)
     if exact:
         with np.errstate(divide="ignore"):
             return log_cdf(angle, np.asarray(dim - 1.0))
@@ -123,7 +132,7 @@ def _two_caps(dim: int, wide: float, narrow: float, fine: bool) -> _AngleLaw:
     def azimuth(psi: FloatArray) -> FloatArray:
         """φ at which the boundaries of caps ψ apart meet."""
         half = 0.5 * psi
-        return _half_angle(
+        return half_angle(
             np.sin(half - 0.5 * gap) * np.sin(half + 0.5 * gap), np.sin(0.5 * total - half) * np.sin(0.5 * total + half)
         )
 
@@ -143,7 +152,7 @@ def _two_caps(dim: int, wide: float, narrow: float, fine: bool) -> _AngleLaw:
         for sign in (-1.0, 1.0):  # 1 − z of the two roots of h² = level
             y = 0.5 * (centre - level + sign * root) / (1.0 - level)
             sine2 = (y - math.sin(0.5 * gap) ** 2) / product
-            ends.append(_half_angle(sine2, 1.0 - sine2))
+            ends.append(half_angle(sine2, 1.0 - sine2))
         return np.maximum(phi, ends[0]), np.maximum(ends[1], phi)
 
     # h is all but rough at an end of its range where the radii, or one and π less the other, almost agree

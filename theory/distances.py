@@ -178,16 +178,16 @@ def _quadrature(pairs: Pairs, metric: Metric, with_error: bool, centred: bool = 
     return values[0], 2.0 * np.abs(values[0] - values[-1]) + 256.0 * _EPS * np.abs(values[0])
 
 
-def _step(pairs: Pairs, tau: float, below: float, above: float, centred: bool) -> tuple[FloatArray, FloatArray]:
+def _step(
+    pairs: Pairs, tau: float, below: float, above: float, with_error: bool, centred: bool
+) -> tuple[FloatArray, FloatArray]:
     """Two values: the probability of a cosine of at least τ tells how often each is taken."""
-    new, old = parameter(pairs.new), parameter(pairs.old)
-    accepted, error = np.empty((2, len(pairs.new_at)))
-    for at, (i, j, k) in enumerate(zip(pairs.new_at, pairs.old_at, pairs.angle_at, strict=True)):
-        laws = with_values(pairs.new, new[i]), with_values(pairs.old, old[j])
-        rate = expected_acceptance(*laws, tau, np.cos(pairs.angles[k]), return_error=True)
-        accepted[at], error[at] = np.asarray(rate)[0], np.prod(np.asarray(rate))
+    new = with_values(pairs.new, parameter(pairs.new)[pairs.new_at])
+    old = with_values(pairs.old, parameter(pairs.old)[pairs.old_at])
+    rate = expected_acceptance(new, old, tau, np.cos(pairs.angles[pairs.angle_at]), return_error=with_error)
+    accepted, relative = map(np.asarray, rate if isinstance(rate, tuple) else (rate, 0.0))
     base = float(np.exp(log_cdf(axis_angle(np.asarray(tau)), np.asarray(float(pairs.new.dim))))) if centred else 0.0
-    return (0.0 if centred else below) + (above - below) * (accepted - base), (below - above) * error
+    return (0.0 if centred else below) + (above - below) * (accepted - base), (below - above) * accepted * relative
 
 
 def mean_distances(
@@ -199,8 +199,8 @@ def mean_distances(
     """
     if metric.linear is not None and not centred:
         return _linear(pairs, metric.linear)
-    if isinstance(metric, FunctionDistance) and (step := metric.step()) is not None:
-        return _step(pairs, *step, centred)
+    if isinstance(metric, FunctionDistance) and (step := metric.step) is not None:
+        return _step(pairs, *step, with_error, centred)
     if not isinstance(metric, Expandable):
         return _quadrature(pairs, metric, with_error, centred)
     value, error, first = np.empty((3, len(pairs.new_at)))

@@ -14,6 +14,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,10 @@ class AngularDistance(Metric):
         return np.asarray(2.0 * np.arcsin(np.clip(step / np.sin(0.5 * both), -1.0, 1.0)))
 
 
+# where a function is looked at: cosines from −1 to 1, evenly spaced in the angle
+_GRID = np.cos(np.linspace(np.pi, 0.0, 1025))
+
+
 @dataclass(frozen=True)
 class FunctionDistance(Metric):
     """Any other function of the cosine.
@@ -156,31 +161,30 @@ class FunctionDistance(Metric):
     function: Callable[[FloatArray], FloatArray]
 
     def __post_init__(self) -> None:
-        grid = np.cos(np.linspace(np.pi, 0.0, 1025))
         try:
-            values = np.asarray(self.function(grid.copy()), dtype=np.float64)
+            values = np.asarray(self.function(_GRID.copy()), dtype=np.float64)
         except (TypeError, ValueError) as error:
             message = f"metric must map an array of cosines to an array, but calling it raised: {error}."
             raise ValueError(message) from None
-        if values.shape != grid.shape:
-            raise ValueError(f"metric must keep the shape of its argument, but {grid.shape} became {values.shape}.")
+        if values.shape != _GRID.shape:
+            raise ValueError(f"metric must keep the shape of its argument, but {_GRID.shape} became {values.shape}.")
         if not np.all(np.isfinite(values)):
-            at = float(grid[~np.isfinite(values)][0])
+            at = float(_GRID[~np.isfinite(values)][0])
             raise ValueError(f"metric must be finite on [-1, 1], but it is not at cosine {at!r}.")
         # rounding may make neighbouring values of a flat stretch rise by a few units in the last place
         rise = np.diff(values) > 8 * np.finfo(float).eps * np.max(np.abs(values))
         if np.any(rise):
-            at = float(grid[:-1][rise][0])
+            at = float(_GRID[:-1][rise][0])
             raise ValueError(f"metric must not increase with the cosine, but it does at cosine {at!r}.")
 
+    @cached_property
     def step(self) -> tuple[float, float, float] | None:
         """(τ, value below τ, value from τ on) if the function takes two values only, else None."""
-        grid = np.cos(np.linspace(np.pi, 0.0, 1025))
-        values = self.of_cosine(grid)
+        values = self.of_cosine(_GRID)
         if len(np.unique(values)) != 2:
             return None
         at = int(np.argmax(values < values[0]))
-        low, high = float(grid[at - 1]), float(grid[at])
+        low, high = float(_GRID[at - 1]), float(_GRID[at])
         while np.nextafter(low, high) < high:
             middle = 0.5 * (low + high)
             low, high = (middle, high) if self.of_cosine(middle) == values[0] else (low, middle)

@@ -17,7 +17,7 @@ from scipy.special import betainc
 
 from theory._quadrature import unit_gauss
 from theory._validation import check_integer
-from theory.acceptance import expected_acceptance
+from theory.acceptance import azimuth_products, expected_acceptance, half_angle
 from theory.caps import UniformCap
 
 FloatArray = NDArray[np.float64]
@@ -126,10 +126,7 @@ def _share_within(dim: int, radius: float, angle: float, reach: FloatArray) -> F
     turn = np.where(angle + reach <= math.pi, angle + reach, 2.0 * math.pi - angle - reach)
     low, high = np.minimum(np.abs(angle - reach), radius), np.minimum(turn, radius)
     psi = low[:, None] + np.maximum(high - low, 0.0)[:, None] * place
-    half = 0.5 * psi
-    inside = np.sin(0.5 * (reach + angle)[:, None] - half) * np.sin(0.5 * (reach - angle)[:, None] + half)
-    outside = np.sin(0.5 * (angle + reach)[:, None] + half) * np.sin(0.5 * (angle - reach)[:, None] + half)
-    chi = 2.0 * np.arctan2(np.sqrt(np.maximum(inside, 0.0)), np.sqrt(np.maximum(outside, 0.0)))
+    chi = half_angle(*azimuth_products(psi, reach[:, None], angle))
     middle = np.maximum(high - low, 0.0) * ((np.sin(psi) ** (dim - 2) * _sphere_share(dim - 1, chi)) @ jacobian)
     # sin^{d−2} over [0, π] integrates to B((d−1)/2, ½)
     total = math.exp(math.lgamma(0.5 * (dim - 1)) + math.lgamma(0.5) - math.lgamma(0.5 * dim))

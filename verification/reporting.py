@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from verification.features.files.atomic import write_atomically
+from verification.features.files.atomic import write_text
 
 
 def json_safe(value: Any) -> Any:
@@ -26,4 +26,4 @@ def json_safe(value: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON; the file appears whole or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)

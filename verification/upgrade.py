@@ -307,12 +307,6 @@ class Upgrade:
         rows = self.read().rows
         return rows.some(_choose(rows, budget, stream(self.seed, purpose)))
 
-    def sample_items(self, budget: int, purpose: str) -> Rows:
-        """The same of what is searched; the queries are not asked for by name here, so draw them apart."""
-        reading = self.read()
-        rows = reading.rows if reading.gallery is None else reading.gallery
-        return rows.some(_choose(rows, budget, stream(self.seed, purpose)))
-
     @property
     def digests(self) -> dict[str, str]:
         """SHA-256 over the rows of each input."""
@@ -391,7 +385,7 @@ class Upgrade:
                 "their class. Give both sets ids, by which rows are joined (--ids); stationary check tells more."
             )
 
-    @property
+    @cached_property
     def identical(self) -> bool:
         """Whether both models give the same unit rows, to the rounding of how they are stored."""
         new, old = self.read().rows.models
@@ -403,7 +397,7 @@ class Upgrade:
     def roundoff(self) -> float:
         """Unit roundoff of the coarsest dtype in which rows are stored."""
         sets = [self.new, self.old, *([] if self.gallery is None else [self.gallery])]
-        return max(float(np.finfo(features.dtype).eps) / 2.0 for features in sets)
+        return max(features.roundoff for features in sets)
 
     @property
     def rounding(self) -> float:
@@ -416,7 +410,7 @@ class Upgrade:
         """
         return 24.0 * self.roundoff / math.sqrt(max(int(self.sizes.sum()), 1)) + 8.0 * self.old.dim * 2.0**-53
 
-    @property
+    @cached_property
     def small(self) -> bool:
         """Whether what is searched is small enough to be read once more."""
         return len(self.items) * self.items.dim <= KEPT
@@ -425,7 +419,7 @@ class Upgrade:
         rng = stream(self.seed, "rows")
         total = len(self.codes) + (0 if self.gallery is None else len(self.gallery))
         tick = counter(progress, "reading rows", total)
-        groups = _groups(self.old, self.codes) if "groups" in self.exclude else None
+        groups = _groups(self.codes, self.old) if self.grouped else None
 
         def one(sets: Sequence[FeatureSet], codes: ndarray, units: ndarray | None) -> tuple[ClassSums, Rows, RowFacts]:
             sizes = np.bincount(codes[codes >= 0], minlength=self.num_classes)
@@ -466,11 +460,10 @@ class Upgrade:
         total = len(codes)
         both = self.gallery is not None
         if groups is not None:
-            of_items = _groups(self.gallery, self.gallery_codes) if self.gallery is not None else None
-            if of_items is None:
+            if self.gallery is None or self.gallery.groups is None:
                 keys.append(np.concatenate([groups, np.full(total - count, -1)]))
             else:
-                keys.append(_joint_groups(self.old, self.gallery, codes))
+                keys.append(_groups(codes, self.old, self.gallery))
         hashes = facts.hashes[-1]
         if item_facts is not None:
             hashes = np.concatenate([hashes, item_facts.hashes[-1]])
@@ -502,9 +495,9 @@ class Upgrade:
         if item_units is None:
             others = sizes
         else:
-            place = np.minimum(np.searchsorted(names, item_units), len(names) - 1)
-            there = names[place] == item_units
-            others = np.bincount(place[there], minlength=len(names))
+            at = np.minimum(np.searchsorted(names, item_units), len(names) - 1)
+            there = names[at] == item_units
+            others = np.bincount(at[there], minlength=len(names))
         products, old_products = np.zeros((2, len(names)))
         if item_units is None:  # of a unit of one row this is the pair of the row with itself
             alone = sizes == 1
@@ -521,8 +514,7 @@ class Upgrade:
             shift, own_old = self._unit_sums(place[own], np.flatnonzero(here), len(some))
             old = own_old
             if item_units is not None and self.gallery is not None:
-                at = np.minimum(np.searchsorted(names, item_units), len(names) - 1)
-                mine = np.where(names[at] == item_units, place[at], -1)
+                mine = np.where(there, place[at], -1)
                 index = np.flatnonzero(mine >= 0)
                 old = _sum_rows(self.gallery.rows(index), mine[index], len(some))
             products[some], old_products[some] = np.vecdot(shift, old), np.vecdot(own_old, old)
@@ -664,22 +656,10 @@ def _named(labels: ndarray, names: Sequence[int | str]) -> Int[ndarray, " few"]:
     return np.array(found, dtype=np.intp)
 
 
-def _groups(features: FeatureSet | None, codes: Int[ndarray, " n"] | None) -> Int[ndarray, " n"] | None:
-    """A number for each label with a group; −1 for a row without identity."""
-    if features is None or features.groups is None or codes is None:
-        return None
-    _, groups = common_codes(features.groups, what="groups")
-    return _numbered(np.stack([codes, groups]), codes)
-
-
-def _joint_groups(old: FeatureSet, gallery: FeatureSet | None, codes: Int[ndarray, " t"]) -> Int[ndarray, " t"]:
-    assert gallery is not None
-    _, *groups = common_codes(old.groups, gallery.groups, what="groups")
-    return _numbered(np.stack([codes, np.concatenate(groups)]), codes)
-
-
-def _numbered(keys: Int[ndarray, "two n"], codes: Int[ndarray, " n"]) -> Int[ndarray, " n"]:
-    numbers = np.unique(keys, axis=1, return_inverse=True)[1].ravel()
+def _groups(codes: Int[ndarray, " n"], *sets: FeatureSet) -> Int[ndarray, " n"]:
+    """A number for each label with a group, of the rows of all sets; −1 for a row without identity."""
+    _, *groups = common_codes(*(features.groups for features in sets), what="groups")
+    numbers = np.unique(np.stack([codes, np.concatenate(groups)]), axis=1, return_inverse=True)[1].ravel()
     return np.where(codes >= 0, numbers, -1)
 
 

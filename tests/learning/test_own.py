@@ -14,6 +14,7 @@ from torch import nn
 from learning import (
     BACKBONES,
     CL2R,
+    IAMCL2R,
     Backbone,
     EmbeddingModel,
     ExtendedData,
@@ -330,3 +331,14 @@ def test_options_that_do_not_fit_are_refused(call, tmp_path, options, message):
     assert (status, out) == (2, "")
     assert message in err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        ExtendedData(from_scratch=True, new_backbone=nn.Flatten()),
+        IAMCL2R(tasks=2, replace_at=(1,), backbones=(nn.Flatten(),)),
+    ],
+)
+def test_networks_of_ones_own_are_named_in_the_description(scenario):
+    assert '"own:Flatten"' in json.dumps(scenario.description())

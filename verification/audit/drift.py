@@ -99,15 +99,6 @@ class DriftMargin:
         return text
 
 
-def common_mean_sentence(same: float, different: float, defect: float, num_classes: int) -> str:
-    """What the old class means say of both gaps, every class counting once: one condition where they sum to zero."""
-    return (
-        f"Check of the data, every class counting once: where the old class means sum to zero the gap of 1b is that of "
-        f"1a over {num_classes - 1:,}, {same / (num_classes - 1):+.4g} here, whatever the new model; it is "
-        f"{different:+.4g}: the mean that all old features share accounts for {defect:+.2g}."
-    )
-
-
 def drift_margin(
     metric: str,
     source: Statistics,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from numpy import ndarray
 
@@ -248,12 +247,7 @@ def judge(
             *(retrieval.notes if retrieval is not None else ()),
             *(thresholds.notes if thresholds is not None else ()),
         ),
-        provenance=provenance(upgrade, plain(options)),
+        provenance=provenance(upgrade, asdict(options)),
     )
     by = options.decides(tuple(report.claims))
     return replace(report, decided_by=by, verdict=Verdict.combine(report.claims[claim] for claim in by))
-
-
-def plain(options: Options) -> dict[str, Any]:
-    """Options as plain values."""
-    return asdict(options)

@@ -244,10 +244,13 @@ class UpgradeReport:
                 found["contrast"] = self.definition1.contrast_gap.verdict
         if self.thresholds is not None:
             found["threshold"] = self.thresholds.verdict
-        for name, claim in (("identification", self.identification), ("pairs", self.pairs)):
-            if claim is not None:
-                found[name] = claim.verdict
-        return found
+        return found | {name: claim.verdict for name, claim in self.accepted.items()}
+
+    @property
+    def accepted(self) -> dict[str, AcceptClaim]:
+        """The claims about accept rates of single comparisons, by name."""
+        found = {"identification": self.identification, "pairs": self.pairs}
+        return {name: claim for name, claim in found.items() if claim is not None}
 
     @property
     def against(self) -> tuple[str, ...]:
@@ -318,9 +321,7 @@ class UpgradeReport:
                 parts.append(f"contrast {one.contrast_gap.value:+.3g} {one.contrast_gap.verdict}")
         if self.thresholds is not None:
             parts.append(f"threshold {self.thresholds.verdict}")
-        for name, claim in (("identification", self.identification), ("pairs", self.pairs)):
-            if claim is not None:
-                parts.append(f"{name} {claim.verdict}")
+        parts += [f"{name} {claim.verdict}" for name, claim in self.accepted.items()]
         return "; ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,7 +8,6 @@ with k; it is another claim than Definition 1, which is about mean distances, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,7 @@ from verification.audit.margin import Margin
 from verification.audit.retrieval_report import RetrievalReport, Scores, Slice
 from verification.features import FeatureSet
 from verification.search.judgements import Judgements
-from verification.search.nearest import search
+from verification.search.nearest import search, share_kept
 from verification.search.ranks import precision_of_ranks
 from verification.search.similarity import SimilarityName
 from verification.statistics.interval import Change, Criterion, Interval, Population, Unit, check_confidence, widened
@@ -158,7 +157,7 @@ def compare_retrieval(
         unit=unit,
         gained=float(np.mean(second > first)),
         lost=float(np.mean(first > second)),
-        kept=judge.kept(k),
+        kept=judge.kept(),
         scores=tuple(scores),
         slices=() if slices is None else tuple(judge.slices(slices, criterion, population)),
         near_copies=_near_copies(upgrade, queries, answers[0])
@@ -418,14 +417,10 @@ class _Compare:
             )
         return sorted(found, key=lambda one: one.change.lower)
 
-    def kept(self, k: int) -> Interval:
+    def kept(self) -> Interval:
         """Share of the k items that old queries find that new queries find too."""
         old, new = (answer.rows for answer in self.answers[:2])
-        both = (old[:, :, None] == new[:, None, :]) & (old >= 0)[:, :, None]
-        shares = np.any(both, axis=2).sum(axis=1) / np.maximum((old >= 0).sum(axis=1), 1)
-        error = float(np.std(shares, ddof=1)) / math.sqrt(len(shares)) if len(shares) > 1 else math.inf
-        found = Interval.student(float(np.mean(shares)), error, max(len(shares) - 1.0, 1.0), self.confidence)
-        return replace(found, lower=max(found.lower, 0.0), upper=min(found.upper, 1.0))
+        return share_kept(old, new, self.confidence)
 
     def scores(self, name: str) -> Scores:
         """One score in all searches, over the queries that have it."""

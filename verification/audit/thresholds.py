@@ -35,8 +35,6 @@ from verification.upgrade import Upgrade
 
 # rows and classes whose pairs are all looked at; a seeded part of the data where it has more. A few seconds
 MOST_ROWS, MOST_CLASSES = 4096, 1000
-# of which the statistics are held at once
-KERNELS = 2
 # accepted pairs that a target FAR must leave, and pairs told apart below which a variance is not believed
 FEW = 10
 # distinct accepted pairs that a FAR should rest on (Doddington's rule of 30)
@@ -110,27 +108,28 @@ def compare_thresholds(
             )
         threshold = bins.threshold(0, far)
     assert threshold is not None  # one of the two was given
-    # at the old threshold as it is; the others lie at the edges of bins
-    kept_at = bins.threshold(1, _rate(rows, items, threshold))
-    kernels = [
-        Kernel(old_threshold=threshold, new_threshold=new, old_weight=before, new_weight=after)
-        for new, before, after in (
-            (threshold, 1.0, 1.0),
-            (threshold, 1.0 + rise, 1.0),
-            (threshold, 1.0, 0.0),
-            (threshold, 0.0, 1.0),
-            (kept_at, 1.0, 1.0),
-            (kept_at, 0.0, 1.0),
-        )
-    ]
     grids = [_grid(bins, model, different) for model in (0, 1)]
-    estimates, told_apart, ordered = [], [], []
-    for first in range(0, len(kernels), KERNELS):  # a few at a time: each holds what every sample adds to every class
-        sources, apart = count(rows, items, kernels[first : first + KERNELS])
-        estimates += [[side.fixed for side in estimate(source)[0]["pairs"].sides] for source in sources]
-        ordered += [source.ordered for source in sources]
-        told_apart += apart
-    source = sources[-1]
+    estimates: list[list[Estimate]] = []
+    told_apart: list[tuple[int, int]] = []
+    ordered: list[ndarray] = []
+
+    def look(new_threshold: float, *weights: tuple[float, float]) -> AllPairs:
+        # two kernels at a time: each holds what every sample adds to every class
+        kernels = [
+            Kernel(old_threshold=threshold, new_threshold=new_threshold, old_weight=before, new_weight=after)
+            for before, after in weights
+        ]
+        sources, apart = count(rows, items, kernels)
+        estimates.extend([side.fixed for side in estimate(source)[0]["pairs"].sides] for source in sources)
+        ordered.extend(source.ordered for source in sources)
+        told_apart.extend(apart)
+        return sources[-1]
+
+    look(threshold, (1.0, 1.0), (1.0 + rise, 1.0))
+    look(threshold, (1.0, 0.0), (0.0, 1.0))
+    # the old FAR is counted at the old threshold as it is; the others lie at the edges of bins
+    kept_at = bins.threshold(1, estimates[2][1].value)
+    source = look(kept_at, (1.0, 1.0), (0.0, 1.0))
     tallies = tally(rows, items, grids)
     num = len(rows.codes) if items is None else min(len(rows.codes), len(items.codes))
     alike = np.array_equal(*rows.models)
@@ -227,12 +226,6 @@ def _choose(upgrade: Upgrade) -> tuple[Rows, Rows | None, list[str]]:
     reading = upgrade.read()
     rows = take(reading.rows, "samples")
     return rows, None if reading.gallery is None else take(reading.gallery, "gallery items"), notes
-
-
-def _rate(rows: Rows, items: Rows | None, threshold: float) -> float:
-    """FAR of old queries, counted at the threshold itself."""
-    (source,), _ = count(rows, items, [Kernel(old_threshold=threshold, new_threshold=threshold, new_weight=0.0)])
-    return estimate(source)[0]["pairs"].different_class.fixed.value
 
 
 def _grid(bins: Histogram, model: int, different: int) -> Float[ndarray, " t"]:

@@ -79,10 +79,11 @@ def origin(gallery: FeatureSet, new: FeatureSet, old: FeatureSet, seed: int = 0)
     for own, other in (models, models[::-1]):
         itself = np.arange(len(own))
         mistakes.append(_closeness(own.unit, own, itself) <= _closeness(own.unit, other))
-    found = []
-    for start in range(0, len(gallery), BLOCK):
-        rows = gallery.rows(np.arange(start, min(start + BLOCK, len(gallery))))
+    found, start = [], 0
+    for block in gallery.blocks(BLOCK):  # read once
+        rows = FeatureSet(block).unit
         found.append(start + np.flatnonzero(_closeness(rows, models[0]) > _closeness(rows, models[1])))
+        start += len(block)
     return Origin(total=len(gallery), rows=np.concatenate(found), mistaken=float(np.mean(np.concatenate(mistakes))))
 
 

@@ -11,7 +11,7 @@ asked to, it reads all of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from numpy import ndarray
 from verification.bridge.evidence import NEAR, NEARER, SINGLE, Evidence, cutoff, displaced, measure
 from verification.bridge.relation_kind import RelationKind
 from verification.features import FeatureSet, common_codes
-from verification.features.files.atomic import write_atomically
+from verification.features.files.atomic import write_atomically, write_text
 from verification.reporting import json_safe
-from verification.search.nearest import nearest_rows, search
+from verification.search.nearest import nearest_rows, search, share_kept
 from verification.statistics.interval import Interval
 from verification.statistics.rows import stream
 from verification.statistics.sums import class_sums
@@ -213,7 +213,7 @@ def write_rows(path: Path, rows: Int[ndarray, " m"] | None, ids: ndarray | None)
         return
     names = rows if ids is None else ids[rows]
     text = "".join(f"{name}\n" for name in names.tolist())
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def decide(
@@ -430,10 +430,7 @@ def neighbours(new: FeatureSet, old: FeatureSet, k: int = NEIGHBOURS, seed: int 
     found = search(
         [new.rows(some), old.rows(some)], old, max(k, 1), query_units=some, item_units=np.arange(len(old))
     ).rows
-    shares = np.mean(np.any(found[0][:, :, None] == found[1][:, None, :], axis=1), axis=1)
-    error = float(np.std(shares, ddof=1)) / np.sqrt(len(shares))
-    interval = Interval.student(float(np.mean(shares)), error, len(shares) - 1.0, 0.95)
-    return replace(interval, lower=max(interval.lower, 0.0), upper=min(interval.upper, 1.0))
+    return share_kept(found[1], found[0], 0.95)
 
 
 def _of_a_part(kind: RelationKind, measured: int, total: int) -> str:

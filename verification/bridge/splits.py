@@ -92,7 +92,7 @@ def split(new: FeatureSet, old: FeatureSet, seed: int, hold_out: bool = True) ->
     rows = choose_rows(codes, sizes, 3 * PART // max(new.dim, old.dim), rng)
     part = _deal(codes[rows], rng)
     read_new, read_old = (features.rows(rows) for features in (new, old))
-    stored = max(float(np.finfo(features.dtype).eps) / 2.0 for features in (new, old))
+    stored = max(new.roundoff, old.roundoff)
     fit, choice, audit = (
         Part(read_new[part == p], read_old[part == p], codes[rows[part == p]], stored) for p in range(3)
     )
@@ -116,7 +116,7 @@ def split_pairs(new: FeatureSet, old: FeatureSet, seed: int) -> tuple[Part, Part
     rng = stream(seed, "bridge: pairs")
     rows = rng.permutation(len(old))[: 3 * PART // max(new.dim, old.dim)]
     fit, choice = (np.sort(rows[some]) for some in (slice(len(rows) // 3, None), slice(len(rows) // 3)))
-    stored = max(float(np.finfo(features.dtype).eps) / 2.0 for features in (new, old))
+    stored = max(new.roundoff, old.roundoff)
     first, second = (
         Part(new.rows(some), old.rows(some), np.zeros(len(some), dtype=np.intp), stored) for some in (fit, choice)
     )

@@ -312,10 +312,14 @@ def _complete(values: Any, what: str) -> ndarray:
     return column
 
 
+def detached(values: Any) -> Any:
+    """A torch tensor, perhaps on a GPU, as an array; anything else as it is."""
+    detach = getattr(values, "detach", None)
+    return values if detach is None else detach().cpu().numpy()
+
+
 def _array(values: Any) -> ndarray:
-    detach = getattr(values, "detach", None)  # a torch tensor, perhaps on a GPU
-    if detach is not None:
-        values = detach().cpu().numpy()
+    values = detached(values)
     array = np.asanyarray(values)
     # NumPy makes strings of numbers beside strings, and floats of integers that are too large
     native = {"U": str, "f": float}.get(array.dtype.kind)

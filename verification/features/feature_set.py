@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from verification.features.columns import Columns, Names, encode
+from verification.features.columns import Columns, Names, detached, encode
 from verification.features.files.filling import cached_rows, cut, fill, squared_lengths, usable
 from verification.features.files.loader import open_path
 from verification.features.files.shards import Piece, Shard, array_shard
@@ -45,7 +45,7 @@ class FeatureSet:
     remarks: tuple[str, ...]
 
     def __init__(self, features: Any, labels: Any = None, ids: Any = None, groups: Any = None) -> None:
-        shard = array_shard(_as_array(features))
+        shard = array_shard(np.asarray(detached(features)))
         self._hold([shard], Columns.of(len(shard), labels, ids, groups))
         room = np.empty((min(len(self), 2**10), self.dim), self.dtype)
         for _ in fill(self.pieces(), cut(room, len(self)), squared_lengths):
@@ -98,6 +98,11 @@ class FeatureSet:
     def dtype(self) -> np.dtype:
         """Of :attr:`features` and :meth:`blocks`: float16, float32 or float64 (bfloat16 is read as float32)."""
         return self._shards[0].dtype
+
+    @property
+    def roundoff(self) -> float:
+        """Unit roundoff of :attr:`dtype`."""
+        return float(np.finfo(self.dtype).eps) / 2.0
 
     @cached_property
     def features(self) -> Float[ndarray, "n dim"]:
@@ -337,8 +342,3 @@ def _blocks(count: int, dim: int, rows: int, dtype: Any) -> Iterator[ndarray]:
     if rows < 1:
         raise ValueError(f"rows must be an integer >= 1, got {rows}.")
     return (np.empty((min(rows, count - start), dim), dtype) for start in range(0, count, rows))
-
-
-def _as_array(value: Any) -> ndarray:
-    detach = getattr(value, "detach", None)  # a torch tensor, perhaps on a GPU
-    return np.asarray(detach().cpu().numpy() if detach is not None else value)

@@ -27,6 +27,7 @@ from verification.search.scores import (
     check_matrix,
     forward_compatibility,
 )
+from verification.statistics.interval import check_confidence, holm
 
 EntryVerdict = Literal["compatible", "incompatible", "undecided"]
 
@@ -249,11 +250,10 @@ def _judge(
     confidence: float,
     paired: bool = False,
 ) -> MatrixReport:
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
+    check_confidence(confidence)
     count = len(score)
     # both directions of every entry are hypotheses, so that a wrong direction counts as an error too
-    gain_p, loss_p = np.split(_holm(np.concatenate([gain_p, loss_p])), 2)
+    gain_p, loss_p = np.split(holm(np.concatenate([gain_p, loss_p])), 2)
     entries = []
     for i, (t, k) in enumerate(zip(*np.tril_indices(len(matrix), -1), strict=True)):
         p = float(min(gain_p[i], loss_p[i]))
@@ -277,15 +277,6 @@ def _judge(
         confidence,
         paired,
     )
-
-
-def _holm(p_values: ndarray) -> ndarray:
-    """Holm's step-down adjustment: the smallest joint level at which each hypothesis is rejected."""
-    order = np.argsort(p_values, kind="stable")
-    stepped = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
 
 
 def _ratio(difference: ndarray, error: ndarray) -> ndarray:

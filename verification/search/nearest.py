@@ -9,8 +9,9 @@ on the engine, the blocks, the shards or the number of threads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from verification.features import FeatureSet
 from verification.search.ranks import Pairs
 from verification.search.rules import Rules
 from verification.search.similarity import Scaled, Similarity, SimilarityName
+from verification.statistics.interval import Interval
 
 _PRODUCTS = 2**22  # held at a time
 _SPARE = 32  # candidates beyond k that are settled without a closer look
@@ -188,7 +190,8 @@ class _Best:
             yield query, item[query, column]
             queries = np.flatnonzero(cut)
         for dtype, most in ((np.float32, _FLOOD), (np.float64, len(block))):
-            queries = yield from self._by_numpy(self._kind.scaled(block, dtype), own, queries, most)
+            if len(queries):
+                queries = yield from self._by_numpy(self._kind.scaled(block, dtype), own, queries, most)
 
     def _by_numpy(
         self, scaled: Scaled, own: Int[ndarray, " n"], queries: Int[ndarray, " some"], most: int
@@ -250,3 +253,15 @@ def _faiss() -> Any:
     except ImportError:
         return None
     return faiss
+
+
+def share_kept(old: Int[ndarray, "q k"], new: Int[ndarray, "q k"], confidence: float) -> Interval:
+    """Return the share of the items that old queries find that new queries find too, with an interval over queries.
+
+    −1 stands for an item that was not found.
+    """
+    both = (old[:, :, None] == new[:, None, :]) & (old >= 0)[:, :, None]
+    shares = np.any(both, axis=2).sum(axis=1) / np.maximum((old >= 0).sum(axis=1), 1)
+    error = float(np.std(shares, ddof=1)) / math.sqrt(len(shares)) if len(shares) > 1 else math.inf
+    found = Interval.student(float(np.mean(shares)), error, max(len(shares) - 1.0, 1.0), confidence)
+    return replace(found, lower=max(found.lower, 0.0), upper=min(found.upper, 1.0))

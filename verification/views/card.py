@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from theory.metrics import METRICS
 from verification.audit.report import ASKED, UpgradeReport
 from verification.statistics.interval import Verdict
-from verification.views.documents import Document, Section, Table, accepted, rate_names
+from verification.views.documents import Document, Section, Table, rate_names
 from verification.views.numbers import confidence, count, digits, estimate, in_points, plural, points
 
 _MAY = {
@@ -58,7 +58,7 @@ def _claims(report: UpgradeReport) -> Iterator[tuple[str, str, str, str]]:
         rise = f"{digits(100.0 * t.far_margin)} % of itself"
         yield f"FAR {at}, beyond the accepted rise", estimate(t.far_change), rise, t.far_change.verdict
         yield f"TAR {at}", f"{points(t.tar_change)} points", in_points(t.tar_margin), t.tar_change.verdict
-    for claim, found in accepted(report).items():
+    for claim, found in report.accepted.items():
         changes = zip(rate_names(found), (found.rates.false_accepts, found.rates.true_accepts), strict=True)
         for rate, change in changes:
             yield f"{rate} of {ASKED[claim]}", estimate(change.change), "", found.verdict

@@ -96,7 +96,7 @@ def audit(report: UpgradeReport) -> Document:
     sections = [_claims(report)]
     if report.retrieval is not None:
         sections.append(_retrieval(report.retrieval))
-    for claim, found in accepted(report).items():
+    for claim, found in report.accepted.items():
         sections.append(_accepted(ASKED[claim], found))
     if report.thresholds is not None:
         sections.append(_thresholds(report.thresholds))
@@ -158,7 +158,7 @@ def _claims(report: UpgradeReport) -> Section:
 def _for_both(report: UpgradeReport, claim: str) -> tuple[str, str]:
     """The verdicts of a claim for these classes and for new ones."""
     one, r, t = report.definition1, report.retrieval, report.thresholds
-    if claim in accepted(report):
+    if claim in report.accepted:
         return report.claims[claim], "–"
     parts: dict[str, tuple[Judged | None, ...]] = {
         "retrieval": () if r is None else (r.change,),
@@ -336,12 +336,6 @@ def _slices(r: RetrievalReport) -> Iterator[str | Table]:
     yield f"{name} for parts of the queries, the greatest loss first. These intervals are for all parts together."
     rows = ((label(s.name), count(s.num_queries), points(s.change), s.change.verdict) for s in r.slices)
     yield Table(("queries", "number", "points", "verdict"), tuple(rows))
-
-
-def accepted(report: UpgradeReport) -> dict[str, AcceptClaim]:
-    """The claims about accept rates of single comparisons, by name."""
-    found = {"identification": report.identification, "pairs": report.pairs}
-    return {name: claim for name, claim in found.items() if claim is not None}
 
 
 def rate_names(claim: AcceptClaim) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from theory.metrics import METRICS
 from verification.audit.report import Definition1Report, UpgradeReport
 from verification.bridge.report import BridgeReport
-from verification.features.files.atomic import write_atomically
+from verification.features.files.atomic import write_text
 from verification.search.matrices import MatrixReport
 from verification.views import documents, html
 
@@ -42,7 +42,7 @@ def to_html(
         :func:`~verification.search.matrices.judge_outcomes` or ``judge_matrix``.
     """
     page = render(report, title=title, matrix=matrix)
-    write_atomically(Path(path), lambda file: file.write(page.encode()))
+    write_text(Path(path), page)
 
 
 def render(report: UpgradeReport | BridgeReport, *, title: str = TITLE, matrix: MatrixReport | None = None) -> str:
@@ -53,7 +53,7 @@ def render(report: UpgradeReport | BridgeReport, *, title: str = TITLE, matrix: 
     explained: dict[str, Any] = {
         name: getattr(report, name) for name in ("retrieval", "thresholds", "hypotheses", "polar")
     }
-    explained["accepted"] = documents.accepted(report)
+    explained["accepted"] = report.accepted
     values = {"report": report, "document": documents.audit(report)}
     values |= _evidence(report.definition1) | explained | {"notes": report.notes, "provenance": report.provenance}
     return html.render("audit", title=title, matrix=matrix, **values)

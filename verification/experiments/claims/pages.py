@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verification.experiments.claims.ledger import VERDICTS, CheckedClaim, Finding
-from verification.features.files.atomic import write_atomically
 from verification.views import html
 from verification.views.verdicts import LOOKS
 
@@ -42,11 +40,6 @@ class RunNote:
         """Seeds and duration."""
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
         return f"{seeds}, {self.training:.0f} s of training and {self.checks:.0f} s of checks on {os.cpu_count()} cores"
-
-
-def write(path: Path, text: str) -> None:
-    """Write a page; the file appears whole or not at all."""
-    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def counted(entries: Sequence[CheckedClaim]) -> str:

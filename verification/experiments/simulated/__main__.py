@@ -8,10 +8,8 @@ from collections import Counter
 import numpy as np
 
 from verification.bridge import bridge
+from verification.experiments.simulated.bridge import LINEAR
 from verification.experiments.simulated.known_upgrades import CASES
-
-# linear maps: seconds a thousand, not minutes as with the adapter
-LINEAR = ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge")
 
 
 def main() -> None:

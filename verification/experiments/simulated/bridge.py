@@ -30,6 +30,7 @@ from verification.statistics.interval import Criterion, Verdict
 NUM_CLASSES, DIM, NOISE = 8, 16, 0.3
 NUM_SAMPLES = 720
 REFERENCE = 20_000
+# seconds a thousand, not minutes as with the adapter
 LINEAR = ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge")
 
 

@@ -132,7 +132,7 @@ class Sampling:
         """Draw an upgrade and judge every claim, for both populations."""
         upgrade, gaps = self.draw(rng)
         # mean average precision is no claim here, and would take most of the time: rank nothing
-        upgrade.whole = False
+        upgrade.small = False
         report = judge(upgrade, Options(threshold=THRESHOLD))
         return dict(self._answers(report, gaps))
 

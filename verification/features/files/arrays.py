@@ -33,7 +33,7 @@ from verification.features.files.shards import (
 )
 from verification.features.files.sidecars import sidecars
 
-_SAFETENSORS: dict[str, np.dtype] = {
+SAFETENSORS: dict[str, np.dtype] = {
     "F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "BOOL": np.dtype(bool),
     **{f"{kind.upper()}{8 * size}": np.dtype(f"<{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)},
 }  # fmt: skip
@@ -221,7 +221,7 @@ def safetensors_arrays(path: Path) -> Arrays:
         codes = {name: part.get_dtype() for name, part in slices.items()}
         shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
     # NumPy has no bfloat16, which is read as float32, nor smaller floats
-    kinds: dict[str, np.dtype] = {"BF16": np.dtype(np.float32), **_SAFETENSORS}
+    kinds: dict[str, np.dtype] = {"BF16": np.dtype(np.float32), **SAFETENSORS}
 
     def rows(name: str) -> Shard:
         with open(path, "rb") as file:
@@ -281,7 +281,8 @@ def _open_hdf5(path: Path, name: str, start: int = 0) -> Iterator[Fill]:
 
 def torch_arrays(path: Path) -> Arrays:
     """The tensors, or lists, of a dictionary that ``torch.save`` wrote, mapped; or the one tensor of a file."""
-    torch = _needed("torch", path, "train")
+    import torch
+
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # of any kind, of a pickle of anything

@@ -22,6 +22,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8; the file appears whole or not at all."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

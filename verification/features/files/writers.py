@@ -18,6 +18,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from verification.features.columns import Columns
+from verification.features.files.arrays import SAFETENSORS
 from verification.features.files.atomic import write_atomically
 from verification.features.files.sidecars import sidecar, sidecars
 from verification.features.files.tables import write_parquet
@@ -25,8 +26,7 @@ from verification.features.files.tables import write_parquet
 WRITTEN = (".npz", ".npy", ".safetensors", ".parquet")
 FLUSHED_EVERY = 0.25  # seconds
 Blocks = Iterable[Float[ndarray, "rows dim"]]
-_SAFETENSORS = {"f2": "F16", "f4": "F32", "f8": "F64", "i1": "I8", "i2": "I16", "i4": "I32", "i8": "I64",
-                "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "b1": "BOOL"}  # fmt: skip
+_CODES = {dtype.str[1:]: code for code, dtype in SAFETENSORS.items()}
 
 
 def write_features(path: Path, blocks: Blocks, columns: Columns, shape: tuple[int, int], dtype: Any) -> None:
@@ -127,7 +127,7 @@ def _write_safetensors(
     for name, column in columns.named.items():
         fields[name] = (column.dtype, column.shape, (end, end := end + column.nbytes))
     described = {
-        name: {"dtype": _SAFETENSORS[kind.str[1:]], "shape": size, "data_offsets": span}
+        name: {"dtype": _CODES[kind.str[1:]], "shape": size, "data_offsets": span}
         for name, (kind, size, span) in fields.items()
     }
     header = json.dumps(described).encode()
