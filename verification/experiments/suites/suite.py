@@ -6,6 +6,7 @@ scratch, are trained once. Runs are kept in a folder as they finish, so that an 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from learning.protocol import Scenario
     from learning.recipes import Recipe
     from learning.runs import FirstModels
+    from learning.store import Store
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def run_suite(
     seeds: int = 3,
     directory: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    *,
+    workers: int = 1,
 ) -> list[MethodResults]:
     """Train and evaluate cases × methods × seeds.
 
@@ -82,6 +86,9 @@ def run_suite(
         there already is not run again.
     progress : Progress, optional
         Called with what is being run, runs done and runs in all.
+    workers : int
+        Processes, ≥ 1. With more than one each takes all methods of one case and seed, one thread each, and
+        ``directory`` has to be given: it is where they leave their runs.
 
     Raises
     ------
@@ -90,6 +97,10 @@ def run_suite(
     """
     if not isinstance(seeds, int) or seeds < 1:
         raise ValueError(f"seeds must be an integer >= 1, got {seeds!r}.")
+    if not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"workers must be an integer >= 1, got {workers!r}.")
+    if workers > 1 and directory is None:
+        raise ValueError(f"directory must be given for {workers} workers, which leave their runs there.")
     from learning.methods import make_method
     from learning.store import Store
 
@@ -97,23 +108,58 @@ def run_suite(
         for variant in case.variants:
             make_method(variant.method, **variant.settings)
     store = Store(directory)
-    runs = list(_runs(cases, seeds))
-    found = [store.find(run.key, run.description()) for run in runs]
+    groups = list(_groups(cases, seeds))
+    total = sum(map(len, groups))
+    kept = {run.key: found for group in groups for run in group if (found := store.find(run.key, run.description()))}
+    missing = [group for group in groups if not all(run.key in kept for run in group)]
+    if workers > 1 and missing:
+        from joblib import Parallel, delayed
+
+        pool = Parallel(n_jobs=workers, return_as="generator_unordered")
+        for done, name in enumerate(pool(delayed(_train_group)(group, directory) for group in missing), 1):
+            if progress is not None:
+                progress(name, len(kept) + done * (total - len(kept)) // len(missing), total)
     rows: dict[tuple[str, str], list[Result]] = {}
-    first_models: FirstModels = {}
+    number = 0
+    for _, same_seed in itertools.groupby(groups, lambda group: group[0].seed):
+        first_models: FirstModels = {}
+        for group in same_seed:
+            for run, result in _results(group, store, first_models, progress, number, total):
+                rows.setdefault((run.case.name, run.variant.label), []).append(result)
+            number += len(group)
+    return [MethodResults(*names, tuple(results)) for names, results in rows.items()]
+
+
+def _results(
+    group: Sequence[_Run],
+    store: Store,
+    first_models: FirstModels,
+    progress: Progress | None = None,
+    before: int = 0,
+    total: int = 0,
+) -> Iterator[tuple[_Run, Result]]:
+    """Runs of one case and seed, each with what is kept of it or else with what it gives now."""
     data: Split | None = None
-    for number, (run, kept) in enumerate(zip(runs, found, strict=True)):
-        if number and run.seed != runs[number - 1].seed:
-            first_models = {}
-        if number and (run.case, run.seed) != (runs[number - 1].case, runs[number - 1].seed):
-            data = None
+    for number, run in enumerate(group, before):
+        kept = store.find(run.key, run.description())
         if kept is None:
             if progress is not None:
-                progress(f"{run.case.name}: {run.variant.label}, seed {run.seed}", number, len(runs))
+                progress(f"{run.case.name}: {run.variant.label}, seed {run.seed}", number, total)
             data = data or run.case.scenario(run.seed).load()
             kept = store.get(run.key, run.description(), partial(run.train, data, first_models))
-        rows.setdefault((run.case.name, run.variant.label), []).append(read_result(kept.values))
-    return [MethodResults(*names, tuple(results)) for names, results in rows.items()]
+        yield run, read_result(kept.values)
+
+
+def _train_group(group: Sequence[_Run], directory: str | os.PathLike[str]) -> str:
+    """Train, in a process of its own, what is missing of one case and seed; return what that was."""
+    import torch
+
+    from learning.store import Store
+
+    torch.set_num_threads(1)
+    for _ in _results(group, Store(directory), {}):
+        pass
+    return f"{group[0].case.name}, seed {group[0].seed}"
 
 
 @dataclass(frozen=True)
@@ -160,10 +206,8 @@ class _Run:
         return result
 
 
-def _runs(cases: Sequence[Case], seeds: int) -> Iterator[_Run]:
-    """Seed by seed, so that the models that runs share are those of one seed at a time."""
+def _groups(cases: Sequence[Case], seeds: int) -> Iterator[list[_Run]]:
+    """The runs of one case and seed together, seed by seed, so that the models they share are those of one seed."""
     for number in range(seeds):
         for case in cases:
-            seed = case.first_seed + number
-            for variant in case.variants:
-                yield _Run(case, variant, seed)
+            yield [_Run(case, variant, case.first_seed + number) for variant in case.variants]
