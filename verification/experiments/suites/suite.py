@@ -87,8 +87,8 @@ def run_suite(
     progress : Progress, optional
         Called with what is being run, runs done and runs in all.
     workers : int
-        Processes, ≥ 1. With more than one each takes all methods of one case and seed, one thread each, and
-        ``directory`` has to be given: it is where they leave their runs.
+        Processes, ≥ 1, one thread each. With more than one ``directory`` has to be given: it is where they leave their
+        runs.
 
     Raises
     ------
@@ -207,7 +207,8 @@ class _Run:
 
 
 def _groups(cases: Sequence[Case], seeds: int) -> Iterator[list[_Run]]:
-    """The runs of one case and seed together, seed by seed, so that the models they share are those of one seed."""
+    """Runs of one case and seed together, eight at most, seed by seed, so that they can share their first models."""
     for number in range(seeds):
         for case in cases:
-            yield [_Run(case, variant, case.first_seed + number) for variant in case.variants]
+            runs = [_Run(case, variant, case.first_seed + number) for variant in case.variants]
+            yield from (runs[start : start + 8] for start in range(0, len(runs), 8))
