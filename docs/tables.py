@@ -15,13 +15,14 @@ from pathlib import Path
 
 from scipy import stats
 
+from verification.experiments.comparison import GRIDS, REFERENCE, Outcome, differences, mean_interval
 from verification.experiments.suites.results import MethodResults, Result, read_rows
 from verification.experiments.suites.tables import disagreement, tally
 
 DOCS = Path(__file__).parent
-PAGES = ("methods.md", "first-moment-loss.md", "gpu.md")
+PAGES = ("methods.md", "first-moment-loss.md", "gpu.md", "protocol.md")
 _BLOCK = re.compile(
-    r"(<!-- (table|paired|counts|settings|costs|gpu|searches|order)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (table|paired|counts|settings|costs|gpu|searches|order|planned)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL
 )
 
 
@@ -178,6 +179,59 @@ def _searched(suite: str, case: str) -> list[MethodResults]:
     return [row for row in load(suite) if row.case == case]
 
 
+def planned(what: str) -> str:
+    """What `python -m verification.experiments.comparison` found: "settings", or "reported CASE", "hardened CASE"."""
+    path = DOCS / "data" / "comparison.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if what == "settings":
+        cells = []
+        for method, grid in GRIDS.items():
+            settings = ", ".join(f"{name} = {value}" for name, value in found["settings"][method].items())
+            cells.append([method, str(len(grid)), settings or "the defaults"])
+        return _markdown(["method", "settings tried", "chosen"], cells)
+    if what == "machines":
+        machines = ", ".join(f"{m['device']} (torch {m['torch']}, numpy {m['numpy']})" for m in found["environments"])
+        runs = sum(len(row["seeds"]) for kind in ("tuning", "reported", "hardened") for row in found[kind])
+        return f"{runs} runs, on {machines}.\n"
+    outcomes = [Outcome(**row) for kind in ("reported", "hardened") for row in found[kind] if row["case"] == what]
+    return _compared(outcomes)
+
+
+def _compared(outcomes: Sequence[Outcome]) -> str:
+    """AA of each method less HOC's, in points, bold where it is decided; gaps of the last model against the first."""
+    columns = sorted(outcomes[0].average_accuracy, key=lambda name: (name.split(", ")[1], name), reverse=True)
+    columns.sort(key=lambda name: not name.endswith("open"))
+    inside = [outcome for outcome in outcomes if outcome.label in GRIDS]
+    reference = next(outcome for outcome in inside if outcome.label == REFERENCE)
+    gains = {name: differences(inside, lambda o, name=name: o.average_accuracy[name]) for name in columns}  # type: ignore[misc]
+    # what was not planned is not among what Holm corrects for
+    gains |= {
+        name: gains[name] | differences([reference, outcome], lambda o, name=name: o.average_accuracy[name])  # type: ignore[misc]
+        for outcome in outcomes
+        if outcome not in inside
+        for name in columns
+    }
+    cells = []
+    order = sorted(outcomes, key=lambda o: -statistics.fmean(o.average_accuracy[columns[0]]))
+    for outcome in order:
+        if outcome is reference:
+            cells.append([f"{REFERENCE} (AA in %)"])
+            cells[-1] += [f"{100 * statistics.fmean(outcome.average_accuracy[name]):.1f}" for name in columns]
+        else:
+            cells.append([outcome.label])
+            for name in columns:
+                gain = gains[name][outcome.label]
+                text = f"{100 * gain.mean:+.1f} ± {100 * gain.half:.1f}"
+                cells[-1].append(f"**{text}**" if gain.decided else text)
+        for gap in (outcome.same_class, outcome.different_class, outcome.contrast):
+            mean, half = mean_interval(gap)
+            cells[-1].append(f"{mean:+.3f} ± {half:.3f}")
+        cells[-1].append(f"{statistics.fmean(outcome.seconds) / statistics.fmean(reference.seconds):.1f}")
+    return _markdown(["method", *columns, "gap 1a", "gap 1b", "contrast gap", "time, HOC = 1"], cells)
+
+
 def rewritten(text: str) -> str:
     """The page with every block made again."""
     makers: dict[str, Callable[..., str]] = {
@@ -189,6 +243,7 @@ def rewritten(text: str) -> str:
         "gpu": gpu,
         "searches": searches,
         "order": order,
+        "planned": planned,
     }
     return _BLOCK.sub(lambda m: m[1] + makers[m[2]](*m[3].split()) + m[4], text)
 
