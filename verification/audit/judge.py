@@ -101,6 +101,10 @@ class Options:
             raise ValueError("a margin of FAR or TAR needs a threshold, or the false accept rate that it had.")
         if self.similarity not in SIMILARITIES:
             raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {self.similarity!r}.")
+        if isinstance(self.decide, str):
+            raise ValueError(
+                f"decide must be a tuple of claims, got the text {self.decide!r}: write ({self.decide!r},)."
+            )
         if unknown := [claim for claim in self.decide if claim not in (*CLAIMS, "all")]:
             raise ValueError(f"decide must be of {', '.join(CLAIMS)}, all, got {unknown[0]!r}.")
         if "threshold" in self.decide and not self.with_threshold:

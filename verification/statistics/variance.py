@@ -224,7 +224,9 @@ class SameClass:
             for value, (rows, sizes, weight) in zip(values, roles, strict=True)
         ]
         if source.rows.units is not None:
-            enough = np.all([part.rows.unit_counts > 1 for part in parts], axis=0)
+            # of one set each unit is at both ends of pairs: two have one mean between them, and no spread
+            least = 3 if source.gallery is None else 2
+            enough = np.all([part.rows.unit_counts >= least for part in parts], axis=0)
             first = sum(part.variances for part in parts)
             return cls(means, np.where(enough, first, np.nan), np.where(enough, 0.0, np.nan), parts)
         spread = source.same_spread()
@@ -306,7 +308,13 @@ def _weighted(values: Sequence[ndarray], source: Statistics, means: Float[ndarra
 
 
 def contrast_error(same: SameClass, between: Sequence[_Part], weights: Weights) -> tuple[float, float]:
-    """Standard error of gap(1a) + gap(1b), what each sample contributes to both taken together; degrees of freedom."""
+    """Standard error of gap(1a) + gap(1b), what each sample contributes to both taken together; degrees of freedom.
+
+    Where classes are too small to tell the error of their own 1a, the sum of both errors, which is never too small.
+    """
+    if np.any(np.isnan(same.first) & (weights.same > 0.0)):
+        errors = same.error(weights.same)[:2], summed_error(between)
+        return float(sum(error for error, _ in errors)), min(freedom for _, freedom in errors)
     parts = [
         _Part(
             one.values * weights.same[one.rows.codes] - other.values,

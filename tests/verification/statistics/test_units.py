@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from verification.audit import Options, judge
+from verification.audit.report import Definition1Report
 from verification.features import FeatureSet
 from verification.statistics import collect as collecting
 from verification.statistics import gaps
@@ -297,3 +299,41 @@ def test_rows_without_identity_count_nowhere(monkeypatch, small):
     np.testing.assert_allclose(facts.products, np.vecdot(new - old, old), atol=1e-14)
     lengths = [np.linalg.norm(s.features, axis=1) for s in sets]
     np.testing.assert_allclose(facts.lengths, [[some.min(), some.max()] for some in lengths])
+
+
+def two_shots(rng: np.random.Generator, groups: int, rows: int, classes: int = 20) -> Upgrade:
+    """``groups`` objects a class of ``rows`` shots each, nearly alike; the classes are the same in every draw."""
+    centres = np.random.default_rng(7).standard_normal((classes, 8))
+    labels = np.repeat(np.arange(classes), groups * rows)
+    objects = np.repeat(np.arange(classes * groups), rows)
+    own = 0.7 * rng.standard_normal((classes * groups, 8))[objects]
+    old, new = (centres[labels] + scale * own + 0.2 * rng.standard_normal(own.shape) for scale in (1.0, 0.9))
+    return Upgrade(FeatureSet(new, labels, groups=objects), FeatureSet(old, labels, groups=objects))
+
+
+def measured(upgrade: Upgrade) -> Definition1Report:
+    return judge(upgrade, Options(decide=("definition-1",))).definition1
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_two_units_of_a_class_have_no_spread_between_them(rows: int) -> None:
+    """Every pair joins the two, so each of them has the same mean: their class alone cannot tell an error."""
+    report = measured(two_shots(np.random.default_rng(0), 2, rows))
+    assert all(not np.isfinite(entry.interval.lower) for entry in report.by_class)
+    for judged in (report.same_class, report.contrast_gap):
+        assert judged is not None
+        # 20 classes; a class's 1a varies by about 0.06
+        assert judged.fixed.upper - judged.fixed.lower > 0.02
+
+
+@pytest.mark.simulations
+@pytest.mark.parametrize("groups", [2, 3, 4])
+def test_intervals_of_few_units_a_class_cover(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    reports = [measured(two_shots(rng, groups, 3)) for _ in range(200)]
+    for name in ("same_class", "contrast_gap"):
+        intervals = [getattr(report, name).fixed for report in reports]
+        mean = np.mean([interval.value for interval in intervals])
+        covered = np.mean([interval.lower <= mean <= interval.upper for interval in intervals])
+        # two standard errors of a share of 200 below the 0.975 of each side
+        assert covered > 0.975 - 2 * np.sqrt(0.975 * 0.025 / 200)
