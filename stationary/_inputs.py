@@ -99,6 +99,16 @@ Qrels = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+SampleSize = Annotated[
+    int | None,
+    typer.Option(
+        "--sample",
+        metavar="N",
+        help="Compare a random sample of N rows, by class and by whole groups where there are such; other rows are not "
+        "fetched where the source allows it.",
+        rich_help_panel=DATA,
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.", rich_help_panel=DATA)]
 
 

@@ -26,6 +26,7 @@ from stationary._inputs import (
     NewGallery,
     OldFeatures,
     Qrels,
+    SampleSize,
     Seed,
 )
 
@@ -89,6 +90,7 @@ def audit(
     ignore_label: IgnoreLabels = None,
     distractor_label: DistractorLabels = None,
     qrels: Qrels = None,
+    sample: SampleSize = None,
     seed: Seed = 0,
     decide: Annotated[
         list[Claim] | None,
@@ -231,6 +233,7 @@ def audit(
             decide=tuple(claim.value for claim in decide or ()),
             classes=classes.value,
             repeated=repeated,
+            sample=sample,
         )
         held = None
         if plan is not None:

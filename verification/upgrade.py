@@ -10,12 +10,14 @@ one group (shots of one thing). A unit is also what varies independently, so int
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +33,7 @@ from verification.statistics.gaps import statistics
 from verification.statistics.linear import LeftOut
 from verification.statistics.protocol import Statistics
 from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.stratified import Sample, Side, check_sample, draw_classes
 from verification.statistics.sums import ClassSums
 
 Join = Literal["exact", "inner"]
@@ -129,6 +132,8 @@ class Upgrade:
         Position of each row's label; −1 for a row without identity. ``gallery_codes`` is None without a gallery.
     notes : tuple of str
         What was left out or repaired on the way.
+    of, sampled : Upgrade, Sample, or None
+        Where this is a sample (:meth:`drawn`), the upgrade of all rows, and what was drawn of it.
 
     Raises
     ------
@@ -158,6 +163,8 @@ class Upgrade:
         if not (isinstance(seed, int | np.integer) and seed >= 0):
             raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
         self.seed, self.exclude = int(seed), frozenset(exclude)
+        self.of: Upgrade | None = None
+        self.sampled: Sample | None = None
         notes: list[str] = []
         new, old = _pair(new, old, join, notes, ("new", "old"))
         if gallery is not None and new_gallery is not None:
@@ -222,6 +229,85 @@ class Upgrade:
         if found.unknown:
             notes.append(f"{found.unknown:,} judgements are of queries or items that are not here, and were left out.")
         return found
+
+    def drawn(self, num_rows: int) -> tuple[Upgrade, Int[ndarray, " m"]]:
+        """Return the upgrade of a stratified sample of the queries, and which queries these are.
+
+        Only the features of the rows that are drawn are read, where the files allow it. The sample is drawn by class,
+        and by whole groups within a class where there are groups; with judgements uniformly. Of a gallery as many
+        items are drawn, of the same classes; with judgements it stays whole.
+
+        Parameters
+        ----------
+        num_rows : int
+            ≥ 4, of the queries, and of the gallery. In whole groups there are about as many.
+
+        Raises
+        ------
+        ValueError
+            If there are too few, or neither labels nor judgements say what to draw by.
+        """
+        check_sample(num_rows)
+        judged = self.judgements is not None
+        if not judged and not len(self.labels):
+            raise ValueError("a sample needs labels or judgements: name the column of labels (--labels).")
+        queries = self._side("queries", self.old, self.codes, self.gallery is None)
+        sides = [queries]
+        if self.gallery is not None and self.gallery_codes is not None and not judged:
+            sides.append(self._side("gallery", self.gallery, self.gallery_codes, True))
+        classes = draw_classes(sides, self.num_classes, num_rows, self.seed)
+        places = [side.draw(num_rows, classes, self.seed) for side in sides]
+        if all(len(own) == side.rows for own, side in zip(places, sides, strict=True)):
+            return self, np.arange(len(self.codes))
+        chosen = copy.copy(self)
+        for name in ("sizes", "item_sizes", "whole", "identical", "small"):
+            chosen.__dict__.pop(name, None)
+        chosen._read, chosen._statistics = None, {}
+        names = np.append(np.cumsum(classes) - 1, -1)
+        index, read = places[0], [self.new, self.old]
+        chosen.new, chosen.old = self.new.fetch(index), self.old.fetch(index)
+        chosen.codes = names[self.codes[index]]
+        if self.judgements is not None:
+            chosen.judgements = self.judgements.of_queries(index)
+        else:
+            chosen.labels = self.labels[classes]
+            if self.in_search is not None:
+                chosen.in_search = self.in_search[places[-1]]
+        if len(sides) > 1 and self.gallery is not None and self.gallery_codes is not None:
+            chosen.gallery, chosen.gallery_codes = self.gallery.fetch(places[1]), names[self.gallery_codes[places[1]]]
+            read.append(self.gallery)
+            if self.new_gallery is not None:
+                chosen.new_gallery = self.new_gallery.fetch(places[1])
+                read.append(self.new_gallery)
+        chosen.of = self
+        chosen.sampled = Sample(
+            rows=len(index),
+            of=queries.rows,
+            gallery_rows=None if chosen.gallery is None else len(chosen.gallery),
+            gallery_of=None if self.gallery is None else len(self.gallery) if judged else sides[1].rows,
+            classes=int(np.count_nonzero(classes)),
+            classes_of=len(classes),
+            by="row" if judged else "group" if self.grouped else "class",
+            seed=self.seed,
+        )
+        through = dict.fromkeys(name for features in read for name in features.read_through)
+        chosen.notes = (
+            *self.notes,
+            *(
+                f"{name}: single rows cannot be fetched from it, so it was read through for the sample."
+                for name in through
+            ),
+        )
+        return chosen, index
+
+    def _side(self, name: str, features: FeatureSet, codes: Int[ndarray, " n"], searched: bool) -> Side:
+        """What is drawn of a set: by class and group; distractors, if it is searched, are a class of their own."""
+        strata = codes
+        if searched:
+            present = True if self.in_search is None else self.in_search
+            strata = np.where((codes < 0) & present, self.num_classes, codes)
+        grouped = self.judgements is None and features.groups is not None and "groups" in self.exclude
+        return Side(name=name, strata=strata, units=_groups(strata, features) if grouped else None)
 
     @property
     def same_samples(self) -> bool:
@@ -371,9 +457,8 @@ class Upgrade:
         """
         if self.old.ids is not None and self.new.ids is not None:
             return
-        reading = self.read()
         displaced = home = looked = 0
-        for new, old in _whole_classes(reading.rows, ORDER_ROWS):
+        for new, old in _whole_classes(self.read().rows, ORDER_ROWS) if self.of is None else self.of._fetched_classes():
             away, own = _displaced(new, old)
             displaced += away if away >= DISPLACED * len(new) else 0
             home += own
@@ -384,6 +469,20 @@ class Upgrade:
                 f"{looked:,} new rows that were looked at are nearest, one to one, to the old row of another sample of "
                 "their class. Give both sets ids, by which rows are joined (--ids); stationary check tells more."
             )
+
+    def _fetched_classes(self) -> Iterator[tuple[ndarray, ndarray]]:
+        """New and old rows of some whole classes, of an upgrade of which a sample was read: partners are all there."""
+        some = np.flatnonzero((self.sizes >= 2) & (self.sizes <= ORDER_CLASS))
+        some = stream(self.seed, "order").permutation(some)
+        some = np.sort(some[np.cumsum(self.sizes[some]) <= ORDER_ROWS])
+        index = np.flatnonzero(np.isin(self.codes, some))
+        if not len(index):
+            return
+        index = index[np.argsort(self.codes[index], kind="stable")]
+        new, old = self.new.fetch(index).unit, self.old.fetch(index).unit
+        bounds = np.concatenate([[0], np.cumsum(self.sizes[some])])
+        for start, stop in pairwise(bounds.tolist()):
+            yield new[start:stop], old[start:stop]
 
     @cached_property
     def identical(self) -> bool:

@@ -21,6 +21,7 @@ from verification.search.pairs import PairList
 from verification.search.similarity import SimilarityName
 from verification.statistics.collect import Map
 from verification.statistics.interval import Population, Verdict
+from verification.statistics.stratified import check_sample
 from verification.upgrade import Upgrade
 
 
@@ -58,6 +59,9 @@ class Options:
         Whether the verdict is about new samples of these classes or about new classes like these.
     repeated : bool
         Whether intervals have to stay valid however often one looks at growing data and stops at will.
+    sample : int, optional
+        ≥ 4: judge a stratified sample of so many rows, by class, and by whole groups where there are groups. Features
+        of other rows are not read, where the files allow it.
     explain : bool
         Whether to measure what explains the answer too: the hypotheses of Theorem 1 and the angles of the caps.
 
@@ -82,6 +86,7 @@ class Options:
     decide: tuple[str, ...] = ()
     classes: str = "fixed"
     repeated: bool = False
+    sample: int | None = None
     explain: bool = False
 
     def __post_init__(self) -> None:
@@ -92,6 +97,7 @@ class Options:
         Margin.parse_share(self.retrieval_margin, "the margin of retrieval")
         Margin.parse(self.far_margin, "the margin of FAR")
         Margin.parse_share(self.tar_margin, "the margin of TAR")
+        check_sample(self.sample)
         if self.with_threshold:
             check_threshold(self.threshold, self.far)
         if self.fpir is not None and not 0.0 < self.fpir < 1.0:
@@ -167,6 +173,13 @@ def judge(
         upgrade.check_pairs()
     if pairs is not None and not options.with_threshold:
         raise ValueError("listed pairs need the old accept threshold, or the false accept rate that it had.")
+    if options.sample is not None:
+        if pairs is not None:
+            raise ValueError("listed pairs are judged as they are listed: leave sample out (--sample).")
+        upgrade, index = upgrade.drawn(options.sample)
+        slices = None if slices is None else slices[index]
+        if not judged:
+            upgrade.check_pairs()
     upgrade.read(run, progress)
     definition1 = retrieval = thresholds = identification = listed = polar = hypotheses = None
     if labelled:
@@ -242,6 +255,7 @@ def judge(
         pairs=listed,
         hypotheses=hypotheses,
         polar=polar,
+        sample=upgrade.sampled,
         notes=(
             *(definition1.notes if definition1 is not None else (*upgrade.notes, *upgrade.findings())),
             *(retrieval.notes if retrieval is not None else ()),

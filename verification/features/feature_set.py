@@ -189,6 +189,38 @@ class FeatureSet:
         chosen.remarks = self.remarks
         return chosen
 
+    def fetch(self, index: Any) -> FeatureSet:
+        """Return the set of some rows in memory, fetched by themselves where the source allows it.
+
+        The labels, ids and groups of these rows come along, as those of :meth:`select`.
+
+        Parameters
+        ----------
+        index : array_like of int, shape (m,), m ≥ 1
+            From 0 to N − 1, in any order.
+
+        Raises
+        ------
+        ValueError
+            If there is no index, one is out of range, or a row that is read on the way cannot be used.
+        """
+        if self._in_memory:
+            return self.select(index)
+        index = self._checked(index)
+        there, places = np.unique(index, return_inverse=True)
+        if not len(there):
+            raise ValueError("index must name at least one row, got none.")
+        gathered = self._gathered([shard.select(some, few=True) for shard, some in self._shared_out(there)])
+        chosen = FeatureSet.__new__(FeatureSet)
+        chosen._hold([array_shard(gathered[places.ravel()])], self.columns.take(index))
+        chosen.remarks = self.remarks
+        return chosen
+
+    @property
+    def read_through(self) -> tuple[str, ...]:
+        """Names of the files and stores that have to be read from the first wanted row to the last."""
+        return tuple(str(shard.path) for shard in self._shards if shard.take is None)
+
     @property
     def _in_memory(self) -> bool:
         """Whether the rows were validated and are one array, given or gathered."""

@@ -121,6 +121,8 @@ def audit(report: UpgradeReport) -> Document:
 def _answer(report: UpgradeReport) -> tuple[str, str]:
     by, against = (_joined(claims) for claims in (report.decided_by, report.against))
     who = f"The answer is about {report.population.words}."
+    if report.sample is not None:
+        who = f"{who} {report.sample.sentence}"
     if report.verdict == Verdict.compatible and report.against:
         return (
             "In part",

@@ -15,7 +15,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
 from verification.features.columns import Columns, Names
@@ -68,6 +68,9 @@ class Table(Protocol):
         """Read some columns, about ``rows`` rows at a time."""
 
 
+Fetch = Callable[[Sequence[str], int, Int[ndarray, " m"]], Generator["pa.RecordBatch"]]
+
+
 @dataclass(frozen=True)
 class TableFile:
     """A table in one file, on this machine or wherever fsspec reaches.
@@ -101,15 +104,34 @@ class TableFile:
         else:
             options = {"columns": list(columns), "batch_size": rows, "batch_readahead": 1, "fragment_readahead": 1}
             if isinstance(opened.format, dataset.ParquetFileFormat):
-                # by default all row groups would be fetched ahead, the whole file in memory
-                options["fragment_scan_options"] = dataset.ParquetFragmentScanOptions(
-                    use_buffered_stream=True, buffer_size=2**20, pre_buffer=False
-                )
+                options["fragment_scan_options"] = _not_ahead()
             read = opened.scanner(**options, use_threads=False).to_batches()
         for batch in read:
             if isinstance(opened, _Stream) or opened.format.default_extname == "arrow":
                 batch.validate(full=True)  # what is used as it lies in the file, offsets into memory among it
             yield batch
+
+    @property
+    def fetch(self) -> Fetch | None:
+        """What reads rows at sorted positions out of the row groups that hold them; None where a file has no such."""
+        return self._fetch if FORMATS[self.path[self.path.rindex(".") :]] == "parquet" else None
+
+    def _fetch(self, columns: Sequence[str], rows: int, index: Int[ndarray, " m"]) -> Generator[pa.RecordBatch]:
+        (fragment,) = self._dataset().get_fragments()
+        ends = np.cumsum([group.num_rows for group in fragment.row_groups])
+        wanted = np.unique(np.searchsorted(ends, index, side="right"))
+        # positions among the rows of these row groups
+        sizes = np.diff(ends, prepend=0)[wanted]
+        before = ends[wanted] - sizes - (np.cumsum(sizes) - sizes)
+        index = index - before[np.searchsorted(ends[wanted], index, side="right")]
+        some = fragment.subset(row_group_ids=wanted.tolist())
+        first = 0
+        options = {"columns": list(columns), "batch_size": rows, "batch_readahead": 1}
+        for batch in some.to_batches(**options, fragment_scan_options=_not_ahead(), use_threads=False):
+            low, high = np.searchsorted(index, [first, first + len(batch)])
+            if low < high:
+                yield batch.take(index[low:high] - first)
+            first += len(batch)
 
     def _dataset(self) -> Any:
         """The file as a dataset; integers in the lists of a JSON file are read as floats."""
@@ -139,6 +161,13 @@ class TableFile:
             for field in opened.schema
         ]
         return dataset.dataset(self.path, format=kind, filesystem=system, schema=pa.schema(floats))
+
+
+def _not_ahead() -> Any:
+    """Options of Parquet; by default all row groups would be fetched ahead, the whole file in memory."""
+    from pyarrow import dataset
+
+    return dataset.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=2**20, pre_buffer=False)
 
 
 @dataclass(frozen=True)
@@ -176,8 +205,15 @@ def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
     count, columns = _columns(table, chosen.columns, parts, key)
     check_features((count, dim), dtype)
     rows = partial(_open_rows, table, parts, key, columns.ids if key else None, dim, dtype)
+    fetch: Fetch | None = getattr(table, "fetch", None)
     shard = Shard(
-        table.name, (count, dim), dtype, rows, seek=rows if key else None, remarks=(*remarks, *chosen.remarks)
+        table.name,
+        (count, dim),
+        dtype,
+        rows,
+        seek=rows if key else None,
+        take=None if fetch is None else partial(_open_fetched, fetch, parts, dim, dtype),
+        remarks=(*remarks, *chosen.remarks),
     )
     return shard, columns
 
@@ -294,7 +330,7 @@ def _open_rows(
                             raise ValueError("its rows have changed while they were read; run again.")
                     if batch is None:
                         raise ValueError("ends before its last row.")
-                    held = _rows(batch, parts, dim, dtype, position)
+                    held = _rows(batch, parts, dim, dtype, range(position, position + len(batch)))
                     position += len(held)
                     if ids is not None:
                         tell(table.name, "vectors", position, len(ids))
@@ -305,27 +341,49 @@ def _open_rows(
         yield fill
 
 
+@contextmanager
+def _open_fetched(
+    fetch: Fetch, parts: Sequence[str], dim: int, dtype: np.dtype, index: Int[ndarray, " m"], start: int = 0
+) -> Iterator[Fill]:
+    held, position = np.empty((0, dim), dtype), start
+    with closing(fetch(parts, max(1, BATCH_BYTES // (dim * dtype.itemsize)), index[start:])) as batches:
+
+        def fill(out: ndarray) -> None:
+            nonlocal held, position
+            while len(out):
+                if not len(held):
+                    if (batch := next(batches, None)) is None:
+                        raise ValueError("ends before its last row.")
+                    held = _rows(batch, parts, dim, dtype, index[position : position + len(batch)])
+                    position += len(held)
+                part, held = held[: len(out)], held[len(out) :]
+                out[: len(part)] = part
+                out = out[len(part) :]
+
+        yield fill
+
+
 def _rows(
-    batch: pa.RecordBatch, parts: Sequence[str], dim: int, dtype: np.dtype, start: int
+    batch: pa.RecordBatch, parts: Sequence[str], dim: int, dtype: np.dtype, places: Sequence[int] | ndarray
 ) -> Float[ndarray, "n dim"]:
-    """The vectors of one batch; ``start`` is the row at which it begins."""
+    """The vectors of one batch, whose rows stand at these places."""
     if len(parts) > 1:
         columns = [batch.column(name) for name in parts]
         for name, column in zip(parts, columns, strict=True):
             if column.null_count:
-                raise ValueError(f"{name} must not be missing, but row {start + _first_null(column)} is.")
+                raise ValueError(f"{name} must not be missing, but row {places[_first_null(column)]} is.")
         return np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns]).astype(dtype)
     lists = batch.column(parts[0])
     if lists.null_count:
-        raise ValueError(f"features must not be missing, but row {start + _first_null(lists)} is.")
+        raise ValueError(f"features must not be missing, but row {places[_first_null(lists)]} is.")
     lists = _lists(lists)
     lengths = lists.value_lengths().to_numpy()
     if np.any(lengths != dim):
         row = int(np.argmax(lengths != dim))
-        raise ValueError(f"features must be lists of one length, {dim}, but row {start + row} has {lengths[row]}.")
+        raise ValueError(f"features must be lists of one length, {dim}, but row {places[row]} has {lengths[row]}.")
     values = lists.flatten()
     if values.null_count:
-        raise ValueError(f"features must not be missing, but row {start + _first_null(values) // dim} has a null.")
+        raise ValueError(f"features must not be missing, but row {places[_first_null(values) // dim]} has a null.")
     return values.to_numpy(zero_copy_only=False).reshape(-1, dim).astype(dtype, copy=False)
 
 
