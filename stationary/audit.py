@@ -21,6 +21,7 @@ from stationary._inputs import (
     Inputs,
     Join,
     JoinOption,
+    LabelSeparator,
     LabelsName,
     NewFeatures,
     NewGallery,
@@ -84,6 +85,7 @@ def audit(
     new_gallery: NewGallery = None,
     features: FeaturesName = None,
     labels: LabelsName = None,
+    label_separator: LabelSeparator = None,
     ids: IdsName = None,
     groups: GroupsName = None,
     join: JoinOption = Join.exact,
@@ -240,7 +242,7 @@ def audit(
             held = _held_to(plan, context)
             options, seed = held.held(), held.seed
         options = replace(options, explain=html is not None or json is not None)
-        columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
+        columns = Columns(features=features, labels=labels, ids=ids, groups=groups, separator=label_separator)
         upgrade = Inputs(
             new=new,
             old=old,

@@ -153,7 +153,7 @@ def test_what_cannot_be_fetched_row_by_row_is_said(pair, tmp_path):
 
 def test_rows_in_another_order_are_found_though_few_of_them_are_drawn():
     labels = np.arange(600) % 6
-    new, old = upgrade(0.6, 0.8, labels=labels)
+    _, old = upgrade(0.6, 0.8, labels=labels)
     near = old.features + 0.02 * np.random.default_rng(0).standard_normal(old.features.shape)
     order = np.concatenate([np.random.default_rng(c).permutation(np.flatnonzero(labels == c)) for c in range(6)])
     shuffled = np.empty_like(near)
@@ -211,7 +211,7 @@ def test_the_command_says_what_it_sampled(pair, tmp_path, capsys, monkeypatch):
 
 
 def test_check_looks_at_no_more_than_the_sample(pair, tmp_path, capsys, monkeypatch):
-    new, old = pair
+    _, old = pair
     chosen = relate(old, old, sample=60)
     assert (chosen.same, chosen.evidence.num_rows, chosen.total, chosen.complete) == (True, 60, 388, False)
     assert "60 of the 388 rows were drawn with seed 0" in chosen.notes[-1]

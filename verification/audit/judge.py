@@ -167,12 +167,21 @@ def judge(
     """
     options = options or Options()
     tell = progress or (lambda stage, done, total: None)
-    judged = upgrade.judgements is not None
+    judged = upgrade.judged
     labelled = not judged and len(upgrade.labels) > 0
     if pairs is None and not judged:
         upgrade.check_pairs()
     if pairs is not None and not options.with_threshold:
         raise ValueError("listed pairs need the old accept threshold, or the false accept rate that it had.")
+    asked = [
+        name for name, given in (("threshold", options.with_threshold), ("fpir", options.fpir is not None)) if given
+    ]
+    if judged and asked and (pairs is None or asked[-1] == "fpir"):
+        why = "rows have several labels" if upgrade.shared else "relevance was judged"
+        raise ValueError(
+            f"{asked[-1]} needs one label per row, which says what is a false accept, and here {why}: leave it out "
+            "(--threshold, --far, --fpir), or list pairs (--pairs)."
+        )
     if options.sample is not None:
         if pairs is not None:
             raise ValueError("listed pairs are judged as they are listed: leave sample out (--sample).")

@@ -266,6 +266,13 @@ class UpgradeReport:
         )
 
     @property
+    def whom(self) -> str:
+        """Whom the verdict is about; without labels there are no classes."""
+        if self.definition1 is not None:
+            return self.population.words
+        return f"new {'pairs' if self.retrieval is None else 'queries'} like these"
+
+    @property
     def headline(self) -> str:
         """The answer in one sentence, for whom it holds, and what speaks against it."""
         by = " and ".join(ASKED[claim] for claim in self.decided_by)
@@ -277,7 +284,7 @@ class UpgradeReport:
         }[self.verdict]
         if self.verdict == Verdict.compatible and self.against:
             text = f"Kept: {by}. Not kept: {' and '.join(ASKED[claim] for claim in self.against)}"
-        return f"{text} (for {self.population.words}{'' if self.sample is None else f', from {self.sample.short}'})."
+        return f"{text} (for {self.whom}{'' if self.sample is None else f', from {self.sample.short}'})."
 
     @property
     def disagreement(self) -> str | None:
@@ -312,7 +319,7 @@ class UpgradeReport:
     @property
     def summary(self) -> str:
         """One line: the verdict, whom it is about, and every claim with its number."""
-        parts = [f"{self.verdict} by {' and '.join(self.decided_by)} for {self.population.words}"]
+        parts = [f"{self.verdict} by {' and '.join(self.decided_by)} for {self.whom}"]
         if self.retrieval is not None:
             score, change = self.retrieval.scores[0].name, self.retrieval.change
             parts.append(f"{score} {100.0 * change.value:+.1f} points {self.retrieval.verdict}")

@@ -197,6 +197,11 @@ def relate(
             kind, rows = (RelationKind.part, rows) if len(rows) else (kind, None)
     count = len(looked) if rows is None else len(rows)
     sentence, next_step = _WORDS[kind](evidence, (new.dim, old.dim), count, len(looked))
+    if kind == RelationKind.order and new.ids is not None and old.ids is not None:
+        next_step = (
+            "Rows were joined by their ids, so one set has ids or labels that are not of its rows: find out how its "
+            "file was written, and write it again."
+        )
     if not complete:
         sentence += _of_a_part(kind, len(part), total)
     return Relation(

@@ -36,7 +36,7 @@ def card(report: UpgradeReport, new: str, old: str) -> Document:
     searched = made["inputs"].get("gallery", made["inputs"]["old"])
     blocks = (
         f"{answer} This was checked on {plural(made['inputs']['new']['rows'], 'query', 'queries')}"
-        f"{classes} and {plural(searched['rows'], 'gallery item')}, and is about {report.population.words}. Each "
+        f"{classes} and {plural(searched['rows'], 'gallery item')}, and is about {report.whom}. Each "
         f"claim has {confidence(made['options']['confidence'])} confidence.",
         Table(("claim", "change", "accepted loss", "verdict"), tuple(_claims(report))),
         f"Checked with stationary-representations {made['version']} on {made['date'][:10]}, seed {made['seed']}.",

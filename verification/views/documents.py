@@ -120,7 +120,7 @@ def audit(report: UpgradeReport) -> Document:
 
 def _answer(report: UpgradeReport) -> tuple[str, str]:
     by, against = (_joined(claims) for claims in (report.decided_by, report.against))
-    who = f"The answer is about {report.population.words}."
+    who = f"The answer is about {report.whom}."
     if report.sample is not None:
         who = f"{who} {report.sample.sentence}"
     if report.verdict == Verdict.compatible and report.against:
@@ -145,13 +145,18 @@ def _joined(claims: Sequence[str]) -> str:
 def _claims(report: UpgradeReport) -> Section:
     """What was judged, for both populations."""
     names = list(report.claims)
-    rows = tuple((ASKED[claim], *_for_both(report, claim)) for claim in names)
-    table = Table(("claim", "these classes", "new classes"), rows, tuple(map(names.index, report.decided_by)))
-    blocks: list[str | Table] = [
-        table,
-        f"The answer follows from {_joined(report.decided_by)}. Verdicts are for new "
-        "samples of these classes, and for new classes like these.",
-    ]
+    chosen = tuple(map(names.index, report.decided_by))
+    follows = f"The answer follows from {_joined(report.decided_by)}."
+    blocks: list[str | Table]
+    if report.definition1 is None:  # no labels, no classes
+        rows: tuple[tuple[str, ...], ...] = tuple((ASKED[claim], verdict) for claim, verdict in report.claims.items())
+        blocks = [Table(("claim", "verdict"), rows, chosen), f"{follows} Verdicts are for {report.whom}."]
+    else:
+        rows = tuple((ASKED[claim], *_for_both(report, claim)) for claim in names)
+        blocks = [
+            Table(("claim", "these classes", "new classes"), rows, chosen),
+            f"{follows} Verdicts are for new samples of these classes, and for new classes like these.",
+        ]
     if report.disagreement:
         blocks.append(report.disagreement)
     return Section("Claims", tuple(blocks))
@@ -290,10 +295,15 @@ def _retrieval(r: RetrievalReport) -> Section:
             for s in r.scores
         ),
     )
-    changes = Table(
-        ("points", "these classes", "new classes"),
-        tuple((s.name, points(s.upgrade.fixed), points(s.upgrade.drawn)) for s in r.scores),
-    )
+    if r.relevance == "labels":
+        changes = Table(
+            ("points", "these classes", "new classes"),
+            tuple((s.name, points(s.upgrade.fixed), points(s.upgrade.drawn)) for s in r.scores),
+        )
+        whom = "samples of these classes and for new classes like these"
+    else:
+        changes = Table(("points", "change"), tuple((s.name, points(s.upgrade.fixed)) for s in r.scores))
+        whom = "queries like these"
     counts = "does" if r.num_lone == 1 else "do"
     lone = (
         f" {plural(r.num_lone, 'query has', 'queries have')} no item to find and {counts} not count."
@@ -318,9 +328,8 @@ def _retrieval(r: RetrievalReport) -> Section:
             searches,
             f"Query model → gallery model.{template}",
             changes,
-            "What new queries change in the old gallery, with intervals for new samples of these classes and for new "
-            f"classes like these. Each interval has {confidence(r.confidence)} confidence; the gallery is taken as it "
-            f"is.{again}",
+            f"What new queries change in the old gallery, with intervals for new {whom}. Each interval has "
+            f"{confidence(r.confidence)} confidence; the gallery is taken as it is.{again}",
             f"Only the new model puts a right item first for {percent(r.gained)} of the queries, and only the old "
             f"model for {percent(r.lost)}. New queries find {estimate(r.kept, '', 100.0)} % of the first items that "
             f"old queries find, which is agreement and not quality.{copies}",
@@ -399,9 +408,11 @@ def kept_threshold(t: ThresholdReport) -> str:
 
 def _not_checked(report: UpgradeReport) -> str:
     missing = [
-        *([] if report.thresholds else ["an accept threshold (--threshold, --far)"]),
+        *([] if report.thresholds or report.definition1 is None else ["an accept threshold (--threshold, --far)"]),
         "kinds of data that are not among these",
-        "whether the labels are right" if report.definition1 else "whether all relevant items were judged",
+        "whether all relevant items were judged"
+        if report.retrieval and report.retrieval.relevance == "judgements"
+        else "whether the labels are right",
         "the errors of an approximate index",
     ]
     text = ", ".join(missing)
@@ -421,7 +432,8 @@ def _next(report: UpgradeReport) -> str:
 def _to_decide(report: UpgradeReport) -> Iterator[str]:
     """What would decide the claims that are open."""
     one, retrieval = report.definition1, report.retrieval
-    yield "Add samples, or accept a loss."
+    more = "Add samples" if report.sample is None else "Draw a larger sample (--sample)"
+    yield f"{more}, or accept a loss."
     is_open = {claim for claim in report.decided_by if report.claims[claim] == Verdict.inconclusive}
     if "retrieval" in is_open and retrieval is not None and -1.0 < retrieval.change.lower < 0.0:
         loss = round_up(-100.0 * retrieval.change.lower)

@@ -66,7 +66,7 @@ def open_arrays(arrays: Arrays, names: Names) -> tuple[Shard, Columns]:
     """Choose the arrays, check what is known of them, and read the columns."""
     name, columns, remarks = _chosen(arrays, names)
     shard = arrays.rows(name)
-    return replace(shard, remarks=remarks), Columns.of(len(shard), **columns)
+    return replace(shard, remarks=remarks), Columns.of(len(shard), **columns, separator=names.separator)
 
 
 def _chosen(arrays: Arrays, names: Names) -> tuple[str, dict[str, Any], tuple[str, ...]]:

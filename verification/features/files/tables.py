@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
-from verification.features.columns import Columns, Names
+from verification.features.columns import SEPARATOR, Columns, Names
 from verification.features.files.shards import Fill, Shard, check_features
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
     parts = series.get(chosen.features, [chosen.features])
     dim, dtype = _layout(table, parts, kinds)
     key = chosen.columns.get("ids") if table.live else None
-    count, columns = _columns(table, chosen.columns, parts, key)
+    count, columns = _columns(table, chosen.columns, parts, key, names.separator)
     check_features((count, dim), dtype)
     rows = partial(_open_rows, table, parts, key, columns.ids if key else None, dim, dtype)
     fetch: Fetch | None = getattr(table, "fetch", None)
@@ -269,7 +269,9 @@ def _dtype(kind: pa.DataType) -> np.dtype:
     return np.dtype(kind.to_pandas_dtype())
 
 
-def _columns(table: Table, chosen: Mapping[str, str], parts: Sequence[str], key: str | None) -> tuple[int, Columns]:
+def _columns(
+    table: Table, chosen: Mapping[str, str], parts: Sequence[str], key: str | None, separator: str | None
+) -> tuple[int, Columns]:
     import pyarrow as pa
 
     wanted = list(chosen.values()) or list(parts[:1])
@@ -294,7 +296,7 @@ def _columns(table: Table, chosen: Mapping[str, str], parts: Sequence[str], key:
                 raise ValueError(f"{what} must be all integers or all strings, got both.")
             kind = wide.pop()
         found[what] = pa.chunked_array([chunk.cast(kind) for chunk in chunks[name]], kind)
-    columns = Columns.of(count, **found)
+    columns = Columns.of(count, **found, separator=separator)
     if key is not None and columns.ids is not None:
         wrong = np.flatnonzero(columns.ids[1:] <= columns.ids[:-1])
         if len(wrong):
@@ -445,7 +447,7 @@ def write_parquet(file: IO[bytes], blocks: Iterator[ndarray], columns: Columns, 
     import pyarrow as pa
     from pyarrow import parquet
 
-    named = {name: column for name, column in columns.named.items() if name != "labelled"}
+    named = {name: column for name, column in columns.named.items() if name not in ("labelled", "label_lists")}
     kinds = {name: pa.array(column[:1]).type for name, column in named.items()}
     start, writer = 0, None
     for block in blocks:
@@ -454,6 +456,9 @@ def write_parquet(file: IO[bytes], blocks: Iterator[ndarray], columns: Columns, 
         for name, column in named.items():
             missing = ~columns.labelled[some] if name == "labels" and columns.labelled is not None else None
             table[name] = pa.array(column[some], kinds[name], mask=missing)
+        if columns.label_lists is not None:
+            lists = [text.split(SEPARATOR) if text else [] for text in columns.label_lists[some].tolist()]
+            table["labels"] = pa.array(lists, pa.list_(pa.string()))
         written = pa.table(table)
         writer = writer or parquet.ParquetWriter(file, written.schema)
         writer.write_table(written)
