@@ -124,7 +124,8 @@ def audit(
     similarity: Annotated[
         Similarity,
         typer.Option(
-            help="How the index ranks: by cosine, or by inner product or Euclidean distance of rows as they are.",
+            help="How the index ranks and what thresholds are of: the cosine, or the inner product or Euclidean "
+            "distance of rows as they are.",
             rich_help_panel=QUESTION,
         ),
     ] = Similarity.cosine,
@@ -141,8 +142,9 @@ def audit(
     threshold: Annotated[
         float | None,
         typer.Option(
-            metavar="COSINE",
-            help="Old accept threshold, a cosine similarity: does it still hold?",
+            metavar="SCORE",
+            help="Old accept threshold: does it still hold? A cosine, or with --similarity dot the dot product and "
+            "with l2 the Euclidean distance of rows as they are.",
             rich_help_panel=THRESHOLD,
         ),
     ] = None,

@@ -484,12 +484,20 @@ class Upgrade:
                 f"Class {label!r} has {share.max() / total:.0%} of all pairs of one class. If it stands for items "
                 "without a class, leave it out (--ignore-label)."
             )
-        shortest, longest = reading.lengths[:, 0].min(), reading.lengths[:, 1].max()
-        if longest > UNEQUAL * shortest:
-            yield (
-                f"Rows have lengths from {shortest:.3g} to {longest:.3g} and are normalised here. An index that "
-                "searches by inner product or by Euclidean distance of the raw rows ranks differently."
-            )
+        if self.lengths_note is not None:
+            yield self.lengths_note
+
+    @property
+    def lengths_note(self) -> str | None:
+        """What a reader has to know of rows of unequal lengths; None where lengths are equal."""
+        lengths = self.read().lengths
+        shortest, longest = lengths[:, 0].min(), lengths[:, 1].max()
+        if longest <= UNEQUAL * shortest:
+            return None
+        return (
+            f"Rows have lengths from {shortest:.3g} to {longest:.3g} and are normalised here. An index that searches "
+            "by inner product or by Euclidean distance of the raw rows ranks differently (--similarity)."
+        )
 
     def check_order(self) -> None:
         """Raise ValueError if rows of the two models seem to be in another order inside their classes.

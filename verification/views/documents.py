@@ -11,7 +11,7 @@ from verification.audit.accept import AcceptClaim
 from verification.audit.drift import ClassDrift, DriftMargin, PairDrift
 from verification.audit.report import ASKED, Definition1Report, Sides, UpgradeReport
 from verification.audit.retrieval_report import RetrievalReport
-from verification.audit.threshold_report import ThresholdReport
+from verification.audit.threshold_report import ThresholdReport, ThresholdUnit
 from verification.statistics.interval import Judged, Population, Verdict
 from verification.views.labels import label
 from verification.views.numbers import (
@@ -366,11 +366,12 @@ def _accepted(name: str, claim: AcceptClaim) -> Section:
         f"{name[:1].upper()}{name[1:]}",
         (
             f"{plural(found.num_genuine, 'genuine comparison')} and {plural(found.num_impostors, 'impostor')} at the "
-            f"old threshold, cosine {number(found.threshold, 4, '')}. {false} may rise by "
+            f"old threshold, {threshold_at(found.threshold, claim.threshold_unit)}. {false} may rise by "
             f"{digits(100 * claim.false_margin)} % of itself and {true} may fall by "
             f"{in_points(claim.true_margin)}.{unknown}",
             Table(("rate", "old queries", "new queries"), tuple(rows)),
-            f"Kept: at the threshold {estimate(found.kept_threshold, '', least=4)} new queries have the old {false}.",
+            f"Kept: at the threshold {estimate(found.kept_threshold, '', least=4)} ({claim.threshold_unit}) new "
+            f"queries have the old {false}.",
         ),
         claim.verdict,
     )
@@ -379,6 +380,8 @@ def _accepted(name: str, claim: AcceptClaim) -> Section:
 def _thresholds(t: ThresholdReport) -> Section:
     """FAR and TAR at the old threshold, and the threshold that keeps FAR."""
     chosen = "" if t.target_far is None else f", where old queries have FAR {digits(t.target_far)}"
+    bound = "most" if t.threshold_unit == "Euclidean distance" else "least"
+    raw = "" if t.threshold_unit == "cosine" else " Rows are compared as they are, without normalising them."
     rates = (
         ("FAR", "old", t.old_far, ""),
         ("FAR", "new", t.new_far, t.far_change.verdict),
@@ -388,17 +391,27 @@ def _thresholds(t: ThresholdReport) -> Section:
     return Section(
         "Accept threshold",
         (
-            f"Pairs with a cosine of at least {number(t.threshold, 4, '')} are accepted{chosen}. FAR may rise by "
+            f"Pairs with a {t.threshold_unit} of at {bound} {_spelled(t.threshold, t.threshold_unit)} are "
+            f"accepted{chosen}.{raw} FAR may rise by "
             f"{digits(100 * t.far_margin)} % of itself and TAR may fall by {in_points(t.tar_margin)}.",
             Table(
                 ("rate", "queries", "share of pairs", "verdict"),
                 tuple((name, model, rate(found), verdict) for name, model, found, verdict in rates),
             ),
-            f"New queries have the old FAR at the threshold {kept_threshold(t)}. TAR is "
+            f"New queries have the old FAR at the threshold {kept_threshold(t)} ({t.threshold_unit}). TAR is "
             f"{rate(t.kept.tar)} there, which is a change of {estimate(t.kept.tar_change)}.",
         ),
         t.verdict,
     )
+
+
+def threshold_at(threshold: float, unit: ThresholdUnit) -> str:
+    """A threshold with its unit."""
+    return f"{unit} {_spelled(threshold, unit)}{'' if unit == 'cosine' else ' of rows as they are'}"
+
+
+def _spelled(threshold: float, unit: ThresholdUnit) -> str:
+    return number(threshold, 4, "") if unit == "cosine" else digits(threshold, 4)
 
 
 def kept_threshold(t: ThresholdReport) -> str:
