@@ -370,8 +370,8 @@ def _accepted(name: str, claim: AcceptClaim) -> Section:
             f"{digits(100 * claim.false_margin)} % of itself and {true} may fall by "
             f"{in_points(claim.true_margin)}.{unknown}",
             Table(("rate", "old queries", "new queries"), tuple(rows)),
-            f"Kept: at the threshold {estimate(found.kept_threshold, '', least=4)} ({claim.threshold_unit}) new "
-            f"queries have the old {false}.",
+            f"Kept: at a {claim.threshold_unit} of {estimate(found.kept_threshold, '', least=4)} new queries have the "
+            f"old {false}.",
         ),
         claim.verdict,
     )
@@ -398,7 +398,7 @@ def _thresholds(t: ThresholdReport) -> Section:
                 ("rate", "queries", "share of pairs", "verdict"),
                 tuple((name, model, rate(found), verdict) for name, model, found, verdict in rates),
             ),
-            f"New queries have the old FAR at the threshold {kept_threshold(t)} ({t.threshold_unit}). TAR is "
+            f"New queries have the old FAR at a {t.threshold_unit} of {kept_threshold(t)}. TAR is "
             f"{rate(t.kept.tar)} there, which is a change of {estimate(t.kept.tar_change)}.",
         ),
         t.verdict,
