@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.command_line import run
@@ -12,6 +13,7 @@ from tests.verification.samples import upgrade
 from verification.audit import Options, judge
 from verification.bridge.relation import relate
 from verification.features import FeatureSet
+from verification.features.sources import SOURCES, Source
 from verification.search.judgements import Judgements
 from verification.upgrade import Upgrade
 
@@ -130,7 +132,6 @@ def _write(path, suffix, rows, features):
             for name, values in {"features": rows, **columns}.items():
                 file[name] = values
     elif suffix == ".parquet":
-        import pyarrow as pa
         from pyarrow import parquet
 
         table = pa.table({"features": list(rows), **columns})
@@ -230,3 +231,38 @@ def test_check_looks_at_no_more_than_the_sample(pair, tmp_path, capsys, monkeypa
     assert "60 of the 388 rows were drawn" in " ".join(out.split())
     status, _, err = run(capsys, monkeypatch, *arguments, "--rows", tmp_path / "rows.txt")
     assert (status, err) == (2, "stationary: --sample is not used with --rows, which needs all rows.\n")
+
+
+class Shelf:
+    """A store that gives single rows, and loses all others: they are NaN."""
+
+    name, live = "shelf:///", False
+
+    def __init__(self, rows, labels):
+        self.rows, self.labels = rows, labels
+
+    def describe(self):
+        return {"vector": pa.list_(pa.float64(), self.rows.shape[1]), "label": pa.int64()}, ()
+
+    def batches(self, columns, rows, after=None):
+        yield self._batch(columns, np.arange(len(self.rows)))
+
+    def fetch(self, columns, rows, index):
+        for start in range(0, len(index), 7):
+            yield self._batch(columns, index[start : start + 7])
+
+    def _batch(self, columns, index):
+        there = {"vector": pa.array(list(self.rows[index])), "label": pa.array(self.labels[index])}
+        return pa.RecordBatch.from_pydict({name: there[name] for name in columns})
+
+
+def test_a_store_that_gives_single_rows_is_not_read_through(pair, monkeypatch):
+    chosen = Upgrade(*pair).drawn(40)[1]
+    rows = np.full(pair[1].features.shape, np.nan)
+    rows[chosen] = pair[1].features[chosen]
+    monkeypatch.setitem(SOURCES, "shelf", Source(lambda address: Shelf(rows, LABELS), ()))
+    stored = FeatureSet.load("shelf:///")
+    part, index = Upgrade(pair[0], stored).drawn(40)
+    np.testing.assert_array_equal(part.old.features, pair[1].features[chosen])
+    np.testing.assert_array_equal(index, chosen)
+    assert not any("read through" in note for note in part.notes)

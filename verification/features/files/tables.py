@@ -50,7 +50,8 @@ class Table(Protocol):
     """Rows in an order that is always the same. It can be pickled: no connection and no open file is part of it.
 
     One that is ``live`` can lose its connection and can change: it has a column ``id``, in ascending order, and goes on
-    after any id.
+    after any id. One that can be asked for single rows has ``fetch(columns, rows, index)`` too, which yields batches of
+    about ``rows`` of the rows at the rising positions ``index``; a sample is then not read from all rows.
     """
 
     @property
