@@ -52,6 +52,7 @@ def test_where_two_of_each_class_do_not_fit_classes_are_drawn():
     assert (part.sampled.classes, part.sampled.classes_of, len(part.labels)) == (30, 100, 30)
     np.testing.assert_array_equal(np.bincount(part.codes), np.full(30, 2))
     assert "30 of the 100 classes" in part.sampled.sentence
+    assert "(--classes drawn)" in part.sampled.sentence
 
 
 def test_groups_come_whole_and_two_of_each_class():

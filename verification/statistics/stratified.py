@@ -59,7 +59,7 @@ class Sample:
         if self.classes < self.classes_of:
             parts.append(
                 f"It holds {self.classes:,} of the {self.classes_of:,} classes, drawn at random, because two rows of "
-                "each do not fit."
+                "each do not fit; for the others the verdict for new classes counts (--classes drawn)."
             )
         if self.gallery_rows is not None and self.gallery_of is not None:
             parts.append(
