@@ -217,6 +217,8 @@ def test_check_looks_at_no_more_than_the_sample(pair, tmp_path, capsys, monkeypa
     chosen = relate(old, old, sample=60)
     assert (chosen.same, chosen.evidence.num_rows, chosen.total, chosen.complete) == (True, 60, 388, False)
     assert "60 of the 388 rows were drawn with seed 0" in chosen.notes[-1]
+    assert relate(old, old, sample=500).complete
+    assert not relate(old, old, sample=500).notes
     rows = old.features.copy()
     rows[::2] = np.random.default_rng(0).standard_normal(rows[::2].shape)
     found = relate(FeatureSet(rows, LABELS, old.ids), old, sample=60)

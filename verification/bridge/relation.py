@@ -173,13 +173,14 @@ def relate(
         notes.append(f"The labels of {labels_differ:,} rows differ.")
     rng = stream(seed, "relation")
     budget = max(FEWEST, min(ROWS, NUMBERS // max(new.dim, old.dim)))
-    if sample is not None:
-        part = _sampled(old, pairs[:, 1], sample, seed)
-        notes.append(
-            f"{len(part):,} of the {total:,} rows were drawn with seed {seed}, and no other row was looked at."
-        )
-    else:
+    if sample is None:
         part = np.arange(total) if total <= budget else np.sort(rng.permutation(total)[:budget])
+    else:
+        part = _sampled(old, pairs[:, 1], sample, seed)
+        if len(part) < total:
+            notes.append(
+                f"{len(part):,} of the {total:,} rows were drawn with seed {seed}, and no other row was looked at."
+            )
     chosen = [features.fetch(own) for features, own in zip((new, old), pairs[part].T, strict=True)]
     evidence = measure((chosen[0].features.astype(np.float64), chosen[1].features.astype(np.float64)), tolerance, rng)
     fits = _fit_labels(chosen, rng) if labels_differ == 0 else None
