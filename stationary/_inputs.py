@@ -56,6 +56,16 @@ LabelsName = Annotated[
     str | None,
     typer.Option("--labels", metavar="NAME", help="Column that holds the labels.", rich_help_panel=DATA),
 ]
+LabelSeparator = Annotated[
+    str | None,
+    typer.Option(
+        "--label-separator",
+        metavar="TEXT",
+        help="Labels are texts that hold several labels, with TEXT between them. Lists need no option. An item then "
+        "answers a query if they share a label.",
+        rich_help_panel=DATA,
+    ),
+]
 IdsName = Annotated[
     str | None,
     typer.Option("--ids", metavar="NAME", help="Column of ids, by which rows are joined.", rich_help_panel=DATA),
@@ -99,6 +109,16 @@ Qrels = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+SampleSize = Annotated[
+    int | None,
+    typer.Option(
+        "--sample",
+        metavar="N",
+        help="Compare a random sample of N rows, by class and by whole groups where there are such; other rows are not "
+        "fetched where the source allows it.",
+        rich_help_panel=DATA,
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.", rich_help_panel=DATA)]
 
 
@@ -110,13 +130,21 @@ class Columns:
     labels: str | None = None
     ids: str | None = None
     groups: str | None = None
+    separator: str | None = None
 
     def load(self, path: str) -> FeatureSet:
         """Open features by these names; an error says which option names another column."""
         from verification.features import FeatureSet
 
         with as_options():
-            return FeatureSet.load(path, features=self.features, labels=self.labels, ids=self.ids, groups=self.groups)
+            return FeatureSet.load(
+                path,
+                features=self.features,
+                labels=self.labels,
+                ids=self.ids,
+                groups=self.groups,
+                separator=self.separator,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

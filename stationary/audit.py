@@ -21,11 +21,13 @@ from stationary._inputs import (
     Inputs,
     Join,
     JoinOption,
+    LabelSeparator,
     LabelsName,
     NewFeatures,
     NewGallery,
     OldFeatures,
     Qrels,
+    SampleSize,
     Seed,
 )
 
@@ -83,12 +85,14 @@ def audit(
     new_gallery: NewGallery = None,
     features: FeaturesName = None,
     labels: LabelsName = None,
+    label_separator: LabelSeparator = None,
     ids: IdsName = None,
     groups: GroupsName = None,
     join: JoinOption = Join.exact,
     ignore_label: IgnoreLabels = None,
     distractor_label: DistractorLabels = None,
     qrels: Qrels = None,
+    sample: SampleSize = None,
     seed: Seed = 0,
     decide: Annotated[
         list[Claim] | None,
@@ -120,7 +124,8 @@ def audit(
     similarity: Annotated[
         Similarity,
         typer.Option(
-            help="How the index ranks: by cosine, or by inner product or Euclidean distance of rows as they are.",
+            help="How the index ranks and what thresholds are of: the cosine, or the inner product or Euclidean "
+            "distance of rows as they are.",
             rich_help_panel=QUESTION,
         ),
     ] = Similarity.cosine,
@@ -137,8 +142,9 @@ def audit(
     threshold: Annotated[
         float | None,
         typer.Option(
-            metavar="COSINE",
-            help="Old accept threshold, a cosine similarity: does it still hold?",
+            metavar="SCORE",
+            help="Old accept threshold: does it still hold? A cosine, or with --similarity dot the dot product and "
+            "with l2 the Euclidean distance of rows as they are.",
             rich_help_panel=THRESHOLD,
         ),
     ] = None,
@@ -231,13 +237,14 @@ def audit(
             decide=tuple(claim.value for claim in decide or ()),
             classes=classes.value,
             repeated=repeated,
+            sample=sample,
         )
         held = None
         if plan is not None:
             held = _held_to(plan, context)
             options, seed = held.held(), held.seed
         options = replace(options, explain=html is not None or json is not None)
-        columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
+        columns = Columns(features=features, labels=labels, ids=ids, groups=groups, separator=label_separator)
         upgrade = Inputs(
             new=new,
             old=old,

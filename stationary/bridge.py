@@ -20,6 +20,7 @@ from stationary._inputs import (
     LabelsName,
     NewFeatures,
     OldFeatures,
+    SampleSize,
     Seed,
 )
 
@@ -204,13 +205,14 @@ def check(
         float | None,
         typer.Option(help="Unit rows nearer than this are equal. [default: what storing them in float16 costs]"),
     ] = None,
+    sample: SampleSize = None,
     seed: Seed = 0,
     force: Force = False,
     json: JsonPath = None,
 ) -> None:
     """What happened between NEW and OLD: nothing, rounding, a rotation, other rows, an update, another space?
 
-    No labels are needed. Of many rows a random part is compared; --rows compares all.
+    No labels are needed. Of many rows a random part is compared; --rows compares all, and --sample only N.
 
     Example: stationary check new.npz old.npz --rows changed.txt
 
@@ -226,7 +228,14 @@ def check(
         check_output(path, inputs=tuple(name for name in (new, old) if name), force=force)
     check_output(json, inputs=tuple(name for name in (new, old) if name))
     with user_input():
-        _check_use(old, canary, save, {"--gallery": gallery, "--rows": rows, "--tolerance": tolerance, "--json": json})
+        others: dict[str, object] = {
+            "--gallery": gallery,
+            "--rows": rows,
+            "--tolerance": tolerance,
+            "--sample": sample,
+            "--json": json,
+        }
+        _check_use(old, canary, save, others)
     columns = Columns(features=features, labels=labels, ids=ids)
     if save is not None:
         from verification.bridge.canary import save_canary
@@ -252,7 +261,7 @@ def check(
         else:
             assert old is not None
             sets = columns.load(new), columns.load(old)
-            found = relate(*sets, tolerance, seed, every_row=rows is not None)
+            found = relate(*sets, tolerance, seed, every_row=rows is not None, sample=sample)
             about = sets[1]
             if gallery is not None:
                 items = columns.load(gallery)
@@ -278,3 +287,7 @@ def _check_use(old: str | None, canary: Path | None, save: Path | None, others: 
     for name in ("--gallery", "--rows"):
         if canary is not None and others[name] is not None:
             raise ValueError(f"{name} is not used with --canary, which holds a few rows only.")
+        if others["--sample"] is not None and (others[name] is not None or canary is not None):
+            raise ValueError(
+                f"--sample is not used with {name if canary is None else '--canary'}, which needs all rows."
+            )

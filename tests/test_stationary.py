@@ -96,7 +96,7 @@ def test_a_threshold_is_audited_beside(call, files, tmp_path):
     for words in (
         "Retrieval: ",
         "where old queries have FAR 0.01",
-        "New queries have the old FAR at the threshold",
+        "New queries have the old FAR at a cosine of",
         "Not checked",
     ):
         assert words in " ".join(out.split())

@@ -10,12 +10,14 @@ one group (shots of one thing). A unit is also what varies independently, so int
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,12 +27,14 @@ from numpy import ndarray
 
 from learning.progress import Progress, counter
 from verification.features import FeatureSet, common_codes
+from verification.features.columns import SEPARATOR
 from verification.search.judgements import Judgements
 from verification.statistics.collect import Map, RowFacts, collect
 from verification.statistics.gaps import statistics
 from verification.statistics.linear import LeftOut
 from verification.statistics.protocol import Statistics
 from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.stratified import Sample, Side, check_sample, draw_classes
 from verification.statistics.sums import ClassSums
 
 Join = Literal["exact", "inner"]
@@ -50,6 +54,12 @@ DISPLACED, SAME_SPACE = 0.7, 0.7
 NEARER = 0.5
 # longest over shortest row, beyond which lengths are pointed at
 UNEQUAL = 1.01
+# pairs of a query and an item that share a label, of which all are held
+MOST_SHARED = 2**25
+SHARED = (
+    "Rows have several labels, and an item answers a query if they share one. Definition 1, the contrast of classes "
+    "and accept thresholds need one label per row and were left out."
+)
 # share of all pairs of one class beyond which the class is pointed at
 LARGE_SHARE = 0.5
 
@@ -103,9 +113,10 @@ class Upgrade:
     new_gallery : FeatureSet, optional
         The gallery embedded by the new model, row by row as ``gallery``.
     relevance : "labels", Judgements, or path of a file of judgements
-        What answers a query: an item of its label, or one that was judged to (qrels). Judgements need a gallery, and
-        of a file the ids of queries and items; a :class:`~verification.search.judgements.Judgements` numbers the
-        queries as ``old`` and the items as ``gallery`` does.
+        What answers a query: an item of its label (or one that shares a label, where rows have several), or one that
+        was judged to (qrels). Judgements need a gallery, and of a file the ids of queries and items; a
+        :class:`~verification.search.judgements.Judgements` numbers the queries as ``old`` and the items as ``gallery``
+        does.
     join : {"exact", "inner"}
         Whether ids that only one of the two sets has are refused, or left out and counted.
     ignore : sequence of labels
@@ -129,6 +140,8 @@ class Upgrade:
         Position of each row's label; −1 for a row without identity. ``gallery_codes`` is None without a gallery.
     notes : tuple of str
         What was left out or repaired on the way.
+    of, sampled : Upgrade, Sample, or None
+        Where this is a sample (:meth:`drawn`), the upgrade of all rows, and what was drawn of it.
 
     Raises
     ------
@@ -158,6 +171,8 @@ class Upgrade:
         if not (isinstance(seed, int | np.integer) and seed >= 0):
             raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
         self.seed, self.exclude = int(seed), frozenset(exclude)
+        self.of: Upgrade | None = None
+        self.sampled: Sample | None = None
         notes: list[str] = []
         new, old = _pair(new, old, join, notes, ("new", "old"))
         if gallery is not None and new_gallery is not None:
@@ -167,8 +182,13 @@ class Upgrade:
         self.new, self.old, self.gallery, self.new_gallery = new, old, gallery, new_gallery
         said = notes if relevance == "labels" else []  # labels do not matter where relevance was judged
         self.labels, self.codes, self.gallery_codes, self.in_search = self._identities(ignore, distractors, said)
-        self.judgements = None if relevance == "labels" else self._judged(relevance, notes)
-        if self.judgements is not None or not len(self.labels):  # every row takes part, whatever its label
+        self._given = None if relevance == "labels" else self._judged(relevance, notes)
+        self.shared = self._given is None and any(
+            features is not None and features.label_lists is not None for features in (new, old, gallery)
+        )
+        if self.shared:
+            notes.append(SHARED)
+        if self.judged or not len(self.labels):  # every row takes part, whatever its label
             self.codes = np.zeros(len(old), dtype=np.intp)
             self.gallery_codes = None if gallery is None else np.zeros(len(gallery), dtype=np.intp)
             self.in_search = None
@@ -181,6 +201,12 @@ class Upgrade:
     ) -> tuple[ndarray, Int[ndarray, " n"], Int[ndarray, " m"] | None, Bool[ndarray, " items"] | None]:
         """Labels, codes of queries and gallery, and which items are searched; None for all of them."""
         sets = [self.old if self.old.labels is not None else self.new]
+        has_own = [own.labels is not None or own.label_lists is not None for own in (self.new, self.old)]
+        if has_own[0] != has_own[1]:
+            lacking, giving = ("old", "new") if has_own[0] else ("new", "old")
+            joined = self.new.ids is not None and self.old.ids is not None
+            how = "joined by its ids" if joined else "row by row, which no labels confirm"
+            notes.append(f"The {lacking} set has no labels of its own and takes those of the {giving} set, {how}.")
         if self.gallery is not None:
             sets.append(self.gallery)
         labels, *found = common_codes(*sets)
@@ -223,6 +249,110 @@ class Upgrade:
             notes.append(f"{found.unknown:,} judgements are of queries or items that are not here, and were left out.")
         return found
 
+    def drawn(self, num_rows: int) -> tuple[Upgrade, Int[ndarray, " m"]]:
+        """Return the upgrade of a stratified sample of the queries, and which queries these are.
+
+        Only the features of the rows that are drawn are read, where the files allow it. The sample is drawn by class,
+        and by whole groups within a class where there are groups; with judgements uniformly. Of a gallery as many
+        items are drawn, of the same classes; with judgements it stays whole.
+
+        Parameters
+        ----------
+        num_rows : int
+            ≥ 4, of the queries, and of the gallery. In whole groups there are about as many.
+
+        Raises
+        ------
+        ValueError
+            If there are too few, or neither labels nor judgements say what to draw by.
+        """
+        check_sample(num_rows)
+        judged = self.judged
+        if not judged and not len(self.labels):
+            raise ValueError("a sample needs labels or judgements: name the column of labels (--labels).")
+        queries = self._side("queries", self.old, self.codes, self.gallery is None)
+        sides = [queries]
+        if self.gallery is not None and self.gallery_codes is not None and not judged:
+            sides.append(self._side("gallery", self.gallery, self.gallery_codes, True))
+        classes = draw_classes(sides, self.num_classes, num_rows, self.seed)
+        places = [side.draw(num_rows, classes, self.seed) for side in sides]
+        if all(len(own) == side.rows for own, side in zip(places, sides, strict=True)):
+            return self, np.arange(len(self.codes))
+        chosen = copy.copy(self)
+        for name in ("sizes", "item_sizes", "whole", "identical", "small", "judgements"):
+            chosen.__dict__.pop(name, None)
+        chosen._read, chosen._statistics = None, {}
+        names = np.append(np.cumsum(classes) - 1, -1)
+        index, read = places[0], [self.new, self.old]
+        chosen.new, chosen.old = self.new.fetch(index), self.old.fetch(index)
+        chosen.codes = names[self.codes[index]]
+        if self._given is not None:
+            chosen._given = self._given.of_queries(index)
+        elif not self.shared:
+            chosen.labels = self.labels[classes]
+            if self.in_search is not None:
+                chosen.in_search = self.in_search[places[-1]]
+        if len(sides) > 1 and self.gallery is not None and self.gallery_codes is not None:
+            chosen.gallery, chosen.gallery_codes = self.gallery.fetch(places[1]), names[self.gallery_codes[places[1]]]
+            read.append(self.gallery)
+            if self.new_gallery is not None:
+                chosen.new_gallery = self.new_gallery.fetch(places[1])
+                read.append(self.new_gallery)
+        chosen.of = self
+        chosen.sampled = Sample(
+            rows=len(index),
+            of=queries.rows,
+            gallery_rows=None if chosen.gallery is None else len(chosen.gallery),
+            gallery_of=None if self.gallery is None else len(self.gallery) if judged else sides[1].rows,
+            classes=int(np.count_nonzero(classes)),
+            classes_of=len(classes),
+            by="row" if judged else "group" if self.grouped else "class",
+            seed=self.seed,
+        )
+        through = dict.fromkeys(name for features in read for name in features.read_through)
+        chosen.notes = (
+            *self.notes,
+            *(
+                f"{name}: single rows cannot be fetched from it, so it was read through for the sample."
+                for name in through
+            ),
+        )
+        return chosen, index
+
+    def _side(self, name: str, features: FeatureSet, codes: Int[ndarray, " n"], searched: bool) -> Side:
+        """What is drawn of a set: by class and group; distractors, if it is searched, are a class of their own."""
+        strata = codes
+        if searched:
+            present = True if self.in_search is None else self.in_search
+            strata = np.where((codes < 0) & present, self.num_classes, codes)
+        grouped = not self.judged and features.groups is not None and "groups" in self.exclude
+        return Side(name=name, strata=strata, units=_groups(strata, features) if grouped else None)
+
+    @property
+    def judged(self) -> bool:
+        """Whether single pairs of a query and an item are relevant, by judgements or shared labels, and not classes."""
+        return self._given is not None or self.shared
+
+    @cached_property
+    def judgements(self) -> Judgements | None:
+        """What answers which query, where relevance was judged or rows share labels; else None.
+
+        Raises
+        ------
+        ValueError
+            If so many pairs share a label that they do not fit in memory.
+        """
+        if not self.shared:
+            return self._given
+        queries = _texts(self.old) if _texts(self.old) is not None else _texts(self.new)
+        lists = [queries, queries if self.gallery is None else _texts(self.gallery)]
+        if lists[0] is None or lists[1] is None:
+            raise ValueError(
+                f"the {'queries' if lists[0] is None else 'gallery'} must have labels to share one, and have none: "
+                "name their column (--labels)."
+            )
+        return Judgements.from_labels(lists[0], lists[1], SEPARATOR, most=MOST_SHARED)
+
     @property
     def same_samples(self) -> bool:
         """Whether the queries search each other."""
@@ -241,7 +371,7 @@ class Upgrade:
     @property
     def num_classes(self) -> int:
         """Classes of queries and gallery together; rows without labels are of one class."""
-        return len(self.labels) if self.judgements is None and len(self.labels) else 1
+        return len(self.labels) if not self.judged and len(self.labels) else 1
 
     @cached_property
     def sizes(self) -> Int[ndarray, " k"]:
@@ -260,8 +390,9 @@ class Upgrade:
 
     def check_pairs(self) -> None:
         """Raise ValueError unless there are pairs of one class and of different classes."""
-        if self.judgements is not None:
-            raise ValueError("mean distances by class need labels for relevance, and judgements were given.")
+        if self.judged:
+            given = "rows have several" if self.shared else "judgements were given"
+            raise ValueError(f"mean distances by class need one label per row for relevance, and {given}.")
         if not len(self.labels):
             raise ValueError(
                 "labels are needed to tell what is the same class, and the sets have none: name their column "
@@ -353,12 +484,20 @@ class Upgrade:
                 f"Class {label!r} has {share.max() / total:.0%} of all pairs of one class. If it stands for items "
                 "without a class, leave it out (--ignore-label)."
             )
-        shortest, longest = reading.lengths[:, 0].min(), reading.lengths[:, 1].max()
-        if longest > UNEQUAL * shortest:
-            yield (
-                f"Rows have lengths from {shortest:.3g} to {longest:.3g} and are normalised here. An index that "
-                "searches by inner product or by Euclidean distance of the raw rows ranks differently."
-            )
+        if self.lengths_note is not None:
+            yield self.lengths_note
+
+    @property
+    def lengths_note(self) -> str | None:
+        """What a reader has to know of rows of unequal lengths; None where lengths are equal."""
+        lengths = self.read().lengths
+        shortest, longest = lengths[:, 0].min(), lengths[:, 1].max()
+        if longest <= UNEQUAL * shortest:
+            return None
+        return (
+            f"Rows have lengths from {shortest:.3g} to {longest:.3g} and are normalised here. An index that searches "
+            "by inner product or by Euclidean distance of the raw rows ranks differently (--similarity)."
+        )
 
     def check_order(self) -> None:
         """Raise ValueError if rows of the two models seem to be in another order inside their classes.
@@ -371,9 +510,8 @@ class Upgrade:
         """
         if self.old.ids is not None and self.new.ids is not None:
             return
-        reading = self.read()
         displaced = home = looked = 0
-        for new, old in _whole_classes(reading.rows, ORDER_ROWS):
+        for new, old in _whole_classes(self.read().rows, ORDER_ROWS) if self.of is None else self.of._fetched_classes():
             away, own = _displaced(new, old)
             displaced += away if away >= DISPLACED * len(new) else 0
             home += own
@@ -384,6 +522,20 @@ class Upgrade:
                 f"{looked:,} new rows that were looked at are nearest, one to one, to the old row of another sample of "
                 "their class. Give both sets ids, by which rows are joined (--ids); stationary check tells more."
             )
+
+    def _fetched_classes(self) -> Iterator[tuple[ndarray, ndarray]]:
+        """New and old rows of some whole classes, of an upgrade of which a sample was read: partners are all there."""
+        some = np.flatnonzero((self.sizes >= 2) & (self.sizes <= ORDER_CLASS))
+        some = stream(self.seed, "order").permutation(some)
+        some = np.sort(some[np.cumsum(self.sizes[some]) <= ORDER_ROWS])
+        index = np.flatnonzero(np.isin(self.codes, some))
+        if not len(index):
+            return
+        index = index[np.argsort(self.codes[index], kind="stable")]
+        new, old = self.new.fetch(index).unit, self.old.fetch(index).unit
+        bounds = np.concatenate([[0], np.cumsum(self.sizes[some])])
+        for start, stop in pairwise(bounds.tolist()):
+            yield new[start:stop], old[start:stop]
 
     @cached_property
     def identical(self) -> bool:
@@ -581,8 +733,11 @@ def _pair(
             f"{first} and {second} must hold the same samples, got {len(new)} and {len(old)} rows; where both have ids "
             "(--ids), the rows that they share can be compared (--join inner)."
         )
+    joined = new.ids is not None and old.ids is not None
     if new.labels is not None and old.labels is not None:
-        _check_labels(new, old, names)
+        _check_labels(new, old, names, joined)
+    if new.label_lists is not None and old.label_lists is not None:
+        _check_labels(new.label_lists, old.label_lists, names, joined)
     return new, old
 
 
@@ -617,16 +772,30 @@ def _join(
     return new.select(order[kept]), old
 
 
-def _check_labels(new: FeatureSet, old: FeatureSet, names: tuple[str, str]) -> None:
+def _texts(features: FeatureSet) -> ndarray | None:
+    """The labels of each row in one text, also where rows have one each; None where there are none."""
+    if features.label_lists is not None or features.labels is None:
+        return features.label_lists
+    texts = features.labels.astype(str)
+    return texts if features.labelled is None else np.where(features.labelled, texts, "")
+
+
+def _check_labels(new: FeatureSet | ndarray, old: FeatureSet | ndarray, names: tuple[str, str], joined: bool) -> None:
     """Raise ValueError unless both have equal labels row by row."""
     labels, mine, theirs = common_codes(new, old)
     differ = np.flatnonzero(mine != theirs)
     if len(differ):
         row = differ[0]
         values = [labels[own[row]].item() if own[row] >= 0 else None for own in (mine, theirs)]
+        values = [value.replace(SEPARATOR, ", ") if isinstance(value, str) else value for value in values]
+        way_out = (
+            "Rows were joined by their ids, so a label or an id of one set is wrong"
+            if joined
+            else "If rows are in another order, give both sets ids (--ids)"
+        )
         raise ValueError(
             f"{names[0]} and {names[1]} must have equal labels row by row, but {len(differ)} rows differ, the first is "
-            f"row {row}: {values[0]!r} and {values[1]!r}. If rows are in another order, give both sets ids (--ids); "
+            f"row {row}: {values[0]!r} and {values[1]!r}. {way_out}; "
             "stationary check tells what happened."
         )
 

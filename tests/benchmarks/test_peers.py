@@ -23,8 +23,7 @@ from tests.benchmarks.peers.__main__ import (
     remembered,
 )
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter
-from tests.benchmarks.peers.page import page
-from verification.experiments.simulated.known_upgrades import CASES
+from tests.benchmarks.peers.page import CASES, UPGRADES, page
 
 ROOT = Path(__file__).parents[2]
 DRAWS = environments.DRIVERS / "_draws.py"
@@ -78,8 +77,9 @@ def test_what_a_peer_says_of_each_draw_is_counted(small, stand_in, tmp_path: Pat
     assert remembered(peer, tmp_path) == asked
     assert remembered(OURS, tmp_path) is None
     text = page([ask_ourselves(draws, 1), asked], [60])
-    assert "| stand-in | 1 / 0 / **1** | **1** / 0 / 1 | 1 / **0** / 1 | 1 / 0 / **1** |" in text
-    assert "stand-in: RuntimeError: not this one (4 ×)." in text
+    answers = "1 / 0 / **1** | **1** / 0 / 1 | 1 / **0** / 1 | 1 / 0 / **1**"  # of the four that mean distances tell
+    assert f"| stand-in | {answers} | **1** / 0 / 1 | 1 / 0 / **1** | 1 / **0** / 1 |" in text
+    assert "stand-in: RuntimeError: not this one (7 ×)." in text
     assert "- stand-in, *a rule*: gone: it is kept." in text
     assert "- stand-in, *a verdict must not flip" in text
     assert text.count("this package") == 3  # its question and rule, its answers, its words: it does not flip
@@ -90,7 +90,7 @@ def test_a_peer_that_crashes_or_hangs_is_a_row(small, stand_in, tmp_path: Path) 
     asked = ask(stand_in("import nowhere_to_be_found\n"), draws, 1, tmp_path / "cache", limit=60.0)
     assert asked.words == {}
     assert re.match("ended with status 1 ModuleNotFoundError", asked.errors[0])
-    assert "| stand-in | – | – | – | – |" in page([asked], [60])
+    assert "| stand-in | – | – | – | – | – | – | – |" in page([asked], [60])
     asked = ask(stand_in("import time\ntime.sleep(60)\n"), draws, 1, tmp_path / "cache", limit=0.5)
     assert asked.errors == ["ended with status stopped after 0 s "]
 
@@ -107,8 +107,24 @@ def test_the_page_is_of_these_peers_and_cases() -> None:
     text = (ROOT / "docs" / "peers.md").read_text()
     for peer in PEERS:
         assert f"| {peer.name} | {peer.version} " in text
-    header = " | ".join(f"{name}, n = {size}" for name in CASES for size in SIZES)
+    asked = CASES if "off centre" in text else UPGRADES  # a page of before there were more
+    header = " | ".join(f"{name}, n = {size}" for name in asked for size in SIZES)
     assert f"| tool | {header} |" in text
+
+
+def test_some_cases_are_drawn_as_they_are_among_all(small, tmp_path: Path) -> None:
+    some = draw_all(tmp_path, 1, ["merged", "several shots"])
+    assert [name for name, *_ in some] == ["merged", "several shots"]
+    with np.load(some[1][3]) as shots:
+        assert len(np.unique(shots["groups"])) == 12
+        new = shots["new"]
+    for name, _, _, path in draw_all(tmp_path, 1):
+        if name == "several shots":
+            with np.load(path) as again:
+                np.testing.assert_array_equal(again["new"], new)
+    text = page([ask_ourselves(some, 1)], [60])
+    assert "| tool | merged, n = 60 | several shots, n = 60 |" in text
+    assert "rotated" not in text
 
 
 @pytest.mark.parametrize("peer", [*PEERS, OURS], ids=lambda peer: peer.name)

@@ -362,3 +362,26 @@ def test_rows_in_order_another_space_and_ids_are_not_refused():
         judge(Upgrade(FeatureSet(new, labels), FeatureSet(old, labels))).definition1.same_class.gap,
         rel_tol=1e-9,
     )
+
+
+@pytest.mark.parametrize(
+    ("ids", "how"), [(None, "row by row, which no labels confirm"), (np.arange(400), "joined by its ids")]
+)
+def test_labels_that_one_set_takes_from_the_other_are_said(ids, how):
+    new, old = upgrade(0.6, 0.8)
+    for without, has in (("old", "new"), ("new", "old")):
+        sets = {
+            name: FeatureSet(each.features, each.labels if name == has else None, ids)
+            for name, each in (("new", new), ("old", old))
+        }
+        said = f"The {without} set has no labels of its own and takes those of the {has} set, {how}."
+        assert said in judge(Upgrade(**sets)).notes
+    assert not any("no labels of its own" in note for note in judge(Upgrade(new, old)).notes)
+
+
+def test_labels_that_differ_for_one_id_are_not_to_be_mended_with_ids():
+    new, old = upgrade(0.6, 0.8)
+    ids, labels = np.arange(400), old.labels.copy()
+    labels[7] += 1
+    with pytest.raises(ValueError, match=r"joined by their ids, so a label or an id of one set is wrong"):
+        Upgrade(FeatureSet(new.features, labels, ids), FeatureSet(old.features, old.labels, ids))

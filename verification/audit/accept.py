@@ -6,15 +6,18 @@ TAR)?
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy import ndarray
 
 from verification.audit.margin import Margin
+from verification.audit.threshold_report import UNITS, ThresholdUnit
 from verification.search.nearest import search
 from verification.search.openset import compare_open_set
 from verification.search.pairs import PairList, compare_pairs, pair_similarities
 from verification.search.rates import AcceptReport, RateChange
+from verification.search.similarity import SimilarityName
 from verification.statistics.interval import Criterion, Verdict
 from verification.upgrade import Upgrade
 
@@ -37,6 +40,8 @@ class AcceptClaim:
         False accepts may rise by this share of themselves, true ones fall by this much.
     confidence : float
         In (0, 1), of both changes at once.
+    threshold_unit : {"cosine", "dot product", "Euclidean distance"}
+        As of :class:`~verification.audit.threshold_report.ThresholdReport`.
     unknown : int
         Pairs of a list that were left out because an id is not there.
     """
@@ -47,6 +52,7 @@ class AcceptClaim:
     false_margin: float
     true_margin: float
     confidence: float
+    threshold_unit: ThresholdUnit
     unknown: int = 0
 
 
@@ -58,6 +64,7 @@ def compare_identification(
     far_margin: float | str = 0.0,
     tar_margin: float | str = 0.0,
     confidence: float = 0.95,
+    similarity: SimilarityName = "cosine",
 ) -> AcceptClaim:
     """Compare open-set identification: the nearest item is accepted from a similarity on, and some probes have none.
 
@@ -66,11 +73,13 @@ def compare_identification(
     upgrade : Upgrade
         With a gallery; probes whose class it does not hold are not enrolled.
     threshold, fpir : float
-        The old accept threshold, a cosine similarity, or the false-positive identification rate that it had.
+        The old accept threshold, in the unit of the similarity, or the false-positive identification rate that it had.
     far_margin, tar_margin : float or str
         FPIR may rise by this share of itself, DIR fall by this much.
     confidence : float
         In (0, 1), of both changes at once.
+    similarity : {"cosine", "dot", "l2"}
+        By the cosine, or by the dot product or Euclidean distance of rows as they are.
 
     Raises
     ------
@@ -83,26 +92,30 @@ def compare_identification(
     rows = upgrade.sample(int(WORK / (len(upgrade.items) * upgrade.old.dim)), "probes")
     assert rows.index is not None
     apart = rows.units is not None and reading.gallery_units is not None
+    cosine = similarity == "cosine"
+    raw = None if cosine else [each.fetch(rows.index).features for each in (upgrade.old, upgrade.new)]
     found = search(
-        [rows.old, rows.models[0]],
-        upgrade.searched("gallery"),
+        [rows.old, rows.models[0]] if raw is None else raw,
+        upgrade.searched("gallery") if cosine else upgrade.items,  # what is kept are unit rows
         1,
         query_units=rows.units if apart else None,
         item_units=reading.gallery_units if apart else None,
         present=upgrade.in_search,
+        similarity=similarity,
     )
+    found = replace(found, similarity=_accepted_from(found.similarity, similarity))
     right = (found.rows[..., 0] >= 0) & (upgrade.item_codes[found.rows[..., 0]] == rows.codes)
     level = 1.0 - (1.0 - confidence) / 2.0
     report = compare_open_set(
         found,
         right,
         upgrade.item_sizes[rows.codes] > 0,
-        threshold=threshold,
+        threshold=None if threshold is None else _sign(similarity) * threshold,
         fpir=fpir,
         groups=rows.unit_codes if upgrade.grouped else None,
         confidence=level,
     )
-    return _judged(report.rates, report.rank1, far_margin, tar_margin, confidence)
+    return _judged(report.rates, report.rank1, far_margin, tar_margin, confidence, similarity)
 
 
 def compare_listed_pairs(
@@ -114,28 +127,40 @@ def compare_listed_pairs(
     far_margin: float | str = 0.0,
     tar_margin: float | str = 0.0,
     confidence: float = 0.95,
+    similarity: SimilarityName = "cosine",
 ) -> AcceptClaim:
     """Compare 1:1 verification over pairs that are listed as same or different; parameters as above.
 
     Pairs are of queries and of items of the gallery, or of the queries among themselves where there is none.
     """
     index, place = np.unique(pairs.query, return_inverse=True)
-    queries = [upgrade.old.rows(index), upgrade.new.rows(index)]
+    sets = upgrade.old, upgrade.new
+    queries = [each.rows(index) if similarity == "cosine" else each.fetch(index).features for each in sets]
     listed = PairList(query=place.ravel(), item=pairs.item, same=pairs.same)
     items = upgrade.items
     grouped = upgrade.grouped and (upgrade.gallery is None or upgrade.gallery.groups is not None)
     query_units, item_units = _units(upgrade, grouped)
     report = compare_pairs(
-        pair_similarities(queries, items, listed),
+        _accepted_from(pair_similarities(queries, items, listed, similarity), similarity),
         listed,
         query_units[index],
         item_units,
-        threshold=threshold,
+        threshold=None if threshold is None else _sign(similarity) * threshold,
         far=far,
         grouped=grouped,
         confidence=1.0 - (1.0 - confidence) / 2.0,
     )
-    return _judged(report, None, far_margin, tar_margin, confidence, pairs.unknown)
+    return _judged(report, None, far_margin, tar_margin, confidence, similarity, pairs.unknown)
+
+
+def _sign(similarity: SimilarityName) -> float:
+    """A distance is accepted up to its threshold, so what is compared is minus the distance."""
+    return -1.0 if similarity == "l2" else 1.0
+
+
+def _accepted_from(values: ndarray, similarity: SimilarityName) -> ndarray:
+    """Similarities of a search, of which that of the Euclidean distance is squared, in the unit of a threshold."""
+    return -np.sqrt(np.maximum(-values, 0.0)) if similarity == "l2" else values
 
 
 def _units(upgrade: Upgrade, grouped: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -157,6 +182,7 @@ def _judged(
     far_margin: float | str,
     tar_margin: float | str,
     confidence: float,
+    similarity: SimilarityName,
     unknown: int = 0,
 ) -> AcceptClaim:
     rise, fall = (
@@ -166,14 +192,17 @@ def _judged(
     level = rates.false_accepts.change.confidence
     false = Criterion(confidence=level, margin=rise * rates.false_accepts.old.value)
     true = Criterion(confidence=level, margin=fall)
+    sign = _sign(similarity)
+    told = replace(rates, threshold=sign * rates.threshold, kept_threshold=rates.kept_threshold.times(sign))
     return AcceptClaim(
         verdict=Verdict.combine(
             [false.verdict(rates.false_accepts.change.times(-1.0)), true.verdict(rates.true_accepts.change)]
         ),
-        rates=rates,
+        rates=told,
         rank1=rank1,
         false_margin=rise,
         true_margin=fall,
         confidence=confidence,
+        threshold_unit=UNITS[similarity],
         unknown=unknown,
     )

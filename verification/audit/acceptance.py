@@ -1,7 +1,8 @@
 """Which pairs an accept threshold lets through: histograms of similarities, and how counts of pairs vary by sample.
 
-Rows are read against all items, a block at a time. A first pass bins the cosines of old and of new queries with old
-items; a second one counts, for chosen thresholds, the kernel :math:`b[u_i·v_j ≥ τ'] − a[v_i·v_j ≥ τ]`, as the
+Rows are read against all items, a block at a time: unit rows by their cosine, or rows as they are by their dot product
+or Euclidean distance, brought to [−1, 1]. A first pass bins these places of old and of new queries with old items; a
+second one counts, for chosen thresholds, the kernel :math:`b[u_i·v_j ≥ τ'] − a[v_i·v_j ≥ τ]`, as the
 statistics of an audit (:mod:`verification.statistics.pairwise`) whose "distance" is a step: its mean over pairs of one
 class is a change of the true accept rate, over pairs of different classes of the false accept rate, and the unit of its
 variance is the sample.
@@ -17,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from verification.search.similarity import SimilarityName
 from verification.statistics.pairwise import AllPairs
 from verification.statistics.rows import Rows, never_met
 
@@ -35,7 +37,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosines:
+class Places:
     """A block of queries with all items: of old and of new queries, and of old queries with new items.
 
     ``apart`` are the pairs that never meet: queries counted from the start of the block, and items.
@@ -50,7 +52,7 @@ class Cosines:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Numbers of pairs from a cosine upwards.
+    """Numbers of pairs from a place in [−1, 1] upwards.
 
     Attributes
     ----------
@@ -86,28 +88,82 @@ def edge(at: int) -> float:
     return 2.0 * at / BINS - 1.0
 
 
-def _blocks(rows: Rows, gallery: Rows | None) -> Iterator[Cosines]:
-    new, old = rows.models
-    # copies, because NumPy multiplies a matrix by its own transpose differently, to other roundings
-    items = (rows if gallery is None else gallery).old.copy().T
-    step = max(1, _PAIRS // items.shape[1])
-    back = new.copy().T if gallery is None else None
-    for start in range(0, len(old), step):
-        some = slice(start, min(start + step, len(old)))
-        yield Cosines(
-            rows=some,
-            old=old[some] @ items,
-            new=new[some] @ items,
-            back=None if back is None else old[some] @ back,
-            apart=never_met(rows, some, gallery),
-        )
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Queries and items, and the similarity by which a pair is accepted.
+
+    A pair has a *place* in [−1, 1], the higher the more similar: with L the length of the longest row, its cosine, its
+    dot product over L², or 1 − D/L for the Euclidean distance D.
+
+    Attributes
+    ----------
+    rows : Rows
+        Sorted by class; unit rows for the cosine, else rows as they are.
+    gallery : Rows or None
+        None where queries are compared with each other.
+    similarity : {"cosine", "dot", "l2"}
+    """
+
+    rows: Rows
+    gallery: Rows | None
+    similarity: SimilarityName = "cosine"
+
+    @property
+    def items(self) -> Rows:
+        """What queries are compared with."""
+        return self.rows if self.gallery is None else self.gallery
+
+    @cached_property
+    def _longest(self) -> float:
+        return max(float(np.sqrt(np.vecdot(some, some).max())) for some in (self.rows.models, self.items.models))
+
+    def place(self, threshold: float) -> float:
+        """Return where a threshold lies, which is given in the unit of the similarity."""
+        if self.similarity == "cosine":
+            return threshold
+        longest = self._longest
+        return threshold / longest**2 if self.similarity == "dot" else 1.0 - threshold / longest
+
+    def threshold(self, place: float) -> float:
+        """Return the threshold that lies at a place."""
+        if self.similarity == "cosine":
+            return place
+        longest = self._longest
+        return place * longest**2 if self.similarity == "dot" else (1.0 - place) * longest
+
+    def _places(self, queries: Float[ndarray, "b dim"], items: Float[ndarray, "dim g"]) -> Float[ndarray, "b g"]:
+        products = queries @ items
+        if self.similarity == "cosine":
+            return products
+        longest = self._longest
+        if self.similarity == "dot":
+            return products / longest**2
+        squares = np.vecdot(queries, queries)[:, None] + np.sum(items * items, axis=0)
+        return 1.0 - np.sqrt(np.maximum(squares - 2.0 * products, 0.0)) / longest
+
+    def blocks(self) -> Iterator[Places]:
+        """All pairs, a block of queries at a time."""
+        new, old = self.rows.models
+        # copies, because NumPy multiplies a matrix by its own transpose differently, to other roundings
+        items = self.items.old.copy().T
+        step = max(1, _PAIRS // items.shape[1])
+        back = new.copy().T if self.gallery is None else None
+        for start in range(0, len(old), step):
+            some = slice(start, min(start + step, len(old)))
+            yield Places(
+                rows=some,
+                old=self._places(old[some], items),
+                new=self._places(new[some], items),
+                back=None if back is None else self._places(old[some], back),
+                apart=never_met(self.rows, some, self.gallery),
+            )
 
 
-def histogram(rows: Rows, gallery: Rows | None) -> Histogram:
-    """Bin the cosines of all pairs."""
+def histogram(compared: Compared) -> Histogram:
+    """Bin the places of all pairs."""
     counts = np.zeros((2, 2, BINS), dtype=np.int64)
-    codes = (rows if gallery is None else gallery).codes
-    for block in _blocks(rows, gallery):
+    rows, codes = compared.rows, compared.items.codes
+    for block in compared.blocks():
         same = rows.codes[block.rows, None] == codes
         for model, values in enumerate((block.old, block.new)):
             bins = _bins(values)
@@ -136,28 +192,28 @@ class Tallies:
     items: Float[ndarray, "2 g t"]
 
 
-def count(rows: Rows, gallery: Rows | None, kernels: Sequence[Kernel]) -> tuple[list[AllPairs], list[tuple[int, int]]]:
+def count(compared: Compared, kernels: Sequence[Kernel]) -> tuple[list[AllPairs], list[tuple[int, int]]]:
     """Statistics of some kernels, and the ordered pairs of different and of one class that each tells apart.
 
     Rows are sorted by class.
     """
-    items = rows if gallery is None else gallery
+    rows, items, gallery = compared.rows, compared.items, compared.gallery
     found = [_Sums(rows, items, gallery is None) for _ in kernels]
-    for block in _blocks(rows, gallery):
+    for block in compared.blocks():
         same = rows.codes[block.rows, None] == items.codes
         for kernel, sums in zip(kernels, found, strict=True):
             sums.add(block, kernel, same)
     return [sums.statistics(gallery) for sums in found], [sums.told_apart for sums in found]
 
 
-def tally(rows: Rows, gallery: Rows | None, curves: Sequence[Float[ndarray, " _"]]) -> list[Tallies]:
+def tally(compared: Compared, curves: Sequence[Float[ndarray, " _"]]) -> list[Tallies]:
     """Accepted pairs of each sample at the rising thresholds of old and of new queries."""
-    items = rows if gallery is None else gallery
+    rows, items = compared.rows, compared.items
     tallies = [
         (np.zeros((2, len(rows.codes), len(some) + 1)), np.zeros((2, len(items.codes), len(some) + 1)))
         for some in curves
     ]
-    for block in _blocks(rows, gallery):
+    for block in compared.blocks():
         same = rows.codes[block.rows, None] == items.codes
         for values, thresholds, (by_query, by_item) in zip((block.old, block.new), curves, tallies, strict=True):
             _tally(values, thresholds, same, block, by_query, by_item)
@@ -166,7 +222,7 @@ def tally(rows: Rows, gallery: Rows | None, curves: Sequence[Float[ndarray, " _"
 
 
 def _tally(
-    values: ndarray, thresholds: ndarray, same: ndarray, block: Cosines, by_query: ndarray, by_item: ndarray
+    values: ndarray, thresholds: ndarray, same: ndarray, block: Places, by_query: ndarray, by_item: ndarray
 ) -> None:
     level = np.searchsorted(thresholds, values.ravel(), side="right").reshape(values.shape)
     level[block.apart] = 0  # below every threshold
@@ -190,7 +246,7 @@ class _Sums:
         self.by_item = self.by_query if paired else np.zeros((len(items.codes), num_classes))
         self.told_apart = (0, 0)
 
-    def add(self, block: Cosines, kernel: Kernel, same: ndarray) -> None:
+    def add(self, block: Places, kernel: Kernel, same: ndarray) -> None:
         """Take in a block of queries."""
         some = block.rows
         before = kernel.old_weight * (block.old >= kernel.old_threshold)

@@ -16,12 +16,22 @@ from verification.audit.definition1 import check_arguments, judge_definition1
 from verification.audit.margin import Margin
 from verification.audit.report import CLAIMS, UpgradeReport, provenance
 from verification.audit.retrieval import SIMILARITIES, compare_retrieval
+from verification.audit.threshold_report import UNITS
 from verification.audit.thresholds import check_threshold, compare_thresholds
 from verification.search.pairs import PairList
 from verification.search.similarity import SimilarityName
 from verification.statistics.collect import Map
 from verification.statistics.interval import Population, Verdict
+from verification.statistics.stratified import check_sample
 from verification.upgrade import Upgrade
+
+_UNIT_ROWS = {
+    name: (
+        f"Retrieval and thresholds compare rows as they are, by their {UNITS[name]}. Mean distances, the contrast and "
+        "the rotation of class means are of rows normalised to unit length.",
+    )
+    for name in ("dot", "l2")
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +51,7 @@ class Options:
     retrieval_margin : float or str
         In [0, 1), the loss of recall@1 that is accepted: 0.01 or "1%".
     threshold, far : float, optional
-        The old accept threshold, a cosine similarity, or the false accept rate that it had with old queries.
+        The old accept threshold, in the unit of ``similarity``, or the false accept rate that it had with old queries.
     fpir : float, optional
         The false-positive identification rate of the old system, where some probes are not enrolled.
     far_margin, tar_margin : float or str
@@ -49,7 +59,8 @@ class Options:
     k : int, optional
         ≥ 1, of recall@k; 5, or 10 where relevance was judged.
     similarity : {"cosine", "dot", "l2"}
-        How the index ranks: by the cosine, or by the inner product or the Euclidean distance of rows as they are.
+        How the index ranks and what thresholds are of: the cosine, or the inner product or the Euclidean distance of
+        rows as they are. Mean distances are of unit rows whatever it is.
     decide : tuple of str
         Claims that make the verdict: "retrieval", "definition-1", "contrast", "threshold", "identification", "pairs",
         or "all" of those that were judged. Empty: all but mean distances and contrast, so retrieval, and the threshold
@@ -58,6 +69,9 @@ class Options:
         Whether the verdict is about new samples of these classes or about new classes like these.
     repeated : bool
         Whether intervals have to stay valid however often one looks at growing data and stops at will.
+    sample : int, optional
+        ≥ 4: judge a stratified sample of so many rows, by class, and by whole groups where there are groups. Features
+        of other rows are not read, where the files allow it.
     explain : bool
         Whether to measure what explains the answer too: the hypotheses of Theorem 1 and the angles of the caps.
 
@@ -82,6 +96,7 @@ class Options:
     decide: tuple[str, ...] = ()
     classes: str = "fixed"
     repeated: bool = False
+    sample: int | None = None
     explain: bool = False
 
     def __post_init__(self) -> None:
@@ -92,15 +107,16 @@ class Options:
         Margin.parse_share(self.retrieval_margin, "the margin of retrieval")
         Margin.parse(self.far_margin, "the margin of FAR")
         Margin.parse_share(self.tar_margin, "the margin of TAR")
+        if self.similarity not in SIMILARITIES:
+            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {self.similarity!r}.")
+        check_sample(self.sample)
         if self.with_threshold:
-            check_threshold(self.threshold, self.far)
+            check_threshold(self.threshold, self.far, self.similarity)
         if self.fpir is not None and not 0.0 < self.fpir < 1.0:
             raise ValueError(f"fpir must be in (0, 1), got {self.fpir!r}.")
         margins = Margin.parse(self.far_margin).amount, Margin.parse(self.tar_margin).amount
         if any(margins) and not self.with_threshold and self.fpir is None:
             raise ValueError("a margin of FAR or TAR needs a threshold, or the false accept rate that it had.")
-        if self.similarity not in SIMILARITIES:
-            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {self.similarity!r}.")
         if isinstance(self.decide, str):
             raise ValueError(
                 f"decide must be a tuple of claims, got the text {self.decide!r}: write ({self.decide!r},)."
@@ -165,12 +181,28 @@ def judge(
     """
     options = options or Options()
     tell = progress or (lambda stage, done, total: None)
-    judged = upgrade.judgements is not None
+    judged = upgrade.judged
     labelled = not judged and len(upgrade.labels) > 0
     if pairs is None and not judged:
         upgrade.check_pairs()
     if pairs is not None and not options.with_threshold:
         raise ValueError("listed pairs need the old accept threshold, or the false accept rate that it had.")
+    asked = [
+        name for name, given in (("threshold", options.with_threshold), ("fpir", options.fpir is not None)) if given
+    ]
+    if judged and asked and (pairs is None or asked[-1] == "fpir"):
+        why = "rows have several labels" if upgrade.shared else "relevance was judged"
+        raise ValueError(
+            f"{asked[-1]} needs one label per row, which says what is a false accept, and here {why}: leave it out "
+            "(--threshold, --far, --fpir), or list pairs (--pairs)."
+        )
+    if options.sample is not None:
+        if pairs is not None:
+            raise ValueError("listed pairs are judged as they are listed: leave sample out (--sample).")
+        upgrade, index = upgrade.drawn(options.sample)
+        slices = None if slices is None else slices[index]
+        if not judged:
+            upgrade.check_pairs()
     upgrade.read(run, progress)
     definition1 = retrieval = thresholds = identification = listed = polar = hypotheses = None
     if labelled:
@@ -208,6 +240,7 @@ def judge(
             confidence=options.confidence,
             classes=options.classes,
             repeated=options.repeated,
+            similarity=options.similarity,
         )
     if options.fpir is not None and labelled:
         identification = compare_identification(
@@ -216,6 +249,7 @@ def judge(
             far_margin=options.far_margin,
             tar_margin=options.tar_margin,
             confidence=options.confidence,
+            similarity=options.similarity,
         )
     if pairs is not None:
         listed = compare_listed_pairs(
@@ -226,6 +260,7 @@ def judge(
             far_margin=options.far_margin,
             tar_margin=options.tar_margin,
             confidence=options.confidence,
+            similarity=options.similarity,
         )
     if options.explain and labelled:
         from verification.audit.hypotheses import check_hypotheses
@@ -235,6 +270,7 @@ def judge(
         polar = polar_angles(upgrade)
         if 1 < upgrade.num_classes <= upgrade.old.dim + 1 and (upgrade.sizes > 0).all():
             hypotheses = check_hypotheses(upgrade)
+    about = definition1.notes if definition1 is not None else (*upgrade.notes, *upgrade.findings())
     report = UpgradeReport(
         verdict=Verdict.inconclusive,
         decided_by=(),
@@ -246,8 +282,10 @@ def judge(
         pairs=listed,
         hypotheses=hypotheses,
         polar=polar,
+        sample=upgrade.sampled,
         notes=(
-            *(definition1.notes if definition1 is not None else (*upgrade.notes, *upgrade.findings())),
+            *(_UNIT_ROWS.get(options.similarity, ()) if labelled else ()),
+            *(note for note in about if options.similarity == "cosine" or note != upgrade.lengths_note),
             *(retrieval.notes if retrieval is not None else ()),
             *(thresholds.notes if thresholds is not None else ()),
         ),

@@ -18,6 +18,7 @@ from verification.audit.retrieval_report import RetrievalReport
 from verification.audit.threshold_report import ThresholdReport
 from verification.reporting import json_safe, write_json
 from verification.statistics.interval import Judged, Population, Unit, Verdict
+from verification.statistics.stratified import Sample
 from verification.upgrade import Upgrade
 
 if TYPE_CHECKING:  # an audit without them starts faster
@@ -215,6 +216,8 @@ class UpgradeReport:
     hypotheses : Hypotheses or None
     polar : PolarAngles or None
         What explains the answer, where it was asked for.
+    sample : Sample or None
+        What was drawn, where a sample was judged.
     notes : tuple of str
         What the reader has to know about this data.
     provenance : dict
@@ -231,6 +234,7 @@ class UpgradeReport:
     pairs: AcceptClaim | None
     hypotheses: Hypotheses | None
     polar: PolarAngles | None
+    sample: Sample | None
     notes: tuple[str, ...]
     provenance: dict[str, Any]
 
@@ -262,6 +266,13 @@ class UpgradeReport:
         )
 
     @property
+    def whom(self) -> str:
+        """Whom the verdict is about; without labels there are no classes."""
+        if self.definition1 is not None:
+            return self.population.words
+        return f"new {'pairs' if self.retrieval is None else 'queries'} like these"
+
+    @property
     def headline(self) -> str:
         """The answer in one sentence, for whom it holds, and what speaks against it."""
         by = " and ".join(ASKED[claim] for claim in self.decided_by)
@@ -273,7 +284,7 @@ class UpgradeReport:
         }[self.verdict]
         if self.verdict == Verdict.compatible and self.against:
             text = f"Kept: {by}. Not kept: {' and '.join(ASKED[claim] for claim in self.against)}"
-        return f"{text} (for {self.population.words})."
+        return f"{text} (for {self.whom}{'' if self.sample is None else f', from {self.sample.short}'})."
 
     @property
     def disagreement(self) -> str | None:
@@ -308,7 +319,7 @@ class UpgradeReport:
     @property
     def summary(self) -> str:
         """One line: the verdict, whom it is about, and every claim with its number."""
-        parts = [f"{self.verdict} by {' and '.join(self.decided_by)} for {self.population.words}"]
+        parts = [f"{self.verdict} by {' and '.join(self.decided_by)} for {self.whom}"]
         if self.retrieval is not None:
             score, change = self.retrieval.scores[0].name, self.retrieval.change
             parts.append(f"{score} {100.0 * change.value:+.1f} points {self.retrieval.verdict}")
@@ -322,6 +333,8 @@ class UpgradeReport:
         if self.thresholds is not None:
             parts.append(f"threshold {self.thresholds.verdict}")
         parts += [f"{name} {claim.verdict}" for name, claim in self.accepted.items()]
+        if self.sample is not None:
+            parts.append(self.sample.short)
         return "; ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -342,6 +355,7 @@ class UpgradeReport:
             {
                 "schema_version": SCHEMA_VERSION,
                 **plain,
+                "sample": None if self.sample is None else {**asdict(self.sample), "sentence": self.sample.sentence},
                 "left_out": _shorten(parts),
                 **parts,
                 "claims": self.claims,

@@ -127,10 +127,10 @@ def compare_retrieval(
     amount = Margin.parse_share(margin, "the margin of retrieval")
     check_confidence(confidence)
     population = Population(classes)
-    k = (5 if upgrade.judgements is None else 10) if k is None else k
+    k = (10 if upgrade.judged else 5) if k is None else k
     if k < 1:
         raise ValueError(f"k must be an integer >= 1, got {k!r}.")
-    if upgrade.judgements is None:
+    if not upgrade.judged:
         upgrade.check_pairs()
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}.")
@@ -154,6 +154,7 @@ def compare_retrieval(
         change=judged,
         margin=amount,
         confidence=confidence,
+        relevance="shared labels" if upgrade.shared else "judgements" if upgrade.judged else "labels",
         unit=unit,
         gained=float(np.mean(second > first)),
         lost=float(np.mean(first > second)),
@@ -189,7 +190,7 @@ def _ask(upgrade: Upgrade) -> _Queries:
         answers[here] = upgrade.item_sizes[upgrade.codes[here]]
         can = here & (answers - own > 0)
     if not np.any(can):
-        raise ValueError("no query has an item of its class in the gallery that it may find.")
+        raise ValueError("no query has an item that answers it and that it may find: in the gallery, none is relevant.")
     rows = reading.rows
     assert rows.index is not None
     order = np.argsort(rows.index, kind="stable")
@@ -251,18 +252,26 @@ def _ranked(upgrade: Upgrade, queries: _Queries) -> tuple[Int[ndarray, " p"], In
     if not upgrade.small:
         return None
     if queries.judgements is not None:
-        return queries.judgements.relevant()
+        query, item = queries.judgements.relevant()
+        each = np.bincount(query, minlength=len(queries.index))
+        some = np.isin(query, _ranked_queries(upgrade, each))
+        return query[some], item[some]
     codes = upgrade.item_codes
     each = upgrade.item_sizes[queries.codes]
-    most = int(RANKED_PAIRS / max(float(np.mean(each)), 1.0))
-    some = np.arange(len(each))
-    if len(some) > most:
-        some = np.sort(stream(upgrade.seed, "ranked queries").choice(len(each), size=max(most, 2), replace=False))
+    some = _ranked_queries(upgrade, each)
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], queries.codes[some])
     count = each[some]
     item = order[np.repeat(starts - np.cumsum(count) + count, count) + np.arange(count.sum())]
     return np.repeat(some, count), item
+
+
+def _ranked_queries(upgrade: Upgrade, each: Int[ndarray, " q"]) -> Int[ndarray, " r"]:
+    """Queries whose relevant items are ranked, from how many items each has."""
+    most = int(RANKED_PAIRS / max(float(np.mean(each)), 1.0))
+    if len(each) <= most:
+        return np.arange(len(each))
+    return np.sort(stream(upgrade.seed, "ranked queries").choice(len(each), size=max(most, 2), replace=False))
 
 
 def _search(
@@ -476,7 +485,7 @@ class _Compare:
                 lower=drawn[0],
                 upper=drawn[1],
                 confidence=confidence,
-                unit="class",
+                unit="class" if queries.judgements is None else self.unit,
                 population=Population.drawn,
             ),
         )

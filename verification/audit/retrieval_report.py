@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from verification.statistics.interval import Change, Interval, Judged, Unit, Verdict
+
+Relevance = Literal["labels", "judgements", "shared labels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,9 @@ class RetrievalReport:
         That change, for new queries of these classes and for new classes like these.
     margin, confidence : float
         The loss of recall that is accepted, as a fraction; of each interval.
+    relevance : {"labels", "judgements", "shared labels"}
+        What says that an item answers a query. But for labels there are no classes: both intervals are then for new
+        queries like these.
     unit : {"sample", "group"}
         What was drawn independently.
     gained, lost : float
@@ -92,6 +98,7 @@ class RetrievalReport:
     change: Judged
     margin: float
     confidence: float
+    relevance: Relevance
     unit: Unit
     gained: float
     lost: float

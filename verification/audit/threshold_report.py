@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from verification.search.similarity import SimilarityName
 from verification.statistics.interval import Interval, Judged, Population, Verdict
+
+ThresholdUnit = Literal["cosine", "dot product", "Euclidean distance"]
+UNITS: dict[SimilarityName, ThresholdUnit] = {"cosine": "cosine", "dot": "dot product", "l2": "Euclidean distance"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,10 @@ class ThresholdReport:
     population : {"fixed", "drawn"}
         Whom the verdict is about.
     threshold : float
-        The old accept threshold, a cosine similarity.
+        The old accept threshold.
+    threshold_unit : {"cosine", "dot product", "Euclidean distance"}
+        What a threshold is of: the least cosine, or the least dot product or largest Euclidean distance of rows as they
+        are. Those of ``kept`` and of the curves are of the same unit.
     target_far : float or None
         The FAR of old queries that it was chosen for, or None where it was given.
     far_margin, tar_margin, confidence : float
@@ -80,6 +88,7 @@ class ThresholdReport:
     verdict: Verdict
     population: Population
     threshold: float
+    threshold_unit: ThresholdUnit
     target_far: float | None
     far_margin: float
     tar_margin: float

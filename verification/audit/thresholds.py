@@ -1,6 +1,7 @@
 r"""Accept thresholds, 1:1: does the old one still hold for new queries, and which one keeps the old false accept rate?
 
-A pair (query, gallery item) is accepted when its cosine similarity is at least τ. FAR is the share of pairs of
+A pair (query, gallery item) is accepted when its cosine similarity, or the dot product of rows as they are, is at least
+τ, or their Euclidean distance at most τ. FAR is the share of pairs of
 different classes that are accepted, TAR that of pairs of one class. At a threshold the change of either rate is a
 U-statistic of the same form as a gap of Definition 1, whose "distance" is a step
 (:mod:`verification.audit.acceptance`): its interval has the sample for a unit, and labels are held fixed. A
@@ -14,6 +15,7 @@ Woodruff, *Confidence intervals for medians and other position measures*, 1952, 
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,9 +23,11 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import special
 
-from verification.audit.acceptance import BINS, Histogram, Kernel, Tallies, count, histogram, tally
+from verification.audit.acceptance import BINS, Compared, Histogram, Kernel, Tallies, count, histogram, tally
 from verification.audit.margin import Margin
-from verification.audit.threshold_report import Curve, KeptFar, ThresholdReport
+from verification.audit.threshold_report import UNITS, Curve, KeptFar, ThresholdReport
+from verification.features import FeatureSet
+from verification.search.similarity import SimilarityName
 from verification.statistics.gaps import estimate
 from verification.statistics.interval import Criterion, Interval, Population, Unit, Verdict, check_confidence, widened
 from verification.statistics.paired import cluster_freedom, score_interval
@@ -42,12 +46,17 @@ ENOUGH = 30
 CURVE_POINTS = 25
 
 
-def check_threshold(threshold: float | None, far: float | None) -> None:
-    """Raise ValueError unless one of the two is given and in its range."""
+def check_threshold(threshold: float | None, far: float | None, similarity: SimilarityName = "cosine") -> None:
+    """Raise ValueError unless one of the two is given and in its range, which depends on what the threshold is of."""
     if (threshold is None) == (far is None):
         raise ValueError("give the old accept threshold or the false accept rate that it had: one of the two.")
-    if threshold is not None and not -1.0 <= threshold <= 1.0:
-        raise ValueError(f"threshold must be a cosine similarity in [-1, 1], got {threshold!r}.")
+    least, most, what = {
+        "cosine": (-1.0, 1.0, "cosine similarity in [-1, 1]"),
+        "dot": (-sys.float_info.max, sys.float_info.max, "finite dot product"),
+        "l2": (0.0, sys.float_info.max, "finite Euclidean distance >= 0"),
+    }[similarity]
+    if threshold is not None and not least <= threshold <= most:
+        raise ValueError(f"threshold must be a {what}, got {threshold!r}.")
     if far is not None and not 0.0 < far < 1.0:
         raise ValueError(f"far must be in (0, 1), got {far!r}.")
 
@@ -62,6 +71,7 @@ def compare_thresholds(
     confidence: float = 0.95,
     classes: str = "fixed",
     repeated: bool = False,
+    similarity: SimilarityName = "cosine",
 ) -> ThresholdReport:
     """Compare old and new queries at the old accept threshold, and find the one that keeps its false accept rate.
 
@@ -69,8 +79,8 @@ def compare_thresholds(
     ----------
     upgrade : Upgrade
     threshold : float
-        In [−1, 1], the accept threshold of the old system: a pair is accepted from this cosine similarity on. (For a
-        Euclidean distance D of unit vectors it is 1 − D²/2.)
+        The accept threshold of the old system, in the unit of the similarity: the least cosine, in [−1, 1], or the
+        least dot product, or the largest Euclidean distance, ≥ 0.
     far : float
         In (0, 1), instead of it: the FAR of old queries that the threshold is to have, on these pairs.
     far_margin : float or str
@@ -83,20 +93,23 @@ def compare_thresholds(
         Whether the verdict is about new samples of these classes or about new classes like these.
     repeated : bool
         Whether the intervals of the two changes have to stay valid however often one looks at growing data.
+    similarity : {"cosine", "dot", "l2"}
+        What is compared with the threshold: the cosine, or the dot product or Euclidean distance of rows as they are.
 
     Raises
     ------
     ValueError
         If an argument is out of range, or the pairs are too few for ``far``.
     """
-    check_threshold(threshold, far)
+    check_threshold(threshold, far, similarity)
     rise = Margin.parse(far_margin, "the margin of FAR").amount
     fall = Margin.parse_share(tar_margin, "the margin of TAR")
     check_confidence(confidence)
     population = Population(classes)
     upgrade.check_pairs()
-    rows, items, notes = _choose(upgrade)
-    bins = histogram(rows, items)
+    compared, notes = _choose(upgrade, similarity)
+    rows, items = compared.rows, compared.gallery
+    bins = histogram(compared)
     same, different = bins.pairs(1), bins.pairs(0)
     if not same or not different:
         raise ValueError("a threshold needs pairs of one class and of different classes, got none of one kind.")
@@ -106,8 +119,11 @@ def compare_thresholds(
                 f"far must be at least {FEW / different:.1e}, for {FEW} accepted pairs among the {different:,} of "
                 f"different classes, got {far!r}."
             )
-        threshold = bins.threshold(0, far)
-    assert threshold is not None  # one of the two was given
+        old_at = bins.threshold(0, far)
+        threshold = compared.threshold(old_at)
+    else:
+        assert threshold is not None  # one of the two was given
+        old_at = compared.place(threshold)
     grids = [_grid(bins, model, different) for model in (0, 1)]
     estimates: list[list[Estimate]] = []
     told_apart: list[tuple[int, int]] = []
@@ -116,21 +132,21 @@ def compare_thresholds(
     def look(new_threshold: float, *weights: tuple[float, float]) -> AllPairs:
         # two kernels at a time: each holds what every sample adds to every class
         kernels = [
-            Kernel(old_threshold=threshold, new_threshold=new_threshold, old_weight=before, new_weight=after)
+            Kernel(old_threshold=old_at, new_threshold=new_threshold, old_weight=before, new_weight=after)
             for before, after in weights
         ]
-        sources, apart = count(rows, items, kernels)
+        sources, apart = count(compared, kernels)
         estimates.extend([side.fixed for side in estimate(source)[0]["pairs"].sides] for source in sources)
         ordered.extend(source.ordered for source in sources)
         told_apart.extend(apart)
         return sources[-1]
 
-    look(threshold, (1.0, 1.0), (1.0 + rise, 1.0))
-    look(threshold, (1.0, 0.0), (0.0, 1.0))
+    look(old_at, (1.0, 1.0), (1.0 + rise, 1.0))
+    look(old_at, (1.0, 0.0), (0.0, 1.0))
     # the old FAR is counted at the old threshold as it is; the others lie at the edges of bins
     kept_at = bins.threshold(1, estimates[2][1].value)
     source = look(kept_at, (1.0, 1.0), (0.0, 1.0))
-    tallies = tally(rows, items, grids)
+    tallies = tally(compared, grids)
     num = len(rows.codes) if items is None else min(len(rows.codes), len(items.codes))
     alike = np.array_equal(*rows.models)
     level = 1.0 - confidence
@@ -156,9 +172,10 @@ def compare_thresholds(
         for first, second, (a, b) in ((-1.0, 1.0, estimates[2]), (1.0, -1.0, estimates[3]), (1.0, -1.0, estimates[5]))
     ]
     alone = Criterion(confidence=confidence)
-    changed = looks.change(estimates[4][0], told_apart[4][1], alone, alike and kept_at == threshold)
-    lower, upper = _kept_interval(bins, rates[0][1].value, estimates[4][1], level)
-    old_curve, new_curve = (_curve(bins, model, grids[model], tallies[model], rows, items, level) for model in (0, 1))
+    changed = looks.change(estimates[4][0], told_apart[4][1], alone, alike and kept_at == old_at)
+    bounds = _kept_interval(bins, rates[0][1].value, estimates[4][1], level)
+    lower, upper = sorted(compared.threshold(bound) for bound in bounds)
+    old_curve, new_curve = (_curve(bins, model, grids[model], tallies[model], compared, level) for model in (0, 1))
     accepted = round(rates[0][1].value * different) // (2 if items is None else 1)
     if accepted < ENOUGH:
         notes.append(
@@ -169,6 +186,7 @@ def compare_thresholds(
         verdict=Verdict.combine([far_change.verdict, tar_change.verdict]),
         population=population,
         threshold=threshold,
+        threshold_unit=UNITS[similarity],
         target_far=far,
         far_margin=rise,
         tar_margin=fall,
@@ -180,7 +198,9 @@ def compare_thresholds(
         far_change=far_change,
         tar_change=tar_change,
         accepted_pairs=accepted,
-        kept=KeptFar(threshold=kept_at, lower=lower, upper=upper, tar=rates[2][0], tar_change=changed),
+        kept=KeptFar(
+            threshold=compared.threshold(kept_at), lower=lower, upper=upper, tar=rates[2][0], tar_change=changed
+        ),
         old_curve=old_curve,
         new_curve=new_curve,
         num_samples=len(rows.codes),
@@ -191,7 +211,7 @@ def compare_thresholds(
     )
 
 
-def _choose(upgrade: Upgrade) -> tuple[Rows, Rows | None, list[str]]:
+def _choose(upgrade: Upgrade, similarity: SimilarityName) -> tuple[Compared, list[str]]:
     """Rows to look at, sorted by class: whole classes at random where there are many, then samples at random."""
     labels, rng = upgrade.labels, stream(upgrade.seed, "thresholds")
     chosen = np.arange(len(labels))
@@ -200,7 +220,7 @@ def _choose(upgrade: Upgrade) -> tuple[Rows, Rows | None, list[str]]:
         chosen = np.sort(rng.choice(shared, size=min(MOST_CLASSES, len(shared)), replace=False))
     notes = []
 
-    def take(rows: Rows, what: str) -> Rows:
+    def take(rows: Rows, what: str, *sets: FeatureSet) -> Rows:
         place = np.full(len(labels), -1)
         place[chosen] = np.arange(len(chosen))
         some = np.flatnonzero(place[rows.codes] >= 0)
@@ -214,9 +234,11 @@ def _choose(upgrade: Upgrade) -> tuple[Rows, Rows | None, list[str]]:
             )
         part = rows.some(some)
         codes = place[part.codes]
-        # float64: a threshold is compared with a cosine as it is
+        # what is kept are unit rows
+        raw = None if similarity == "cosine" else np.stack([each.fetch(part.index).features for each in sets])
+        # float64: a threshold is compared with a similarity as it is
         return Rows(
-            models=part.models.astype(np.float64),
+            models=(part.models if raw is None else raw).astype(np.float64),
             codes=codes,
             sizes=np.bincount(codes, minlength=len(chosen)),
             index=part.index,
@@ -224,8 +246,9 @@ def _choose(upgrade: Upgrade) -> tuple[Rows, Rows | None, list[str]]:
         )
 
     reading = upgrade.read()
-    rows = take(reading.rows, "samples")
-    return rows, None if reading.gallery is None else take(reading.gallery, "gallery items"), notes
+    rows = take(reading.rows, "samples", upgrade.new, upgrade.old)
+    gallery = None if reading.gallery is None else take(reading.gallery, "gallery items", upgrade.items)
+    return Compared(rows=rows, gallery=gallery, similarity=similarity), notes
 
 
 def _grid(bins: Histogram, model: int, different: int) -> Float[ndarray, " t"]:
@@ -343,21 +366,26 @@ def _curve(
     model: int,
     grid: Float[ndarray, " t"],
     tallies: Tallies,
-    rows: Rows,
-    items: Rows | None,
+    compared: Compared,
     level: float,
 ) -> Curve:
     """TAR over FAR, and its error from what each sample contributes by itself, which is too wide rather than narrow."""
     far, tar = (np.array([bins.rate(model, kind, t) for t in grid]) for kind in (0, 1))
     slope = np.gradient(tar, far) if len(grid) > 1 and np.all(np.diff(far) < 0.0) else np.zeros(len(grid))
     pairs = bins.pairs(0), bins.pairs(1)
-    parts = [(tallies.queries, rows), (tallies.items, rows if items is None else items)]
+    parts = [(tallies.queries, compared.rows), (tallies.items, compared.items)]
     by_sample = [(part[1] / pairs[1] - slope * part[0] / pairs[0], of.codes) for part, of in parts]
-    if items is None:
-        by_sample = [(by_sample[0][0] + by_sample[1][0], rows.codes)]
+    if compared.gallery is None:
+        by_sample = [(by_sample[0][0] + by_sample[1][0], compared.rows.codes)]
     variance = sum(_within_classes(values, codes) for values, codes in by_sample)
     half = -float(special.ndtri(level / 2.0)) * np.sqrt(variance)
-    values = (grid, far, tar, np.maximum(tar - half, 0.0), np.minimum(tar + half, 1.0))
+    values = (
+        [compared.threshold(at) for at in grid],
+        far,
+        tar,
+        np.maximum(tar - half, 0.0),
+        np.minimum(tar + half, 1.0),
+    )
     threshold, rate, share, lower, upper = (tuple(float(x) for x in some) for some in values)
     return Curve(threshold=threshold, far=rate, tar=share, lower=lower, upper=upper)
 

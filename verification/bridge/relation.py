@@ -27,6 +27,7 @@ from verification.reporting import json_safe
 from verification.search.nearest import nearest_rows, search, share_kept
 from verification.statistics.interval import Interval
 from verification.statistics.rows import stream
+from verification.statistics.stratified import Side, check_sample, draw_classes
 from verification.statistics.sums import class_sums
 
 # of relation reports
@@ -52,6 +53,8 @@ DISPLACED, MANY_DISPLACED, BY_CHANCE = 0.01, 0.25, 0.02
 SIGNIFICANT, PERMUTATIONS = 5.0, 20
 # queries and gallery of the question whether neighbours stay, and neighbours of each
 QUERIES, NEIGHBOURS = 512, 10
+# rows that may be asked for: all pairs of them are looked at
+MOST_SAMPLED = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +124,12 @@ class Relation:
 
 
 def relate(
-    new: FeatureSet, old: FeatureSet, tolerance: float | None = None, seed: int = 0, every_row: bool = False
+    new: FeatureSet,
+    old: FeatureSet,
+    tolerance: float | None = None,
+    seed: int = 0,
+    every_row: bool = False,
+    sample: int | None = None,
 ) -> Relation:
     """Tell what lies between two models' features of the same samples.
 
@@ -135,6 +143,9 @@ def relate(
         ≥ 0; of the rows that are measured where there are many.
     every_row : bool
         Name every row that the answer is about, and look at all rows for one that changed, however many there are.
+    sample : int, optional
+        From 4 to 16 384: read so many rows and no other, drawn by class where the old set has labels, and by whole
+        groups within a class where it has groups.
 
     Raises
     ------
@@ -145,6 +156,14 @@ def relate(
         raise ValueError(f"tolerance must be a finite number >= 0, got {tolerance!r}.")
     if not (isinstance(seed, int | np.integer) and seed >= 0):
         raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
+    check_sample(sample)
+    if sample is not None and (sample > MOST_SAMPLED or every_row):
+        what = (
+            f"at most {MOST_SAMPLED:,}, got {sample:,}"
+            if sample > MOST_SAMPLED
+            else "left out where every row is named"
+        )
+        raise ValueError(f"sample must be {what}.")
     pairs, notes = _pair(new, old)
     total = len(pairs)
     if total < 3:
@@ -154,19 +173,36 @@ def relate(
         notes.append(f"The labels of {labels_differ:,} rows differ.")
     rng = stream(seed, "relation")
     budget = max(FEWEST, min(ROWS, NUMBERS // max(new.dim, old.dim)))
-    part = np.arange(total) if total <= budget else np.sort(rng.permutation(total)[:budget])
-    chosen = [_read(features, own) for features, own in zip((new, old), pairs[part].T, strict=True)]
+    if sample is None:
+        part = np.arange(total) if total <= budget else np.sort(rng.permutation(total)[:budget])
+    else:
+        part = _sampled(old, pairs[:, 1], sample, seed)
+        if len(part) < total:
+            notes.append(
+                f"{len(part):,} of the {total:,} rows were drawn with seed {seed}, and no other row was looked at."
+            )
+    chosen = [features.fetch(own) for features, own in zip((new, old), pairs[part].T, strict=True)]
     evidence = measure((chosen[0].features.astype(np.float64), chosen[1].features.astype(np.float64)), tolerance, rng)
     fits = _fit_labels(chosen, rng) if labels_differ == 0 else None
     kind = decide(evidence, new.dim == old.dim, len(part) / total, bool(labels_differ), fits)
-    rows, complete = None, len(part) == total
+    complete = len(part) == total
+    # what the answer speaks of: all rows, unless no other than the sample was to be read
+    looked, sets = (part, chosen) if sample is not None else (np.arange(total), [new, old])
+    rows = None
     if new.dim == old.dim and (kind in _ABOUT_ROWS or (every_row and kind == RelationKind.same and not complete)):
-        rows = _find_rows(kind, new, old, pairs, evidence, chosen if complete else None, every_row)
-        complete = complete or rows is not None
+        own = pairs if sample is None else np.stack([np.arange(len(part))] * 2, axis=1)
+        measured = chosen if complete or sample is not None else None
+        rows = _find_rows(kind, (sets[0], sets[1]), own, evidence, measured, every_row)
+        complete = complete or (rows is not None and sample is None)
         if kind == RelationKind.same and rows is not None:
             kind, rows = (RelationKind.part, rows) if len(rows) else (kind, None)
-    count = total if rows is None else len(rows)
-    sentence, next_step = _WORDS[kind](evidence, (new.dim, old.dim), count, total)
+    count = len(looked) if rows is None else len(rows)
+    sentence, next_step = _WORDS[kind](evidence, (new.dim, old.dim), count, len(looked))
+    if kind == RelationKind.order and new.ids is not None and old.ids is not None:
+        next_step = (
+            "Rows were joined by their ids, so one set has ids or labels that are not of its rows: find out how its "
+            "file was written, and write it again."
+        )
     if not complete:
         sentence += _of_a_part(kind, len(part), total)
     return Relation(
@@ -176,7 +212,7 @@ def relate(
         dims=(new.dim, old.dim),
         total=total,
         count=count,
-        rows=None if rows is None else pairs[rows, 1],
+        rows=None if rows is None else pairs[looked[rows], 1],
         complete=complete,
         evidence=evidence,
         neighbours=neighbours(chosen[0], chosen[1], seed=seed) if new.dim == old.dim else None,
@@ -328,12 +364,17 @@ def _pair(new: FeatureSet, old: FeatureSet) -> tuple[Int[ndarray, "n 2"], list[s
     return pairs, [f"Rows were joined by their ids; {moved:,} were in another place."] if moved else []
 
 
-def _read(features: FeatureSet, rows: Int[ndarray, " m"]) -> FeatureSet:
-    """Rows in memory, with their labels."""
-    chosen = features.select(rows)
-    read = FeatureSet(chosen.features)
-    read.columns = chosen.columns
-    return read
+def _sampled(old: FeatureSet, rows: Int[ndarray, " n"], sample: int, seed: int) -> Int[ndarray, " m"]:
+    """Sorted positions in ``rows`` of a stratified sample of them; rows without a label are a class of their own."""
+    codes = old.codes[rows] if old.labels is not None else np.zeros(len(rows), dtype=np.intp)
+    num_classes = int(codes.max()) + 1
+    strata = np.where(codes >= 0, codes, num_classes)
+    units = None
+    if old.groups is not None:
+        groups = common_codes(old.groups, what="groups")[1][rows]
+        units = np.unique(np.stack([strata, groups]), axis=1, return_inverse=True)[1].ravel()
+    side = Side(name="rows", strata=strata, units=units)
+    return side.draw(sample, draw_classes([side], num_classes, sample, seed), seed)
 
 
 def _labels_differ(new: FeatureSet, old: FeatureSet, pairs: Int[ndarray, "n 2"]) -> int | None:
@@ -379,8 +420,7 @@ def contrast(rows: Float[ndarray, "n dim"], codes: Int[ndarray, " n"]) -> float:
 
 def _find_rows(
     kind: RelationKind,
-    new: FeatureSet,
-    old: FeatureSet,
+    sets: tuple[FeatureSet, FeatureSet],
     pairs: Int[ndarray, "n 2"],
     e: Evidence,
     whole: list[FeatureSet] | None,
@@ -390,6 +430,7 @@ def _find_rows(
 
     ``whole`` has all rows where they were measured.
     """
+    new, old = sets
     if kind != RelationKind.order:
         distances = _distances(new, old, pairs)
         if kind == RelationKind.mixture:

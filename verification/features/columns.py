@@ -22,6 +22,8 @@ DEFAULTS = {
     "ids": ("ids", "id"),
     "groups": ("groups", "group"),
 }
+# between the labels of a row that has several, where they stand in one text
+SEPARATOR = "\x1f"
 _EXACT_FLOAT = 2.0**53
 _WIDEST = 2**14  # bytes of a string, as many as of a long vector
 
@@ -39,16 +41,30 @@ class Columns:
     ids : ndarray, shape (N,), integers or strings, or None
         Unique.
     groups : ndarray, shape (N,), integers or strings, or None
+    label_lists : ndarray, shape (N,), strings, or None
+        Of rows that have several labels, in place of ``labels``: sorted, each once, :data:`SEPARATOR` between them; the
+        empty string is a row without a label.
     """
 
     labels: ndarray | None = None
     labelled: ndarray | None = None
+    label_lists: ndarray | None = None
     ids: ndarray | None = None
     groups: ndarray | None = None
 
     @classmethod
-    def of(cls, count: int, labels: Any = None, ids: Any = None, groups: Any = None, labelled: Any = None) -> Columns:
+    def of(
+        cls,
+        count: int,
+        labels: Any = None,
+        ids: Any = None,
+        groups: Any = None,
+        labelled: Any = None,
+        separator: str | None = None,
+    ) -> Columns:
         """Check columns of ``count`` rows as a user gave them.
+
+        A list in place of a label holds the labels of a row that has several; with a ``separator`` a text holds them.
 
         Raises
         ------
@@ -56,21 +72,29 @@ class Columns:
             If a column has another length or holds something else than integers or strings, if ids or groups are
             missing, or if an id is there twice.
         """
-        named, present = (None, None) if labels is None else known(labels, "labels")
+        lists = None if labels is None else label_lists(labels, separator)
+        named, present = (None, None) if labels is None or lists is not None else known(labels, "labels")
         if labelled is not None:
             labelled = np.asarray(labelled).astype(bool)
             present = labelled if present is None else labelled & present
         keys, sets = (
             None if given is None else _complete(given, what) for given, what in ((ids, "ids"), (groups, "groups"))
         )
-        for what, column in (("labels", named), ("labels", present), ("ids", keys), ("groups", sets)):
+        for what, column in (
+            ("labels", named),
+            ("labels", present),
+            ("labels", lists),
+            ("ids", keys),
+            ("groups", sets),
+        ):
             if column is not None and len(column) != count:
                 raise ValueError(
                     f"features and {what} must have one length, got {count} rows and {len(column)} {what}."
                 )
         if keys is not None:
             check_unique(keys)
-        return cls(labels=named, labelled=None if present is None or present.all() else present, ids=keys, groups=sets)
+        labelled = None if present is None or present.all() else present
+        return cls(labels=named, labelled=labelled, label_lists=lists, ids=keys, groups=sets)
 
     @property
     def named(self) -> dict[str, ndarray]:
@@ -112,13 +136,15 @@ class Names:
     """Names of columns, arrays or tensors that a user asked for.
 
     None stands for the default: ``features``, or else the only array or column that can be; ``labels`` or ``label``,
-    ``ids`` or ``id``, ``groups`` or ``group`` where they are. An empty string stands for no such column.
+    ``ids`` or ``id``, ``groups`` or ``group`` where they are. An empty string stands for no such column. A
+    ``separator`` stands between the labels of a row that has several in one text.
     """
 
     features: str | None = None
     labels: str | None = None
     ids: str | None = None
     groups: str | None = None
+    separator: str | None = None
 
     def choose(self, there: Mapping[str, Any], vectors: Sequence[str], kind: str = "arrays") -> Chosen:
         """Find the columns among those that are there.
@@ -195,6 +221,59 @@ def known(values: Any, what: str) -> tuple[Shaped[ndarray, " n"], Bool[ndarray, 
             array, present = _restored(array, there, what), there
     check_column(array.shape, array.dtype, what)
     return _native(array, what), None if present is None or present.all() else present
+
+
+def label_lists(values: Any, separator: str | None = None) -> ndarray | None:
+    """Return the labels of rows that have several, as :class:`Columns` holds them; None where rows have one each.
+
+    Parameters
+    ----------
+    values : Arrow array or sequence of length N
+        Lists of integers or of strings, some of which may be missing; or, with a separator, strings.
+    separator : str, optional
+        Between the labels in one string.
+
+    Raises
+    ------
+    ValueError
+        If labels are of both kinds, or of neither, or no strings for a separator to stand in.
+    """
+    arrow = hasattr(values, "dictionary_encode")
+    if arrow:
+        from verification.features.files.tables import is_list
+
+        several = is_list(values.type)
+    else:
+        several = isinstance(values, list | tuple | np.ndarray) and np.ndim(_first(values)) == 1
+    if several:
+        rows = values.to_pylist() if arrow else list(values)
+        lists = [
+            [] if row is None else [label for label in row if label is not None and label == label] for row in rows
+        ]
+    elif separator is None:
+        return None
+    else:
+        texts, present = known(values, "labels")
+        if texts.dtype.kind != "U":
+            raise ValueError(f"labels must be strings to hold several with a separator, got {texts.dtype}.")
+        if not separator:
+            raise ValueError("the separator of labels must not be empty.")
+        texts = texts if present is None else np.where(present, texts, "")
+        lists = [[part for part in map(str.strip, text.split(separator)) if part] for text in texts.tolist()]
+    # whole floats: integers in lists of a JSON file are read as floats
+    numbers = [[int(x) if isinstance(x, float) and x.is_integer() else x for x in row] for row in lists]
+    kinds = {_kind(label) for row in numbers for label in row}
+    if len(kinds) > 1 or kinds - {int, str}:
+        got = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"lists of labels must hold integers or strings, all of one kind, got {got}.")
+    return np.array([SEPARATOR.join(sorted({str(label) for label in row})) for row in numbers], str)
+
+
+def _first(values: Any) -> Any:
+    """The first entry of a sequence of objects that is not missing; of an array of numbers none."""
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return None
+    return next((list(row) if isinstance(row, set | frozenset) else row for row in values if row is not None), None)
 
 
 def check_column(shape: tuple[int, ...], dtype: np.dtype, what: str, count: int | None = None) -> None:

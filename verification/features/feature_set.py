@@ -29,7 +29,7 @@ class FeatureSet:
         Finite, no row of zeros (a direction is needed); need not be normalised. N ≥ 1, d ≥ 1.
     labels : array_like or torch.Tensor, shape (N,), integers or strings, optional
         The class of each row. Single ones may be missing: None, NaN (then other floats must be whole numbers), an
-        Arrow null or a masked entry.
+        Arrow null or a masked entry. Where rows have several labels, a list of them for each row (:attr:`label_lists`).
     ids : array_like, shape (N,), integers or strings, optional
         The names of the rows, each unique.
     groups : array_like, shape (N,), integers or strings, optional
@@ -64,6 +64,14 @@ class FeatureSet:
     def labels(self) -> ndarray | None:
         """The label of each row, with a placeholder where it is missing; None if the set has no labels."""
         return self.columns.labels
+
+    @property
+    def label_lists(self) -> ndarray | None:
+        """The labels of rows that have several, a text each with U+001F between them; None where rows have one each.
+
+        Such a set has no :attr:`labels`, because nothing says which rows are of one class.
+        """
+        return self.columns.label_lists
 
     @property
     def labelled(self) -> Bool[ndarray, " n"] | None:
@@ -189,6 +197,38 @@ class FeatureSet:
         chosen.remarks = self.remarks
         return chosen
 
+    def fetch(self, index: Any) -> FeatureSet:
+        """Return the set of some rows in memory, fetched by themselves where the source allows it.
+
+        The labels, ids and groups of these rows come along, as those of :meth:`select`.
+
+        Parameters
+        ----------
+        index : array_like of int, shape (m,), m ≥ 1
+            From 0 to N − 1, in any order.
+
+        Raises
+        ------
+        ValueError
+            If there is no index, one is out of range, or a row that is read on the way cannot be used.
+        """
+        if self._in_memory:
+            return self.select(index)
+        index = self._checked(index)
+        there, places = np.unique(index, return_inverse=True)
+        if not len(there):
+            raise ValueError("index must name at least one row, got none.")
+        gathered = self._gathered([shard.select(some, few=True) for shard, some in self._shared_out(there)])
+        chosen = FeatureSet.__new__(FeatureSet)
+        chosen._hold([array_shard(gathered[places.ravel()])], self.columns.take(index))
+        chosen.remarks = self.remarks
+        return chosen
+
+    @property
+    def read_through(self) -> tuple[str, ...]:
+        """Names of the files and stores that have to be read from the first wanted row to the last."""
+        return tuple(str(shard.path) for shard in self._shards if shard.take is None)
+
     @property
     def _in_memory(self) -> bool:
         """Whether the rows were validated and are one array, given or gathered."""
@@ -287,6 +327,7 @@ class FeatureSet:
         labels: str | None = None,
         ids: str | None = None,
         groups: str | None = None,
+        separator: str | None = None,
     ) -> FeatureSet:
         """Open a file of arrays or columns, a folder of shards of one kind, or a database.
 
@@ -306,7 +347,10 @@ class FeatureSet:
             Name of the array or column; ``features`` if not given, or else the only one of floats and two dimensions.
         labels, ids, groups : str, optional
             Likewise; ``labels`` or ``label``, ``ids`` or ``id``, ``groups`` or ``group`` if not given, as far as they
-            are there. An empty string: none is read. What a file holds besides is named in :attr:`remarks`.
+            are there. An empty string: none is read. What a file holds besides is named in :attr:`remarks`. Labels may
+            be lists, where rows have several.
+        separator : str, optional
+            Labels are texts that hold several, with this between them.
 
         Raises
         ------
@@ -319,7 +363,7 @@ class FeatureSet:
         """
         from verification.features.sources import is_url, open_url
 
-        names = Names(features, labels, ids, groups)
+        names = Names(features, labels, ids, groups, separator)
         text = os.fspath(path)
         return cls.__new__(cls)._hold(*(open_url(text, names) if is_url(text) else open_path(Path(path), names)))
 

@@ -150,7 +150,9 @@ class Judgements:
         return cls(query[known], item[known], grade[known], len(queries), len(items), unknown=int(np.sum(~known)))
 
     @classmethod
-    def from_labels(cls, query_labels: Any, item_labels: Any, separator: str | None = None) -> Judgements:
+    def from_labels(
+        cls, query_labels: Any, item_labels: Any, separator: str | None = None, most: int | None = None
+    ) -> Judgements:
         """Judge an item relevant to a query where they share a label.
 
         Parameters
@@ -159,15 +161,23 @@ class Judgements:
             A label each (int or str), or a list of labels each; an empty list, None and NaN are no label.
         separator : str, optional
             By which labels in one string are told apart: ``"|"`` for ``"cat|animal"``.
+        most : int, optional
+            Pairs that may share a label, counted once for each label that they share.
 
         Raises
         ------
         ValueError
-            If labels are integers on one side and strings on the other.
+            If labels are integers on one side and strings on the other, or too many pairs share one.
         """
         sides = [_Incidence(labels, separator) for labels in (query_labels, item_labels)]
         names, *codes = common_codes(*[side.labels for side in sides])
         first, second = (side.matrix(code, len(names)) for side, code in zip(sides, codes, strict=True))
+        pairs = int(first.sum(axis=0) @ second.sum(axis=0))
+        if most is not None and pairs > most:
+            raise ValueError(
+                f"labels are shared by {pairs:,} pairs of a query and an item, and at most {most:,} can be held: "
+                "compare a sample (--sample), or leave out labels that nearly every row has."
+            )
         shared = (first @ second.T).tocoo()
         return cls(shared.row, shared.col, np.ones(shared.nnz), *shared.shape, complete=True)
 

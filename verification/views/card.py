@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from theory.metrics import METRICS
 from verification.audit.report import ASKED, UpgradeReport
 from verification.statistics.interval import Verdict
-from verification.views.documents import Document, Section, Table, rate_names
+from verification.views.documents import Document, Section, Table, rate_names, threshold_at
 from verification.views.numbers import confidence, count, digits, estimate, in_points, plural, points
 
 _MAY = {
@@ -36,7 +36,7 @@ def card(report: UpgradeReport, new: str, old: str) -> Document:
     searched = made["inputs"].get("gallery", made["inputs"]["old"])
     blocks = (
         f"{answer} This was checked on {plural(made['inputs']['new']['rows'], 'query', 'queries')}"
-        f"{classes} and {plural(searched['rows'], 'gallery item')}, and is about {report.population.words}. Each "
+        f"{classes} and {plural(searched['rows'], 'gallery item')}, and is about {report.whom}. Each "
         f"claim has {confidence(made['options']['confidence'])} confidence.",
         Table(("claim", "change", "accepted loss", "verdict"), tuple(_claims(report))),
         f"Checked with stationary-representations {made['version']} on {made['date'][:10]}, seed {made['seed']}.",
@@ -54,7 +54,7 @@ def _claims(report: UpgradeReport) -> Iterator[tuple[str, str, str, str]]:
     if r is not None:
         yield f"{r.scores[0].name} in the old gallery", f"{points(r.change)} points", in_points(r.margin), r.verdict
     if t is not None:
-        at = f"at cosine {digits(t.threshold, 4)}"
+        at = f"at {threshold_at(t.threshold, t.threshold_unit)}"
         rise = f"{digits(100.0 * t.far_margin)} % of itself"
         yield f"FAR {at}, beyond the accepted rise", estimate(t.far_change), rise, t.far_change.verdict
         yield f"TAR {at}", f"{points(t.tar_change)} points", in_points(t.tar_margin), t.tar_change.verdict

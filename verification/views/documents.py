@@ -11,7 +11,7 @@ from verification.audit.accept import AcceptClaim
 from verification.audit.drift import ClassDrift, DriftMargin, PairDrift
 from verification.audit.report import ASKED, Definition1Report, Sides, UpgradeReport
 from verification.audit.retrieval_report import RetrievalReport
-from verification.audit.threshold_report import ThresholdReport
+from verification.audit.threshold_report import ThresholdReport, ThresholdUnit
 from verification.statistics.interval import Judged, Population, Verdict
 from verification.views.labels import label
 from verification.views.numbers import (
@@ -120,7 +120,9 @@ def audit(report: UpgradeReport) -> Document:
 
 def _answer(report: UpgradeReport) -> tuple[str, str]:
     by, against = (_joined(claims) for claims in (report.decided_by, report.against))
-    who = f"The answer is about {report.population.words}."
+    who = f"The answer is about {report.whom}."
+    if report.sample is not None:
+        who = f"{who} {report.sample.sentence}"
     if report.verdict == Verdict.compatible and report.against:
         return (
             "In part",
@@ -143,13 +145,18 @@ def _joined(claims: Sequence[str]) -> str:
 def _claims(report: UpgradeReport) -> Section:
     """What was judged, for both populations."""
     names = list(report.claims)
-    rows = tuple((ASKED[claim], *_for_both(report, claim)) for claim in names)
-    table = Table(("claim", "these classes", "new classes"), rows, tuple(map(names.index, report.decided_by)))
-    blocks: list[str | Table] = [
-        table,
-        f"The answer follows from {_joined(report.decided_by)}. Verdicts are for new "
-        "samples of these classes, and for new classes like these.",
-    ]
+    chosen = tuple(map(names.index, report.decided_by))
+    follows = f"The answer follows from {_joined(report.decided_by)}."
+    blocks: list[str | Table]
+    if report.definition1 is None:  # no labels, no classes
+        rows: tuple[tuple[str, ...], ...] = tuple((ASKED[claim], verdict) for claim, verdict in report.claims.items())
+        blocks = [Table(("claim", "verdict"), rows, chosen), f"{follows} Verdicts are for {report.whom}."]
+    else:
+        rows = tuple((ASKED[claim], *_for_both(report, claim)) for claim in names)
+        blocks = [
+            Table(("claim", "these classes", "new classes"), rows, chosen),
+            f"{follows} Verdicts are for new samples of these classes, and for new classes like these.",
+        ]
     if report.disagreement:
         blocks.append(report.disagreement)
     return Section("Claims", tuple(blocks))
@@ -288,10 +295,15 @@ def _retrieval(r: RetrievalReport) -> Section:
             for s in r.scores
         ),
     )
-    changes = Table(
-        ("points", "these classes", "new classes"),
-        tuple((s.name, points(s.upgrade.fixed), points(s.upgrade.drawn)) for s in r.scores),
-    )
+    if r.relevance == "labels":
+        changes = Table(
+            ("points", "these classes", "new classes"),
+            tuple((s.name, points(s.upgrade.fixed), points(s.upgrade.drawn)) for s in r.scores),
+        )
+        whom = "samples of these classes and for new classes like these"
+    else:
+        changes = Table(("points", "change"), tuple((s.name, points(s.upgrade.fixed)) for s in r.scores))
+        whom = "queries like these"
     counts = "does" if r.num_lone == 1 else "do"
     lone = (
         f" {plural(r.num_lone, 'query has', 'queries have')} no item to find and {counts} not count."
@@ -316,9 +328,8 @@ def _retrieval(r: RetrievalReport) -> Section:
             searches,
             f"Query model → gallery model.{template}",
             changes,
-            "What new queries change in the old gallery, with intervals for new samples of these classes and for new "
-            f"classes like these. Each interval has {confidence(r.confidence)} confidence; the gallery is taken as it "
-            f"is.{again}",
+            f"What new queries change in the old gallery, with intervals for new {whom}. Each interval has "
+            f"{confidence(r.confidence)} confidence; the gallery is taken as it is.{again}",
             f"Only the new model puts a right item first for {percent(r.gained)} of the queries, and only the old "
             f"model for {percent(r.lost)}. New queries find {estimate(r.kept, '', 100.0)} % of the first items that "
             f"old queries find, which is agreement and not quality.{copies}",
@@ -355,11 +366,12 @@ def _accepted(name: str, claim: AcceptClaim) -> Section:
         f"{name[:1].upper()}{name[1:]}",
         (
             f"{plural(found.num_genuine, 'genuine comparison')} and {plural(found.num_impostors, 'impostor')} at the "
-            f"old threshold, cosine {number(found.threshold, 4, '')}. {false} may rise by "
+            f"old threshold, {threshold_at(found.threshold, claim.threshold_unit)}. {false} may rise by "
             f"{digits(100 * claim.false_margin)} % of itself and {true} may fall by "
             f"{in_points(claim.true_margin)}.{unknown}",
             Table(("rate", "old queries", "new queries"), tuple(rows)),
-            f"Kept: at the threshold {estimate(found.kept_threshold, '', least=4)} new queries have the old {false}.",
+            f"Kept: at a {claim.threshold_unit} of {estimate(found.kept_threshold, '', least=4)} new queries have the "
+            f"old {false}.",
         ),
         claim.verdict,
     )
@@ -368,6 +380,8 @@ def _accepted(name: str, claim: AcceptClaim) -> Section:
 def _thresholds(t: ThresholdReport) -> Section:
     """FAR and TAR at the old threshold, and the threshold that keeps FAR."""
     chosen = "" if t.target_far is None else f", where old queries have FAR {digits(t.target_far)}"
+    bound = "most" if t.threshold_unit == "Euclidean distance" else "least"
+    raw = "" if t.threshold_unit == "cosine" else " Rows are compared as they are, without normalising them."
     rates = (
         ("FAR", "old", t.old_far, ""),
         ("FAR", "new", t.new_far, t.far_change.verdict),
@@ -377,17 +391,27 @@ def _thresholds(t: ThresholdReport) -> Section:
     return Section(
         "Accept threshold",
         (
-            f"Pairs with a cosine of at least {number(t.threshold, 4, '')} are accepted{chosen}. FAR may rise by "
+            f"Pairs with a {t.threshold_unit} of at {bound} {_spelled(t.threshold, t.threshold_unit)} are "
+            f"accepted{chosen}.{raw} FAR may rise by "
             f"{digits(100 * t.far_margin)} % of itself and TAR may fall by {in_points(t.tar_margin)}.",
             Table(
                 ("rate", "queries", "share of pairs", "verdict"),
                 tuple((name, model, rate(found), verdict) for name, model, found, verdict in rates),
             ),
-            f"New queries have the old FAR at the threshold {kept_threshold(t)}. TAR is "
+            f"New queries have the old FAR at a {t.threshold_unit} of {kept_threshold(t)}. TAR is "
             f"{rate(t.kept.tar)} there, which is a change of {estimate(t.kept.tar_change)}.",
         ),
         t.verdict,
     )
+
+
+def threshold_at(threshold: float, unit: ThresholdUnit) -> str:
+    """A threshold with its unit."""
+    return f"{unit} {_spelled(threshold, unit)}{'' if unit == 'cosine' else ' of rows as they are'}"
+
+
+def _spelled(threshold: float, unit: ThresholdUnit) -> str:
+    return number(threshold, 4, "") if unit == "cosine" else digits(threshold, 4)
 
 
 def kept_threshold(t: ThresholdReport) -> str:
@@ -397,9 +421,11 @@ def kept_threshold(t: ThresholdReport) -> str:
 
 def _not_checked(report: UpgradeReport) -> str:
     missing = [
-        *([] if report.thresholds else ["an accept threshold (--threshold, --far)"]),
+        *([] if report.thresholds or report.definition1 is None else ["an accept threshold (--threshold, --far)"]),
         "kinds of data that are not among these",
-        "whether the labels are right" if report.definition1 else "whether all relevant items were judged",
+        "whether all relevant items were judged"
+        if report.retrieval and report.retrieval.relevance == "judgements"
+        else "whether the labels are right",
         "the errors of an approximate index",
     ]
     text = ", ".join(missing)
@@ -419,7 +445,8 @@ def _next(report: UpgradeReport) -> str:
 def _to_decide(report: UpgradeReport) -> Iterator[str]:
     """What would decide the claims that are open."""
     one, retrieval = report.definition1, report.retrieval
-    yield "Add samples, or accept a loss."
+    more = "Add samples" if report.sample is None else "Draw a larger sample (--sample)"
+    yield f"{more}, or accept a loss."
     is_open = {claim for claim in report.decided_by if report.claims[claim] == Verdict.inconclusive}
     if "retrieval" in is_open and retrieval is not None and -1.0 < retrieval.change.lower < 0.0:
         loss = round_up(-100.0 * retrieval.change.lower)

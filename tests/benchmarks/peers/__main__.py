@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter, quiet
-from tests.benchmarks.peers.page import page
-from verification.audit import audit
-from verification.experiments.simulated.known_upgrades import CASES
+from tests.benchmarks.peers.page import CASES, page
+from verification.audit import judge
 from verification.features import FeatureSet
 from verification.features.files.atomic import write_atomically
+from verification.upgrade import Upgrade
 
 SIZES = (200, 5000)
 PEERS = (
@@ -73,7 +73,7 @@ PEERS = (
 OURS = Peer(
     "this package",
     "",
-    "may new queries search the old gallery (Definition 1)?",
+    "may new queries search the old gallery (by retrieval)?",
     {"compatible": "yes", "inconclusive": "undecided", "incompatible": "no"},
 )
 
@@ -91,16 +91,17 @@ class Asked:
     absent: str = ""
 
 
-def draw_all(folder: Path, seeds: int) -> list[tuple[str, int, int, Path]]:
-    """Write every draw to a file; the same for all peers."""
+def draw_all(folder: Path, seeds: int, cases: Collection[str] = tuple(CASES)) -> list[tuple[str, int, int, Path]]:
+    """Write every draw of some cases to a file; the same for all peers."""
     draws = []
     for number, (name, case) in enumerate(CASES.items()):
-        for size in SIZES:
+        for size in SIZES if name in cases else ():
             for seed in range(seeds):
                 new, old = case.draw(size, np.random.default_rng([seed, size, number]))
                 path = folder / f"{name.replace(' ', '_')}-{size}-{seed}.npz"
                 rows = {"new": new.features.astype("f4"), "old": old.features.astype("f4")}
-                np.savez(path, labels=new.labels, seed=seed, **rows)
+                groups = {} if new.groups is None else {"groups": new.groups}
+                np.savez(path, labels=new.labels, seed=seed, **rows, **groups)
                 draws.append((name, size, seed, path))
     return draws
 
@@ -139,14 +140,15 @@ def ask(peer: Peer, draws: Sequence[tuple[str, int, int, Path]], seeds: int, cac
 
 
 def ask_ourselves(draws: Sequence[tuple[str, int, int, Path]], seeds: int) -> Asked:
-    """The audit on the same draws, all samples as queries and gallery."""
+    """Our own verdict on the same draws, all samples as queries and gallery, groups where shots have them."""
     asked = Asked(OURS, seeds)
     start = time.process_time()
     for case, size, seed, path in draws:
         if seed < seeds:
             with np.load(path) as arrays:
-                new, old = (FeatureSet(arrays[name], arrays["labels"]) for name in ("new", "old"))
-            asked.words.setdefault((case, size), []).append(audit(new, old).verdict)
+                groups = arrays.get("groups")
+                new, old = (FeatureSet(arrays[name], arrays["labels"], groups=groups) for name in ("new", "old"))
+            asked.words.setdefault((case, size), []).append(judge(Upgrade(new, old)).verdict)
     asked.seconds = time.process_time() - start
     return asked
 
@@ -190,14 +192,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="draws a case and size")
     parser.add_argument("--only", nargs="*", default=names, help="whom to ask; of the others, what they said last")
+    parser.add_argument("--cases", nargs="*", default=list(CASES), help="cases to ask about; of the others, as before")
     parser.add_argument("--limit", type=float, default=7200.0, help="seconds for each peer")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "stationary" / "peers")
     parser.add_argument("--output", type=Path, default=Path("docs/peers.md"), help="page to write")
     chosen = parser.parse_args()
-    if set(chosen.only) - set(names) or chosen.seeds < 1:
-        parser.error(f"whom to ask must be of {', '.join(names)}, and seeds at least 1.")
+    if set(chosen.only) - set(names) or set(chosen.cases) - set(CASES) or not chosen.cases or chosen.seeds < 1:
+        parser.error(f"whom to ask must be of {', '.join(names)}, cases of {', '.join(CASES)}, and seeds at least 1.")
     with tempfile.TemporaryDirectory() as folder:
-        draws = draw_all(Path(folder), chosen.seeds) if chosen.only else []
+        draws = draw_all(Path(folder), chosen.seeds, chosen.cases) if chosen.only else []
         for peer in (OURS, *PEERS):
             if peer.name in chosen.only:
                 print(f"asking {peer.name} …", file=sys.stderr)
@@ -207,6 +210,9 @@ def main() -> None:
                     if mine
                     else ask(peer, draws, chosen.seeds, chosen.cache, chosen.limit)
                 )
+                before = remembered(peer, chosen.cache)
+                if before is not None and before.seeds == asked.seeds:  # of cases that were not asked about now
+                    asked.words = before.words | asked.words
                 remember(asked, chosen.cache)
     text = page([asked for peer in (OURS, *PEERS) if (asked := remembered(peer, chosen.cache))], SIZES)
     write_atomically(chosen.output, lambda file: file.write(text.encode()))

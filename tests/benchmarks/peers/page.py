@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from verification.experiments.simulated.known_upgrades import CASES, DIM, NOISE, NUM_CLASSES
+from verification.experiments.simulated.known_searches import COMMON, MERGED, SEARCHES, SHARED, SHOTS
+from verification.experiments.simulated.known_upgrades import CASES as UPGRADES
+from verification.experiments.simulated.known_upgrades import DIM, NOISE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from tests.benchmarks.peers.__main__ import Asked
 
+# by name; of the second kind mean distances say something else than a search finds
+CASES = {**UPGRADES, **SEARCHES}
 # what is right to say of each case
 RIGHT = {"compatible": "yes", "incompatible": "no", "boundary": "undecided"}
 MEANING = {
@@ -18,6 +22,10 @@ MEANING = {
     "tighter": "drawn anew about the same class vertices, spread × 0.8",
     "same law": "drawn anew, same spread",
     "wider": "drawn anew, spread × 1.1: a truly worse model",
+    "off centre": f"drawn anew, spread × 0.8, and all class means of both models share a vector of length {COMMON}",
+    "merged": f"drawn anew, {MERGED} pairs of classes in one place each and all spreads × 0.5",
+    "several shots": f"drawn anew, same spread; {SHOTS} samples are shots of one object, which has {SHARED:.0%} of the "
+    "variance",
 }
 
 
@@ -31,13 +39,13 @@ def _opening(answers: Sequence[Asked]) -> Iterator[str]:
     yield ""
     yield "Written by `python -m tests.benchmarks.peers`; change nothing here by hand."
     yield ""
-    yield "Tools that decide about an embedding upgrade were asked about four upgrades whose right answer is known"
-    upgrades = "`verification/experiments/simulated/known_upgrades.py`"
+    yield "Tools that decide about an embedding upgrade were asked about upgrades whose right answer is known"
+    upgrades = "`known_upgrades.py` and `known_searches.py` in `verification/experiments/simulated/`"
     yield f"({upgrades}): {NUM_CLASSES} classes, d = {DIM}, old features normal about"
     yield f"the vertices of a simplex with standard deviation {NOISE} a coordinate, as unit vectors. The new model is"
     yield ""
-    for name, case in CASES.items():
-        yield f"- **{name}**: {MEANING[name]}. May new queries search the old gallery? {_right(case.answer)}"
+    for name in _cases(answers):
+        yield f"- **{name}**: {MEANING[name]}. May new queries search the old gallery? {_right(name)}"
     yield ""
     yield "Each tool was driven by its Python API, with its defaults, in an environment and a process of its own, on"
     yield "one core (`tests/benchmarks/peers/drivers/` holds the few lines for each). The first half of the samples is"
@@ -57,13 +65,20 @@ def _opening(answers: Sequence[Asked]) -> Iterator[str]:
     yield ""
 
 
-def _right(answer: str) -> str:
+def _cases(answers: Sequence[Asked]) -> list[str]:
+    """The cases that somebody was asked about, in their order."""
+    asked = {name for each in answers for name, _ in each.words}
+    return [name for name in CASES if name in asked or not asked]
+
+
+def _right(name: str) -> str:
+    lost = "both gaps are 0" if name in UPGRADES else "nothing is lost"
     said = {
         "compatible": "Yes.",
         "incompatible": "No.",
-        "boundary": "It is the boundary, both gaps are 0: yes and no are both guesses.",
+        "boundary": f"It is the boundary, {lost}: yes and no are both guesses.",
     }
-    return said[answer]
+    return said[CASES[name].answer]
 
 
 def _table(answers: Sequence[Asked], sizes: Sequence[int]) -> Iterator[str]:
@@ -73,7 +88,7 @@ def _table(answers: Sequence[Asked], sizes: Sequence[int]) -> Iterator[str]:
     yield "same neighbours, drift) is not wrong by its own lights where it differs: the table shows what happens to a"
     yield "reader who takes its verdict for this decision."
     yield ""
-    cells = [(name, size) for name in CASES for size in sizes]
+    cells = [(name, size) for name in _cases(answers) for size in sizes]
     yield "| tool | " + " | ".join(f"{name}, n = {size}" for name, size in cells) + " |"
     yield "|---" * (len(cells) + 1) + "|"
     for asked in answers:
@@ -104,7 +119,7 @@ def _words(answers: Sequence[Asked], sizes: Sequence[int]) -> Iterator[str]:
         if asked.absent:
             continue
         yield f"- **{asked.peer.name}**"
-        for name in CASES:
+        for name in _cases(answers):
             for size in sizes:
                 counted = Counter(asked.words.get((name, size), [])).most_common()
                 said = ", ".join(f"`{word}` {count}" for word, count in counted) or "nothing"

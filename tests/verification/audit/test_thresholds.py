@@ -11,12 +11,14 @@ from scipy import stats
 from tests.verification.samples import Caps, upgrade
 from theory.caps import UniformCap
 from theory.simplex import simplex_vertices
-from verification.audit import acceptance, thresholds
+from verification.audit import Options, UpgradeReport, acceptance, judge, thresholds
 from verification.audit.threshold_report import Curve
 from verification.audit.thresholds import compare_thresholds
 from verification.features import FeatureSet
+from verification.search.pairs import PairList
 from verification.upgrade import Upgrade
 from verification.views import pictures
+from verification.views.page import render
 
 
 def cosines(queries, items, same_samples):
@@ -241,3 +243,133 @@ def test_few_classes_say_nothing_of_new_ones():
     assert math.isinf(report.far_change.upper)
     assert report.verdict == report.far_change.verdict == "inconclusive"
     assert math.isfinite(report.far_change.fixed.upper)
+
+
+def stretched(features: FeatureSet, seed: int) -> FeatureSet:
+    """The same directions, lengths from 1 to 3."""
+    lengths = 1.0 + 2.0 * np.random.default_rng(seed).random((len(features), 1))
+    return FeatureSet(features.unit * lengths, features.labels)
+
+
+def scores(queries, items, similarity):
+    """Scores by plain loops, and whether the better ones are the larger or the smaller."""
+    if similarity == "dot":
+        return np.array([[float(np.dot(q, g)) for g in items.features] for q in queries.features])
+    return np.array([[math.dist(q, g) for g in items.features] for q in queries.features])
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+@pytest.mark.parametrize(("similarity", "threshold"), [("dot", 1.7), ("l2", 1.9), ("dot", None), ("l2", None)])
+def test_thresholds_on_rows_as_they_are_accept_what_loops_accept(with_gallery, similarity, threshold):
+    new, old = (stretched(features, seed) for seed, features in enumerate(upgrade(0.9, 1.0, num_samples=120)))
+    gallery = stretched(upgrade(0.9, 1.0, num_samples=80, seed=2)[1], 3) if with_gallery else None
+    items = gallery or old
+    asked = {"far": 0.01} if threshold is None else {"threshold": threshold}
+    report = compare_thresholds(Upgrade(new, old, gallery), similarity=similarity, **asked)
+    assert report.threshold_unit == {"dot": "dot product", "l2": "Euclidean distance"}[similarity]
+    _, same, different = cosines(old, items, not with_gallery)
+
+    def accepted(queries, at):
+        values = scores(queries, items, similarity)
+        return values <= at if similarity == "l2" else values >= at
+
+    for queries, far, tar in ((old, report.old_far, report.old_tar), (new, report.new_far, report.new_tar)):
+        found = accepted(queries, report.threshold)
+        assert far.value == pytest.approx(np.mean(found[different]))
+        assert tar.value == pytest.approx(np.mean(found[same]))
+    kept = accepted(new, report.kept.threshold)
+    assert np.mean(kept[different]) <= report.old_far.value
+    assert report.kept.tar.value == pytest.approx(np.mean(kept[same]))
+    assert report.kept.lower < report.kept.threshold < report.kept.upper
+    assert report.new_curve.far[3] == pytest.approx(np.mean(accepted(new, report.new_curve.threshold[3])[different]))
+    # and not what cosines would say
+    assert report.old_far.value != compare_thresholds(Upgrade(new, old, gallery), far=0.3).old_far.value
+
+
+def test_unit_rows_have_the_rates_of_cosines_at_the_threshold_in_another_unit():
+    """D = √(2 − 2c), and a dot product of unit rows is their cosine; the same pairs are accepted, at other bins."""
+    new, old = (FeatureSet(features.unit, features.labels) for features in upgrade(0.9, 1.0, num_samples=200))
+    cosine = compare_thresholds(Upgrade(new, old), threshold=0.37)
+    dot = compare_thresholds(Upgrade(new, old), threshold=0.37, similarity="dot")
+    distance = compare_thresholds(Upgrade(new, old), threshold=math.sqrt(2.0 - 2.0 * 0.37), similarity="l2")
+    for other in (dot, distance):
+        assert other.far_change.fixed.value == cosine.far_change.fixed.value
+        assert other.tar_change.fixed.lower == pytest.approx(cosine.tar_change.fixed.lower, abs=1e-12)
+        assert other.verdict == cosine.verdict
+    # a bin of cosines is 2/65536 wide; one of distances 2/65536, which is up to D times that as a cosine
+    assert dot.kept.threshold == pytest.approx(cosine.kept.threshold, abs=2 * 2.0 / acceptance.BINS)
+    found = 1.0 - distance.kept.threshold**2 / 2.0
+    assert found == pytest.approx(cosine.kept.threshold, abs=4 * 2.0 / acceptance.BINS)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "threshold", "message"),
+    [
+        ("dot", float("inf"), "threshold must be a finite dot product, got inf"),
+        ("l2", -0.1, "threshold must be a finite Euclidean distance >= 0, got -0.1"),
+        ("cosine", 1.7, r"threshold must be a cosine similarity in \[-1, 1\], got 1.7"),
+    ],
+)
+def test_a_threshold_has_the_range_of_its_unit(similarity, threshold, message):
+    with pytest.raises(ValueError, match=message):
+        Options(similarity=similarity, threshold=threshold)
+
+
+def raw_reports(similarity: str) -> dict[str, UpgradeReport]:
+    """Every claim with a threshold, on rows of unequal lengths."""
+    new, old = (stretched(features, seed) for seed, features in enumerate(upgrade(0.9, 1.0, num_samples=120)))
+    some = np.flatnonzero(old.labels < 3)
+    gallery = stretched(FeatureSet(old.unit[some] + 0.01, old.labels[some]), 5)
+    listed = PairList(query=np.arange(100), item=np.arange(1, 101), same=np.arange(100) % 5 == 4)
+    at = 1.7 if similarity == "dot" else 1.9
+    return {
+        "threshold": judge(Upgrade(new, old), Options(similarity=similarity, threshold=at)),
+        "identification": judge(Upgrade(new, old, gallery), Options(similarity=similarity, fpir=0.1)),
+        "pairs": judge(Upgrade(new, old), Options(similarity=similarity, threshold=at), pairs=listed),
+    }
+
+
+@pytest.mark.parametrize("similarity", ["dot", "l2"])
+def test_every_view_names_the_unit_of_a_threshold_on_rows_as_they_are(similarity):
+    unit = {"dot": "dot product", "l2": "Euclidean distance"}[similarity]
+    for claim, report in raw_reports(similarity).items():
+        page, text, plain = render(report), report.to_markdown(), report.to_dict()
+        assert plain["thresholds" if claim == "threshold" else claim]["threshold_unit"] == unit
+        for view in (page, text):
+            assert f"by their {unit}. Mean distances" in view  # and that those are of unit rows
+            assert "cosine 1." not in view
+            assert "are normalised here" not in view
+        assert f"at the old threshold, {unit} " in page
+        assert f"a {unit} of at " in text if claim == "threshold" else f"old threshold, {unit} " in text
+
+
+@pytest.mark.parametrize("similarity", ["dot", "l2"])
+def test_listed_pairs_and_identification_are_of_rows_as_they_are(similarity):
+    new, old = (stretched(features, seed) for seed, features in enumerate(upgrade(0.9, 1.0, num_samples=120)))
+    found = raw_reports(similarity)
+    pairs = found["pairs"].pairs
+    assert pairs is not None
+    same = np.arange(100) % 5 == 4
+    at = pairs.rates.threshold
+    assert at == (1.7 if similarity == "dot" else 1.9)
+    for queries, far, tar in (
+        (old, pairs.rates.false_accepts.old, pairs.rates.true_accepts.old),
+        (new, pairs.rates.false_accepts.new, pairs.rates.true_accepts.new),
+    ):
+        values = scores(queries, old, similarity)[np.arange(100), np.arange(1, 101)]
+        accepted = values <= at if similarity == "l2" else values >= at
+        assert far.value == pytest.approx(np.mean(accepted[~same]))
+        assert tar.value == pytest.approx(np.mean(accepted[same]))
+    kept = pairs.rates.kept_threshold
+    assert kept.lower <= kept.value <= kept.upper
+    claim = found["identification"].identification
+    assert claim is not None
+    some = np.flatnonzero(old.labels < 3)
+    gallery = stretched(FeatureSet(old.unit[some] + 0.01, old.labels[some]), 5)
+    values = scores(old, gallery, similarity)
+    best = values.min(axis=1) if similarity == "l2" else values.max(axis=1)
+    strangers = best[old.labels >= 3]
+    at = claim.rates.threshold
+    accepted = strangers <= at if similarity == "l2" else strangers >= at
+    assert claim.rates.false_accepts.old.value == pytest.approx(np.mean(accepted))
+    assert 0.0 < np.mean(accepted) <= 0.1

@@ -338,3 +338,15 @@ def test_what_cannot_be_used(new, options, message):
 def test_two_rows_are_too_few():
     with pytest.raises(ValueError, match="at least three rows, got 2"):
         relate(FeatureSet(X[:2]), FeatureSet(X[:2]))
+
+
+def test_ids_are_not_advised_where_rows_were_joined_by_them():
+    names = np.arange(len(X))
+    assert "Give both sets ids" in relate(FeatureSet(R[ROWS], Y), OLD).next_step
+    for found in (
+        relate(FeatureSet(np.roll(X, 1, axis=0), ids=names), FeatureSet(X, ids=names)),
+        relate(FeatureSet(R[ROWS], Y, names), FeatureSet(X, Y, names)),
+    ):
+        assert found.relation == "rows in another order"
+        assert "Rows were joined by their ids" in found.next_step
+        assert "Give" not in found.next_step

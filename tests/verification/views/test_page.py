@@ -370,3 +370,14 @@ def test_the_browser_test_can_fail(pages, tmp_path):
     assert found["wide 400"]["page"] > 400
     assert found["wide 400"]["out"]
     assert not found["wide 1200"]["out"]
+
+
+def test_where_relevance_was_judged_every_view_speaks_of_queries():
+    """Not of classes, of which there are none."""
+    report = judged_by_relevance(*upgrade(0.6, 0.9))
+    plain = report.to_dict()
+    texts = (render(report, title="judged"), report.to_markdown(), plain["headline"], plain["summary"])
+    for text in texts:
+        assert "new queries like these" in text
+        assert "these classes" not in text
+        assert "new classes" not in text

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from learning.progress import Progress
-from verification.statistics.interval import Population, Unit, Verdict
+from verification.statistics.interval import Judged, Population, Unit, Verdict
 
 # the modules, each with ``designs() -> Sequence[Design]``
 KINDS = {
@@ -83,6 +83,24 @@ class Outcome:
     verdict: Verdict
     wrong: bool
     covered: bool | None = None
+
+
+def outcome(parts: Sequence[Judged], truth: Sequence[float], population: Population) -> Outcome:
+    """What a claim of one or two parts came to, for one population, with the true change of each part.
+
+    At the boundary every decisive verdict is wrong; else ``compatible`` is where a part truly loses, ``incompatible``
+    where none does.
+    """
+    verdict = Verdict.combine(part.verdict if part.population == population else part.other_verdict for part in parts)
+    intervals = [part.fixed if population == Population.fixed else part.drawn for part in parts]
+    loses = min(truth) < 0.0
+    wrong = {
+        Verdict.compatible: loses or not any(truth),
+        Verdict.incompatible: not loses,
+        Verdict.inconclusive: False,
+    }[verdict]
+    covered = all(interval.contains(value) for interval, value in zip(intervals, truth, strict=True))
+    return Outcome(verdict=verdict, wrong=wrong, covered=covered)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ interval for these classes is read as one for others, nothing is promised, and t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,8 @@ from numpy import ndarray
 from theory.simplex import simplex_vertices
 from verification.audit.judge import Options, judge
 from verification.audit.report import UpgradeReport
-from verification.experiments.simulated.decisions import Design, Outcome, Question
+from verification.experiments.simulated import practice
+from verification.experiments.simulated.decisions import Design, Outcome, Question, outcome
 from verification.experiments.simulated.known_upgrades import mean_resultant_length
 from verification.features import FeatureSet
 from verification.statistics.interval import Judged, Population, Unit, Verdict
@@ -31,6 +33,36 @@ from verification.upgrade import Upgrade
 
 # accept threshold of each simulated system: some per cent of false accepts where classes are ten in 16 dimensions
 THRESHOLD = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """The law of the noise about the direction of a class, of variance 1 a coordinate.
+
+    Attributes
+    ----------
+    freedom : float
+        Degrees of freedom of Student's t, > 2; infinite: normal.
+    garbage : float
+        Share of the samples that have no direction at all: noise about zero.
+    rank : int or None
+        Coordinates in which there is noise; None: in all of them.
+    """
+
+    freedom: float = math.inf
+    garbage: float = 0.0
+    rank: int | None = None
+
+    def draw(self, count: int, dim: int, rng: np.random.Generator) -> Float[ndarray, "n dim"]:
+        """Draw the noise of some samples."""
+        rows = rng.standard_normal((count, dim))
+        if math.isfinite(self.freedom):
+            # one scale a sample: all its coordinates are far out at once
+            rows *= np.sqrt((self.freedom - 2.0) / rng.chisquare(self.freedom, (count, 1)))
+        if self.rank is not None:
+            rows[:, self.rank :] = 0.0
+            rows *= math.sqrt(dim / self.rank)
+        return rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +91,11 @@ class Sampling:
         Length of a vector that all class means share.
     gallery : tuple of int
         Gallery items of each class; empty where the samples search each other.
+    law : Noise
+    leaked : float
+        Share of the gallery that is replaced by the old rows of queries.
+    far : float or None
+        The false accept rate at which the threshold is chosen; None: it is :data:`THRESHOLD`.
     """
 
     sizes: tuple[int, ...]
@@ -71,6 +108,9 @@ class Sampling:
     rare: float = 0.0
     common: float = 0.0
     gallery: tuple[int, ...] = ()
+    law: Noise = Noise()
+    leaked: float = 0.0
+    far: float | None = None
 
     def __post_init__(self) -> None:
         if self.spread and not self.gallery:
@@ -89,7 +129,11 @@ class Sampling:
         gallery = None
         if self.gallery:
             of = np.repeat(np.arange(count), self.gallery)
-            gallery = FeatureSet(self._rows(axes, spreads[2], of, np.arange(len(of)), rng), of)
+            items = self._rows(axes, spreads[2], of, np.arange(len(of)), rng)
+            leaks = rng.choice(len(of), round(self.leaked * len(of)), replace=False)
+            queries = rng.choice(len(labels), len(leaks), replace=False)
+            items[leaks], of[leaks] = old[queries], labels[queries]
+            gallery = FeatureSet(items, of)
         upgrade = Upgrade(FeatureSet(new, labels, groups=groups), FeatureSet(old, labels, groups=groups), gallery)
         return upgrade, self._true_gaps(axes, spreads) if self.spread else (0.0, 0.0)
 
@@ -111,12 +155,13 @@ class Sampling:
         objects: Int[ndarray, " n"],
         rng: np.random.Generator,
     ) -> Float[ndarray, "n dim"]:
-        of_object = rng.standard_normal((objects[-1] + 1, self.dim))[objects]
-        own = rng.standard_normal((len(labels), self.dim))
+        of_object = self.law.draw(int(objects[-1]) + 1, self.dim, rng)[objects]
+        own = self.law.draw(len(labels), self.dim, rng)
         centres = axes[labels]
         # the rare mode of a class: between its direction and the next class's
         elsewhere = rng.random(len(labels)) < self.rare
         centres[elsewhere] = 0.5 * (centres + np.roll(axes, 1, axis=0)[labels])[elsewhere]
+        centres[rng.random(len(labels)) < self.law.garbage] = 0.0
         return centres + noise[labels, None] * (np.sqrt(self.shared) * of_object + np.sqrt(1.0 - self.shared) * own)
 
     def _true_gaps(self, axes: Float[ndarray, "k dim"], spreads: Float[ndarray, "three k"]) -> tuple[float, float]:
@@ -133,7 +178,8 @@ class Sampling:
         upgrade, gaps = self.draw(rng)
         # mean average precision is no claim here, and would take most of the time: rank nothing
         upgrade.small = False
-        report = judge(upgrade, Options(threshold=THRESHOLD))
+        asked = Options(threshold=THRESHOLD) if self.far is None else Options(far=self.far)
+        report = judge(upgrade, asked)
         return dict(self._answers(report, gaps))
 
     def _answers(self, report: UpgradeReport, gaps: tuple[float, float]) -> Iterator[tuple[Question, Outcome]]:
@@ -180,24 +226,6 @@ class Sampling:
             )
 
 
-def outcome(parts: Sequence[Judged], truth: Sequence[float], population: Population) -> Outcome:
-    """What a claim of one or two parts came to, for one population, with the true change of each part.
-
-    At the boundary every decisive verdict is wrong; else ``compatible`` is where a part truly loses, ``incompatible``
-    where none does.
-    """
-    verdict = Verdict.combine(part.verdict if part.population == population else part.other_verdict for part in parts)
-    intervals = [part.fixed if population == Population.fixed else part.drawn for part in parts]
-    loses = min(truth) < 0.0
-    wrong = {
-        Verdict.compatible: loses or not any(truth),
-        Verdict.incompatible: not loses,
-        Verdict.inconclusive: False,
-    }[verdict]
-    covered = all(interval.contains(value) for interval, value in zip(intervals, truth, strict=True))
-    return Outcome(verdict=verdict, wrong=wrong, covered=covered)
-
-
 def designs() -> Sequence[Design]:
     """Shots of one object, classes drawn and of unequal sizes, few samples, rare modes, a common mean, one sample."""
     ten = (6,) * 10
@@ -235,4 +263,20 @@ def designs() -> Sequence[Design]:
         "five queries, one item a class": Sampling(sizes=(5,) * 60, dim=64, noise=0.12, gallery=one),
         "one query, one item, drawn": Sampling(sizes=one, dim=64, noise=0.12, gallery=one, spread=0.2),
     }
-    return [Design(name=name, where="boundary", draw=sampling.judge) for name, sampling in samplings.items()]
+    samplings |= {
+        f"FAR {far:g} of {count} identities, drawn": Sampling(
+            sizes=(4,) * count, gallery=(4,) * count, dim=32, noise=0.2, spread=0.1, far=far
+        )
+        for count, far in ((20, 1e-2), (40, 1e-3))
+    }
+    samplings |= {
+        "heavy tails, t 3": Sampling(sizes=(15,) * 10, dim=16, noise=0.15, law=Noise(freedom=3.0)),
+        "2% garbage": Sampling(sizes=(15,) * 10, dim=16, law=Noise(garbage=0.02)),
+        "noise in 3 of 64 coordinates": Sampling(sizes=(15,) * 10, dim=64, noise=0.12, law=Noise(rank=3)),
+        "two classes": Sampling(sizes=(40, 40), dim=16),
+        "20 samples": Sampling(sizes=(5,) * 4, dim=8),
+        "300 classes of 2 and 3": Sampling(sizes=(2, 3) * 150, dim=300, noise=0.06),
+        "5% of the gallery are queries": Sampling(sizes=(15,) * 10, gallery=(15,) * 10, dim=16, leaked=0.05),
+    }
+    at_once = [Design(name=name, where="boundary", draw=sampling.judge) for name, sampling in samplings.items()]
+    return [*at_once, *practice.designs()]

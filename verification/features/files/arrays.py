@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from jaxtyping import Int
 from numpy import ndarray
 
 from verification.features.columns import Columns, Names, check_column
@@ -65,7 +66,7 @@ def open_arrays(arrays: Arrays, names: Names) -> tuple[Shard, Columns]:
     """Choose the arrays, check what is known of them, and read the columns."""
     name, columns, remarks = _chosen(arrays, names)
     shard = arrays.rows(name)
-    return replace(shard, remarks=remarks), Columns.of(len(shard), **columns)
+    return replace(shard, remarks=remarks), Columns.of(len(shard), **columns, separator=names.separator)
 
 
 def _chosen(arrays: Arrays, names: Names) -> tuple[str, dict[str, Any], tuple[str, ...]]:
@@ -255,7 +256,7 @@ def hdf5_arrays(path: Path) -> Arrays:
     def rows(name: str) -> Shard:
         shape, dtype = there[name]
         opened = partial(_open_hdf5, path, name)
-        return Shard(path, shape, dtype.newbyteorder("="), opened, seek=opened)
+        return Shard(path, shape, dtype.newbyteorder("="), opened, seek=opened, take=partial(_open_taken, path, name))
 
     def column(name: str) -> Any:
         with h5py.File(path, "r") as file:
@@ -274,6 +275,23 @@ def _open_hdf5(path: Path, name: str, start: int = 0) -> Iterator[Fill]:
         def fill(out: ndarray) -> None:
             nonlocal position
             out[...] = rows[position : position + len(out)]
+            position += len(out)
+
+        yield fill
+
+
+@contextmanager
+def _open_taken(path: Path, name: str, index: Int[ndarray, " m"], start: int = 0) -> Iterator[Fill]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        position, rows = start, file[name]
+
+        def fill(out: ndarray) -> None:
+            nonlocal position
+            # the library takes rising positions, each once
+            there, places = np.unique(index[position : position + len(out)], return_inverse=True)
+            out[...] = rows[there][places.ravel()]
             position += len(out)
 
         yield fill

@@ -79,7 +79,14 @@ def _joined(name: Path | str, opened: Sequence[tuple[Shard, Columns]]) -> Opened
             ("features of one dimension", shard.shape[1], first.shape[1]),
             ("features of one dtype", shard.dtype, first.dtype),
             # signed and unsigned together would become floats
-            *((f"{what} of one kind", _kind(columns, what), _kind(own, what)) for what in ("labels", "ids", "groups")),
+            *(
+                (
+                    f"{what.replace('label_lists', 'lists of labels')} of one kind",
+                    _kind(columns, what),
+                    _kind(own, what),
+                )
+                for what in ("labels", "label_lists", "ids", "groups")
+            ),
         ):
             if found != expected:
                 raise ValueError(f"{shard.path}: shards must have {what}, got {found}, but {expected} in {first.path}.")

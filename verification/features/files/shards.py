@@ -45,6 +45,9 @@ class Shard:
         Returns the features as one array or memory map without reading them; None where they have to be decoded.
     seek : callable or None
         As ``open``, from a given row on; None where rows have to be decoded from the first on.
+    take : callable or None
+        As ``open``, of the rows at sorted positions, without reading all that is between them; None where it has to be
+        read.
     remarks : tuple of str
         What a user should know of how the features are stored, a sentence each.
     origin : Shard or None
@@ -57,6 +60,7 @@ class Shard:
     open: Callable[[], AbstractContextManager[Fill]]
     whole: Callable[[], ndarray] | None = None
     seek: Callable[[int], AbstractContextManager[Fill]] | None = None
+    take: Callable[[Int[ndarray, " m"], int], AbstractContextManager[Fill]] | None = None
     remarks: tuple[str, ...] = ()
     origin: Shard | None = None
 
@@ -72,12 +76,14 @@ class Shard:
     def select(self, index: Int[ndarray, " m"], few: bool = False) -> Shard:
         """Some rows, in this order: sieved while reading if the indices are sorted, else from where they lie.
 
-        With ``few`` sorted ones too are read where they lie, if the file allows it.
+        With ``few`` sorted ones too are fetched by themselves, if the file allows it.
         """
         rows: Callable[..., AbstractContextManager[Fill]]
         ordered = bool(np.all(index[1:] >= index[:-1]))
         seek = True
-        if self.whole is not None and (few or not ordered):
+        if self.take is not None and few and ordered:
+            rows = partial(self.take, index)
+        elif self.whole is not None and not ordered:
             rows = partial(_open_taken, self.whole, index)
         elif ordered:
             seek = self.seek is not None
@@ -86,7 +92,7 @@ class Shard:
             raise ValueError(f"{self.path}: rows must be read in their order, got unsorted indices.")
         shape = (len(index), self.shape[1])
         return replace(
-            self, shape=shape, open=rows, whole=None, seek=rows if seek else None, origin=self.origin or self
+            self, shape=shape, open=rows, whole=None, seek=rows if seek else None, take=None, origin=self.origin or self
         )
 
 
@@ -117,7 +123,7 @@ def array_shard(features: ndarray) -> Shard:
     check_features(features.shape, features.dtype)
     features = features.astype(_native(features.dtype), copy=False)
     rows, whole = partial(_open_array, features), partial(np.asarray, features)
-    return Shard(None, features.shape, features.dtype, rows, whole, rows)
+    return Shard(None, features.shape, features.dtype, rows, whole, rows, partial(_open_taken, whole))
 
 
 def flat_shard(path: Path, offset: int, shape: Shape, stored: np.dtype, *, fortran: bool = False) -> Shard:
@@ -125,7 +131,7 @@ def flat_shard(path: Path, offset: int, shape: Shape, stored: np.dtype, *, fortr
     whole = partial(_mapped, path, stored, offset, shape, "F" if fortran else "C")
     dtype = np.dtype(np.float32) if stored == BFLOAT16 else _native(stored)
     rows = partial(_open_mapped, whole) if fortran else partial(_open_flat, path, offset, shape[1], stored)
-    return Shard(path, shape, dtype, rows, whole if stored == dtype else None, rows)
+    return Shard(path, shape, dtype, rows, whole if stored == dtype else None, rows, partial(_open_taken, whole))
 
 
 def deflated_shard(path: Path, member: str, offset: int, shape: Shape, stored: np.dtype) -> Shard:
@@ -194,7 +200,7 @@ def _open_taken(whole: Callable[[], ndarray], index: Int[ndarray, " m"], start: 
 
     def fill(out: ndarray) -> None:
         nonlocal position
-        out[...] = array[index[position : position + len(out)]]
+        out[...] = _decoded(array[index[position : position + len(out)]])
         position += len(out)
 
     yield fill

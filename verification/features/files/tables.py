@@ -15,10 +15,10 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
-from verification.features.columns import Columns, Names
+from verification.features.columns import SEPARATOR, Columns, Names
 from verification.features.files.shards import Fill, Shard, check_features
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Table(Protocol):
     """Rows in an order that is always the same. It can be pickled: no connection and no open file is part of it.
 
     One that is ``live`` can lose its connection and can change: it has a column ``id``, in ascending order, and goes on
-    after any id.
+    after any id. One that can be asked for single rows has ``fetch(columns, rows, index)`` too, which yields batches of
+    about ``rows`` of the rows at the rising positions ``index``; a sample is then not read from all rows.
     """
 
     @property
@@ -66,6 +67,9 @@ class Table(Protocol):
 
     def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
         """Read some columns, about ``rows`` rows at a time."""
+
+
+Fetch = Callable[[Sequence[str], int, Int[ndarray, " m"]], Generator["pa.RecordBatch"]]
 
 
 @dataclass(frozen=True)
@@ -101,15 +105,34 @@ class TableFile:
         else:
             options = {"columns": list(columns), "batch_size": rows, "batch_readahead": 1, "fragment_readahead": 1}
             if isinstance(opened.format, dataset.ParquetFileFormat):
-                # by default all row groups would be fetched ahead, the whole file in memory
-                options["fragment_scan_options"] = dataset.ParquetFragmentScanOptions(
-                    use_buffered_stream=True, buffer_size=2**20, pre_buffer=False
-                )
+                options["fragment_scan_options"] = _not_ahead()
             read = opened.scanner(**options, use_threads=False).to_batches()
         for batch in read:
             if isinstance(opened, _Stream) or opened.format.default_extname == "arrow":
                 batch.validate(full=True)  # what is used as it lies in the file, offsets into memory among it
             yield batch
+
+    @property
+    def fetch(self) -> Fetch | None:
+        """What reads rows at sorted positions out of the row groups that hold them; None where a file has no such."""
+        return self._fetch if FORMATS[self.path[self.path.rindex(".") :]] == "parquet" else None
+
+    def _fetch(self, columns: Sequence[str], rows: int, index: Int[ndarray, " m"]) -> Generator[pa.RecordBatch]:
+        (fragment,) = self._dataset().get_fragments()
+        ends = np.cumsum([group.num_rows for group in fragment.row_groups])
+        wanted = np.unique(np.searchsorted(ends, index, side="right"))
+        # positions among the rows of these row groups
+        sizes = np.diff(ends, prepend=0)[wanted]
+        before = ends[wanted] - sizes - (np.cumsum(sizes) - sizes)
+        index = index - before[np.searchsorted(ends[wanted], index, side="right")]
+        some = fragment.subset(row_group_ids=wanted.tolist())
+        first = 0
+        options = {"columns": list(columns), "batch_size": rows, "batch_readahead": 1}
+        for batch in some.to_batches(**options, fragment_scan_options=_not_ahead(), use_threads=False):
+            low, high = np.searchsorted(index, [first, first + len(batch)])
+            if low < high:
+                yield batch.take(index[low:high] - first)
+            first += len(batch)
 
     def _dataset(self) -> Any:
         """The file as a dataset; integers in the lists of a JSON file are read as floats."""
@@ -139,6 +162,13 @@ class TableFile:
             for field in opened.schema
         ]
         return dataset.dataset(self.path, format=kind, filesystem=system, schema=pa.schema(floats))
+
+
+def _not_ahead() -> Any:
+    """Options of Parquet; by default all row groups would be fetched ahead, the whole file in memory."""
+    from pyarrow import dataset
+
+    return dataset.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=2**20, pre_buffer=False)
 
 
 @dataclass(frozen=True)
@@ -173,11 +203,18 @@ def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
     parts = series.get(chosen.features, [chosen.features])
     dim, dtype = _layout(table, parts, kinds)
     key = chosen.columns.get("ids") if table.live else None
-    count, columns = _columns(table, chosen.columns, parts, key)
+    count, columns = _columns(table, chosen.columns, parts, key, names.separator)
     check_features((count, dim), dtype)
     rows = partial(_open_rows, table, parts, key, columns.ids if key else None, dim, dtype)
+    fetch: Fetch | None = getattr(table, "fetch", None)
     shard = Shard(
-        table.name, (count, dim), dtype, rows, seek=rows if key else None, remarks=(*remarks, *chosen.remarks)
+        table.name,
+        (count, dim),
+        dtype,
+        rows,
+        seek=rows if key else None,
+        take=None if fetch is None else partial(_open_fetched, fetch, parts, dim, dtype),
+        remarks=(*remarks, *chosen.remarks),
     )
     return shard, columns
 
@@ -233,7 +270,9 @@ def _dtype(kind: pa.DataType) -> np.dtype:
     return np.dtype(kind.to_pandas_dtype())
 
 
-def _columns(table: Table, chosen: Mapping[str, str], parts: Sequence[str], key: str | None) -> tuple[int, Columns]:
+def _columns(
+    table: Table, chosen: Mapping[str, str], parts: Sequence[str], key: str | None, separator: str | None
+) -> tuple[int, Columns]:
     import pyarrow as pa
 
     wanted = list(chosen.values()) or list(parts[:1])
@@ -258,7 +297,7 @@ def _columns(table: Table, chosen: Mapping[str, str], parts: Sequence[str], key:
                 raise ValueError(f"{what} must be all integers or all strings, got both.")
             kind = wide.pop()
         found[what] = pa.chunked_array([chunk.cast(kind) for chunk in chunks[name]], kind)
-    columns = Columns.of(count, **found)
+    columns = Columns.of(count, **found, separator=separator)
     if key is not None and columns.ids is not None:
         wrong = np.flatnonzero(columns.ids[1:] <= columns.ids[:-1])
         if len(wrong):
@@ -294,7 +333,7 @@ def _open_rows(
                             raise ValueError("its rows have changed while they were read; run again.")
                     if batch is None:
                         raise ValueError("ends before its last row.")
-                    held = _rows(batch, parts, dim, dtype, position)
+                    held = _rows(batch, parts, dim, dtype, range(position, position + len(batch)))
                     position += len(held)
                     if ids is not None:
                         tell(table.name, "vectors", position, len(ids))
@@ -305,27 +344,49 @@ def _open_rows(
         yield fill
 
 
+@contextmanager
+def _open_fetched(
+    fetch: Fetch, parts: Sequence[str], dim: int, dtype: np.dtype, index: Int[ndarray, " m"], start: int = 0
+) -> Iterator[Fill]:
+    held, position = np.empty((0, dim), dtype), start
+    with closing(fetch(parts, max(1, BATCH_BYTES // (dim * dtype.itemsize)), index[start:])) as batches:
+
+        def fill(out: ndarray) -> None:
+            nonlocal held, position
+            while len(out):
+                if not len(held):
+                    if (batch := next(batches, None)) is None:
+                        raise ValueError("ends before its last row.")
+                    held = _rows(batch, parts, dim, dtype, index[position : position + len(batch)])
+                    position += len(held)
+                part, held = held[: len(out)], held[len(out) :]
+                out[: len(part)] = part
+                out = out[len(part) :]
+
+        yield fill
+
+
 def _rows(
-    batch: pa.RecordBatch, parts: Sequence[str], dim: int, dtype: np.dtype, start: int
+    batch: pa.RecordBatch, parts: Sequence[str], dim: int, dtype: np.dtype, places: Sequence[int] | ndarray
 ) -> Float[ndarray, "n dim"]:
-    """The vectors of one batch; ``start`` is the row at which it begins."""
+    """The vectors of one batch, whose rows stand at these places."""
     if len(parts) > 1:
         columns = [batch.column(name) for name in parts]
         for name, column in zip(parts, columns, strict=True):
             if column.null_count:
-                raise ValueError(f"{name} must not be missing, but row {start + _first_null(column)} is.")
+                raise ValueError(f"{name} must not be missing, but row {places[_first_null(column)]} is.")
         return np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns]).astype(dtype)
     lists = batch.column(parts[0])
     if lists.null_count:
-        raise ValueError(f"features must not be missing, but row {start + _first_null(lists)} is.")
+        raise ValueError(f"features must not be missing, but row {places[_first_null(lists)]} is.")
     lists = _lists(lists)
     lengths = lists.value_lengths().to_numpy()
     if np.any(lengths != dim):
         row = int(np.argmax(lengths != dim))
-        raise ValueError(f"features must be lists of one length, {dim}, but row {start + row} has {lengths[row]}.")
+        raise ValueError(f"features must be lists of one length, {dim}, but row {places[row]} has {lengths[row]}.")
     values = lists.flatten()
     if values.null_count:
-        raise ValueError(f"features must not be missing, but row {start + _first_null(values) // dim} has a null.")
+        raise ValueError(f"features must not be missing, but row {places[_first_null(values) // dim]} has a null.")
     return values.to_numpy(zero_copy_only=False).reshape(-1, dim).astype(dtype, copy=False)
 
 
@@ -387,7 +448,7 @@ def write_parquet(file: IO[bytes], blocks: Iterator[ndarray], columns: Columns, 
     import pyarrow as pa
     from pyarrow import parquet
 
-    named = {name: column for name, column in columns.named.items() if name != "labelled"}
+    named = {name: column for name, column in columns.named.items() if name not in ("labelled", "label_lists")}
     kinds = {name: pa.array(column[:1]).type for name, column in named.items()}
     start, writer = 0, None
     for block in blocks:
@@ -396,6 +457,9 @@ def write_parquet(file: IO[bytes], blocks: Iterator[ndarray], columns: Columns, 
         for name, column in named.items():
             missing = ~columns.labelled[some] if name == "labels" and columns.labelled is not None else None
             table[name] = pa.array(column[some], kinds[name], mask=missing)
+        if columns.label_lists is not None:
+            lists = [text.split(SEPARATOR) if text else [] for text in columns.label_lists[some].tolist()]
+            table["labels"] = pa.array(lists, pa.list_(pa.string()))
         written = pa.table(table)
         writer = writer or parquet.ParquetWriter(file, written.schema)
         writer.write_table(written)

@@ -95,6 +95,8 @@ def check_features_path(path: Path, columns: Columns) -> None:
     """Raise ValueError unless features with such columns can be written to such a path."""
     if path.suffix not in WRITTEN:
         raise ValueError(f"{path}: features are written to one of {', '.join(WRITTEN)}, got suffix {path.suffix!r}.")
+    if columns.label_lists is not None and path.suffix != ".parquet":
+        raise ValueError(f"{path}: rows with several labels are written to .parquet, got suffix {path.suffix!r}.")
     for name, column in columns.named.items():
         if path.suffix == ".safetensors" and column.dtype.kind not in "iub":
             raise ValueError(f"{path}: {name} must be integers in .safetensors, got {column.dtype}.")

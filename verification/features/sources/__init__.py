@@ -94,7 +94,7 @@ def open_url(url: str, names: Names) -> tuple[list[Shard], Columns]:
             raise ValueError(f"{masked(url)}: cannot be opened ({type(error).__name__}).") from None
     table = source.open(url, names)
     with reading(table.name):
-        shard, columns = open_table(table, Names())
+        shard, columns = open_table(table, Names(separator=names.separator))
     return [shard], columns
 
 

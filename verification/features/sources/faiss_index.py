@@ -45,7 +45,7 @@ def open_index(path: Path, names: Names) -> tuple[Shard, Columns]:
     shape = (said["count"], said["dim"])
     check_features(shape, np.dtype(np.float32))
     found, remarks = index_arrays(path, shape, names)
-    given = Columns.of(len(ids), **found)
+    given = Columns.of(len(ids), **found, separator=names.separator)
     order = np.argsort(ids, kind="stable")
     ordered = ids[order]
     check_unique(ordered)
