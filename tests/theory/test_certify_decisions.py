@@ -254,7 +254,7 @@ def test_the_tables_of_decisions_say_what_was_proved(monkeypatch):
         "below D2": ({"dim": 9, **small, "axis_cosine": (-0.12, -0.1), "threshold": (-0.4, -0.3)},),
     }
     monkeypatch.setattr(certificates_table, "REGIONS", regions)
-    monkeypatch.setattr(certificates_table, "THRESHOLDS", certificates_table.THRESHOLDS[3:4])
+    monkeypatch.setattr(certificates_table, "THRESHOLDS", certificates_table.THRESHOLDS[2:3])
     monkeypatch.setattr(certificates_table, "recalls", lambda: [("a case", "recall@1", (0.5, 0.75), (0.1, 0.25))])
     text = certificates_table.decision_tables()
     rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")] for line in text.splitlines()[1:]

@@ -78,9 +78,10 @@ REGIONS: dict[str, tuple[dict[str, Any], ...]] = {
 """Regions in which Theorem D speaks, and below its bounds."""
 THRESHOLDS = tuple(
     {"dim": dim, "new": new, "old": 0.6, "axis_cosine": rho, "width": width, "terms": terms}
-    for dim, width, terms in ((3, 1e-4, 1024), (9, 1e-6, 400), (64, 1e-6, 400))
-    for new, rho in ((0.3, -1 / 9), (0.3, 0.3), (0.55, 0.3))
+    for dim, new, width, terms in ((3, 0.3, 1e-4, 512), (9, 0.3, 1e-6, 400), (9, 0.55, 1e-6, 400), (64, 0.3, 1e-6, 400))
+    for rho in (-1 / 9, 0.3)
 )
+"""Laws whose exact threshold is enclosed."""
 
 
 def decisions() -> Iterator[tuple[str, RateCertificate]]:
