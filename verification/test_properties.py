@@ -8,10 +8,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import special_ortho_group
 
+from verification.audit.decisions import without_drift
 from verification.audit.definition1 import audit
 from verification.audit.hypotheses import nearest_simplex
 from verification.experiments.dependence import class_means
 from verification.features import FeatureSet
+from verification.upgrade import Upgrade
 
 SETTINGS = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 seeds = st.integers(0, 2**32 - 1)
@@ -56,7 +58,8 @@ def test_without_drift_both_sides_hold_on_every_subset_of_classes(models, data):
     the average, as long as the concentration of the classes drawn does not fall."""
     new, old = models
     vertices = nearest_simplex(class_means(old))
-    new, old = turned_to(new, vertices), turned_to(old, vertices)
+    turned = without_drift(Upgrade(new, old), vertices)
+    new, old = turned.new, turned.old
     old_lengths, new_lengths = (np.linalg.norm(class_means(s), axis=1) for s in (old, new))
     classes = draw_classes(data, len(old.classes))
     classes = classes[new_lengths[classes] >= old_lengths[classes]]
@@ -69,19 +72,6 @@ def test_without_drift_both_sides_hold_on_every_subset_of_classes(models, data):
     np.testing.assert_allclose(gaps[off], expected[off], atol=ROUNDING)
     assert np.all(gaps[off] >= -ROUNDING)
     assert np.all(-np.diag(gaps) >= -ROUNDING)
-
-
-def turned_to(features: FeatureSet, vertices: np.ndarray) -> FeatureSet:
-    """Turn each class by the least rotation that takes its mean direction to its vertex."""
-    directions = class_means(features)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    m, w = directions[features.codes], vertices[features.codes]
-    x = features.unit
-    # the rotation in the plane of m and w: x + 2(m·x)w − (m+w)·x/(1+m·w) (m+w)
-    both = m + w
-    along = np.einsum("nd,nd->n", both, x) / (1.0 + np.einsum("nd,nd->n", m, w))
-    turned = x + 2.0 * np.einsum("nd,nd->n", m, x)[:, None] * w - along[:, None] * both
-    return FeatureSet(turned, features.codes)
 
 
 @SETTINGS

@@ -89,7 +89,7 @@ def proved(broken) -> dict[str, proofs.Proof]:
 
 
 def test_every_proof_goes_through_and_says_what_it_needs(proved):
-    assert len(proved) == 31
+    assert len(proved) == 32
     for proof in proved.values():
         assert proof.statement
         assert proof.assumptions
@@ -148,6 +148,7 @@ WRONG |= {
     ),
     "D with ρz − τ": (lambda: proofs.accept_rates(weight=D.rho * D.z - D.tau), "2"),
     "D with levels of Δ₁": (lambda: proofs.paired_levels(D.CIRCLE), "5"),
+    "separated classes with a slope of 1": (lambda: proofs.separated_classes(sp.Integer(1)), "iii"),
     "D2 without radii ≤ π/2": (lambda: proofs.false_accept_rate("real"), "6"),
     "a fall of the false accept rate as a rise": (lambda: proofs.rise_below(threshold=0.2), "i"),
 }  # fmt: skip

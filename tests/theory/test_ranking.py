@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -84,3 +85,33 @@ def test_invalid_arguments_are_named(change, message):
     arguments = {"axes": np.eye(2), "sizes": [5, 5]} | change
     with pytest.raises(ValueError, match=message):
         expected_ranking(UniformCap(2, 0.3), [UniformCap(2, 0.3)] * 2, **arguments)
+
+
+def counted(theta, directions, axis, items, right):
+    """For queries at polar angle ``theta``: wrong items above the j-th best right one, and average precision."""
+    u = math.cos(theta) * axis + math.sin(theta) * directions
+    order = np.argsort(-(u @ items.T), axis=1)
+    hits = right[order]
+    above = [(np.cumsum(~hits, axis=1)[hits]).reshape(len(u), -1)]
+    ranks = np.arange(1, len(items) + 1)
+    precision = (np.cumsum(hits, axis=1) / ranks * hits).sum(axis=1) / right.sum()
+    return above[0], precision
+
+
+@pytest.mark.parametrize(("dim", "reach", "falls"), [(2, 1.0, False), (5, 1.0, False), (9, 1.0, False), (5, 1.9, True)])
+def test_of_separated_classes_no_query_ranks_worse_for_being_nearer_to_its_axis(dim, reach, falls):
+    """One gallery, one direction at a time: not an average. Caps that overlap are the control."""
+    rng = np.random.default_rng(dim)
+    axis, other = np.eye(dim)[0], np.eye(dim)[1]
+    between, near = 0.5 * math.pi, 0.6
+    beside = (between - near) * reach  # the sum of the two radii is the angle between the axes, or exceeds it
+    items = np.concatenate(
+        [UniformCap(dim, near).sample(8, axis=axis, rng=rng), UniformCap(dim, beside).sample(40, axis=other, rng=rng)]
+    )
+    right = np.arange(48) < 8
+    directions = rng.normal(size=(400, dim)) * (np.arange(dim) > 0)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    found = [counted(theta, directions, axis, items, right) for theta in np.linspace(0.01, 3.1, 40)]
+    more = [np.all(b[0] >= a[0]) and np.all(b[1] <= a[1] + 1e-12) for a, b in itertools.pairwise(found)]
+    assert all(more) != falls
+    assert found[-1][0].max() > found[0][0].min()  # something changes

@@ -24,6 +24,7 @@ from theory.proofs.decisions import (
     ranked_above,
     recall_falls,
     rise_below,
+    separated_classes,
     true_accept_rate,
 )
 from theory.proofs.geometry import angle_density, cap_mean_resultant_length, flat_limit
@@ -63,6 +64,7 @@ __all__ = [
     "render_steps",
     "rise_below",
     "same_class",
+    "separated_classes",
     "theorem_table",
     "tolerable_drift",
     "true_accept_rate",
@@ -112,6 +114,7 @@ def prove_all() -> tuple[Proof, ...]:
         flat_below(),
         drift_inside(),
         ranked_above(),
+        separated_classes(),
         rise_below(),
         recall_falls(),
     )

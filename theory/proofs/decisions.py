@@ -25,6 +25,7 @@ from theory.proofs.table import (
     GENERAL,
     RANKED,
     RECALL,
+    SEPARATED,
     SOFT_LAWS,
     TRUE_RATE,
     settled,
@@ -358,6 +359,53 @@ def ranked_above() -> Proof:
             "D2 and D3 (its statement)",
         ),
         settled("proved", (RANKED,), (CAPS,)),
+    )
+
+
+def separated_classes(slope: sp.Expr | None = None) -> Proof:
+    r"""Consequence 2 for separated classes: no ranking measure falls, whatever the gallery.
+
+    u = cos θ w + sin θ ξ with ξ uniform and orthogonal to w. A wrong item v' is above a right one v if u·(v' − v) > 0.
+
+    Parameters
+    ----------
+    slope : sympy expression in ``theta`` and ``gap``, optional
+        The claimed derivative of u·(v' − v)/sin θ in θ; gap = w·v − w·v'.
+
+    Raises
+    ------
+    ProofError
+        If a step fails.
+    """
+    proof = Derivation("D, separated classes")
+    theta, beyond = sp.symbols("theta xi·z", real=True)
+    gap = sp.Symbol("gap", nonnegative=True)  # w·v − w·v' = −w·z
+    sine = sp.Symbol("sine", positive=True)
+    near, radius, other, spare = sp.symbols("near alpha_k alpha' spare", nonnegative=True)
+    between = radius + other + spare  # arccos ρ
+    apart = sp.expand((between - other) - (radius - near))
+    proof.sign("i", "polar angle of v' about w, at least β − α', less that of v, α_k − near,", "≥", apart)
+    middle, half = sp.symbols("m h", real=True)  # polar angles m − h of v and m + h of v'
+    fall = sp.expand_trig(sp.cos(middle - half) - sp.cos(middle + half))
+    claim = "cos(m − h) − cos(m + h) = 2 sin m sin h ≥ 0 for 0 ≤ h ≤ m, m + h ≤ π: so gap = w·v − w·v' ≥ 0"
+    proof.equal("i", claim, fall, 2 * sp.sin(middle) * sp.sin(half))
+    height = beyond - gap * sp.cos(theta) / sp.sin(theta)  # u·z / sin θ, z = v' − v
+    whole = sp.expand((sp.sin(theta) * beyond - sp.cos(theta) * gap) / sp.sin(theta))
+    proof.identity("ii", "u·(v' − v)/sin θ", whole, height)
+    proof.identity("iii", "its derivative in θ, for a fixed ξ,", sp.diff(height, theta),
+                   gap / sp.sin(theta) ** 2 if slope is None else slope)  # fmt: skip
+    proof.sign("iii", "which does not fall, so that v' once above v stays above it,", "≥", gap / sine**2)
+    return proof.qed(
+        "every wrong item is no nearer to the axis of the query's class than every right one, caps α_k + α'_j ≤ "
+        "arccos ρ_j: for every gallery, the number of wrong items above the j-th best right one does not rise on "
+        "average, and recall@k, average precision, nDCG and AUC do not fall",
+        (
+            "the law of the query is symmetric about its axis",
+            "the new polar angle is stochastically smaller",
+            "the items are given, or of any law, independent of the query",
+        ),
+        ("a stochastically smaller angle lowers the mean of what rises with it (Shaked & Shanthikumar, 2007, 1.A)",),
+        settled("proved", (SEPARATED,), (CAPS, GENERAL)),
     )
 
 

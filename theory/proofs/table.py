@@ -36,10 +36,12 @@ BELOW = "FAR does not rise at τ < ρ"
 DRIFTED = "TAR does not fall with drift ω ≤ min(α_t, α_k − α_t)"
 FLAT_BELOW = "1b for every distance that is flat below those τ"
 RANKED = "wrong items above the best right one, if 2α_k ≤ arccos ρ"
+SEPARATED = "no ranking measure falls, if α_k + α'_j ≤ arccos ρ_j"
 RECALL = "recall@1 does not fall, any axes with ρ ≤ 0"
 RECALL_SIMPLEX = "recall@1 does not fall, simplex, equal radii ≤ π/2"
 D_ROWS = (
-    TRUE_RATE, FALSE_OBTUSE, FALSE_EXTENDED, FALSE_ACUTE, BELOW, DRIFTED, FLAT_BELOW, RANKED, RECALL, RECALL_SIMPLEX,
+    TRUE_RATE, FALSE_OBTUSE, FALSE_EXTENDED, FALSE_ACUTE, BELOW, DRIFTED, FLAT_BELOW, RANKED, SEPARATED, RECALL,
+    RECALL_SIMPLEX,
 )  # fmt: skip
 CAPS, SOFT_LAWS, GENERAL = "uniform caps", "von Mises–Fisher", "falling densities"
 D_COLUMNS = (CAPS, SOFT_LAWS, GENERAL)
