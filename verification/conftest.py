@@ -16,6 +16,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("stationary")
     group.addoption("--new", metavar="FILE", help="check these features of a new model instead of training")
     group.addoption("--old", metavar="FILE", help="features of the same samples by the old model")
+    group.addoption(
+        "--real", metavar="FOLDER", help="features of a real encoder, as python -m benchmarks.real makes them"
+    )
 
 
 @functools.cache

@@ -1,0 +1,1 @@
+"""Real encoders: upgrades between models that ship in packages, each judged against its whole collection."""

@@ -1,0 +1,266 @@
+"""Are an audit's intervals right on real embeddings? Audits of subsamples, held against the whole collection.
+
+The whole collection is a population whose changes are known exactly: of mean distances, of their contrast, of recall@1
+in a gallery, of false and true accepts at a threshold. A subsample is what an engineer would have, and its intervals
+should miss the truth as rarely as they promise. With a margin of exactly the true loss every definite verdict is false:
+it is "compatible" when the interval lies above the truth, and "incompatible" when it lies below.
+
+There are three ways to draw: rows of each section; source packages of each section, with all their rows, as groups;
+whole classes, where every source package is a class, for statements about new classes. Recall of samples that search
+each other depends on how many there are, so there the truth is the mean over all subsamples.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from benchmarks.real.features import digests
+from benchmarks.real.upgrades import UPGRADES, Real, choose
+from verification import FeatureSet, Upgrade
+from verification.audit.definition1 import judge_sides, side_confidence
+from verification.audit.retrieval import compare_retrieval
+from verification.audit.thresholds import compare_thresholds
+from verification.features.files.atomic import write_text
+from verification.statistics.gaps import estimate
+from verification.statistics.interval import Change, Criterion
+from verification.statistics.rows import stream
+
+CONFIDENCE = 0.95
+# of the units of each section; classes; share of the groups that are searched and not asked
+SHARE, CLASSES, GALLERY = 1 / 20, 60, 1 / 4
+# of old queries in the whole collection, at the threshold
+FAR = 1e-2
+BLOCK = 1024
+Draw = Literal["samples", "groups", "classes"]
+CELLS: tuple[tuple[str, Draw], ...] = (
+    ("L3 → L6", "groups"),
+    ("L3 → L6", "classes"),
+    ("L3 → L6", "samples"),
+    ("L6 → int8", "groups"),
+    ("L6 → int8", "classes"),
+    ("L6 → head", "groups"),
+    ("L6 → head, HOC", "groups"),
+    ("L6 → head, HOC", "classes"),
+    ("simplex → simplex", "groups"),
+)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole collection by two models, and how it is drawn from."""
+
+    new: FeatureSet
+    old: FeatureSet
+    draw: Draw
+
+    @classmethod
+    def load(cls, cache: Path, real: Real, draw: Draw) -> Whole:
+        """Without groups, rows are what is drawn; of sources, each class is one, and its rows are all there is."""
+        new, old = real.load(cache, "sources" if draw == "classes" else "sections")
+        if draw != "groups":
+            new, old = (FeatureSet(each.features, each.labels, ids=each.ids) for each in (new, old))
+        return cls(new, old, draw)
+
+    @cached_property
+    def groups(self) -> ndarray:
+        """The source package of each row, or its own id."""
+        found = self.old.groups if self.old.groups is not None else self.old.ids
+        assert found is not None
+        return found
+
+    @cached_property
+    def searched(self) -> Bool[ndarray, " n"]:
+        """Rows of the gallery: of sections some whole groups, of a source every second description."""
+        rng = np.random.default_rng(1)
+        if self.draw == "classes":
+            return self.rank % 2 == 1
+        names = np.unique(self.groups)
+        return np.isin(self.groups, names[rng.random(len(names)) < GALLERY])
+
+    @property
+    def rank(self) -> Int[ndarray, " n"]:
+        """0, 1, … for the rows of each class, in their order."""
+        order = np.argsort(self.old.codes, kind="stable")
+        sizes = np.bincount(self.old.codes)
+        rank = np.empty(len(order), dtype=np.intp)
+        rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return rank
+
+    @cached_property
+    def asked(self) -> Bool[ndarray, " n"]:
+        """Rows that are queries of a gallery: those of no group that is in it."""
+        if self.draw == "classes":
+            return ~self.searched
+        return ~np.isin(self.groups, self.groups[self.searched])
+
+    @cached_property
+    def threshold(self) -> float:
+        """The old accept threshold, which has the false accept rate in the whole collection."""
+        return self._rates[0]
+
+    def rows(self, rng: np.random.Generator, of: Bool[ndarray, " n"] | None = None) -> Int[ndarray, " m"]:
+        """A subsample of the rows, or of some of them."""
+        here = np.arange(len(self.old)) if of is None else np.flatnonzero(of)
+        assert self.old.labels is not None
+        if self.draw == "classes":
+            names = np.unique(self.old.labels)
+            return here[np.isin(self.old.labels[here], rng.permutation(names)[:CLASSES])]
+        return here[choose(self.old.labels[here], self.groups[here], SHARE, rng)]
+
+    def upgrade(self, rows: Int[ndarray, " m"] | None = None) -> Upgrade:
+        """Samples that are paired with each other."""
+        every = np.arange(len(self.old)) if rows is None else rows
+        return Upgrade(self.new.select(every), self.old.select(every))
+
+    def search(self, rows: Int[ndarray, " m"]) -> Upgrade:
+        """Queries of the gallery."""
+        return Upgrade(self.new.select(rows), self.old.select(rows), self.old.select(np.flatnonzero(self.searched)))
+
+    def truth(self) -> dict[str, float]:
+        """What the whole collection says."""
+        sides = _sides(self.upgrade())
+        found = {name: change.fixed.value for name, change in sides.items()}
+        found["recall@1"] = compare_retrieval(self.search(np.flatnonzero(self.asked))).change.fixed.value
+        return found | {"FAR": self._rates[1], "TAR": self._rates[2]}
+
+    @cached_property
+    def _rates(self) -> tuple[float, float, float]:
+        """Threshold, and what changes there: −(new FAR − old FAR), new TAR − old TAR, over all pairs that may meet."""
+        upgrade = self.upgrade()
+        units = upgrade.read().units
+        units = np.arange(len(self.old)) if units is None else units
+        new, old, codes = self.new.unit, self.old.unit, upgrade.codes
+        edges = np.linspace(-1.0, 1.0, 2**16 + 1)
+        counts = np.zeros((2, 2, len(edges) - 1))  # model, same class
+        for start in range(0, len(old), BLOCK):
+            some = slice(start, start + BLOCK)
+            meet = units[some, None] != units[None]
+            same = codes[some, None] == codes[None]
+            for model, rows in enumerate((new, old)):
+                cosines = rows[some] @ old.T
+                for kind in (0, 1):
+                    counts[model, kind] += np.histogram(cosines[meet & (same == kind)], edges)[0]
+        above = np.cumsum(counts[..., ::-1], axis=2)[..., ::-1] / counts.sum(axis=2, keepdims=True)
+        at = int(np.flatnonzero(above[1, 0] <= FAR)[0])
+        return float(edges[at]), float(above[1, 0, at] - above[0, 0, at]), float(above[0, 1, at] - above[1, 1, at])
+
+
+def _sides(upgrade: Upgrade) -> dict[str, Change]:
+    upgrade.check_pairs()
+    gaps, _ = estimate(upgrade.statistics())
+    found = judge_sides(
+        gaps["pairs"],
+        Criterion(confidence=side_confidence(CONFIDENCE)),
+        contrast=Criterion(confidence=CONFIDENCE),
+        unit="group" if upgrade.grouped else "sample",
+    )
+    assert found.contrast is not None
+    return {"1a": found.same_class, "1b": found.different_class, "contrast": found.contrast}
+
+
+def audit(whole: Whole, seed: int) -> dict[str, Any]:
+    """Intervals of every claim from one subsample."""
+    upgrade = whole.upgrade(whole.rows(stream(seed, "real: samples")))
+    found: dict[str, Change] = _sides(upgrade)
+    found["recall@1"] = compare_retrieval(
+        whole.search(whole.rows(stream(seed, "real: queries"), whole.asked)), confidence=CONFIDENCE
+    ).change
+    found["recall@1, each other"] = compare_retrieval(upgrade, confidence=CONFIDENCE).change
+    thresholds = compare_thresholds(upgrade, threshold=whole.threshold, confidence=CONFIDENCE)
+    found |= {"FAR": thresholds.far_change.flipped(), "TAR": thresholds.tar_change}
+    return {
+        name: {
+            population: [
+                getattr(change, population).value,
+                getattr(change, population).lower,
+                getattr(change, population).upper,
+            ]
+            for population in ("fixed", "drawn")
+        }
+        for name, change in found.items()
+    }
+
+
+def calibrate(cache: Path, page_data: Path, audits: int) -> None:
+    """Audit subsamples of every cell, one of each in turn; what was audited stays, and the rest can go on later."""
+    known = dict(digests(cache))
+    reals = {real.name: real for real in UPGRADES}
+    wholes: dict[tuple[str, Draw], Whole] = {}
+    for cell in CELLS:
+        collection = "sources" if cell[1] == "classes" else "sections"
+        if all(f"{collection}.{encoder}" in known for encoder in (reals[cell[0]].old, reals[cell[0]].new)):
+            wholes[cell] = Whole.load(cache, reals[cell[0]], cell[1])
+    folder = cache / "audits"
+    folder.mkdir(exist_ok=True)
+    for cell, whole in wholes.items():
+        path = _path(folder, cell)
+        if not path.exists():
+            path.write_text(json.dumps({"truth": whole.truth(), "threshold": whole.threshold}) + "\n")
+            print(f"{cell}: {path.read_text()}", flush=True)
+        else:
+            whole.__dict__["threshold"] = json.loads(path.read_text().splitlines()[0])["threshold"]
+    for seed in range(audits):
+        for cell, whole in wholes.items():
+            path = _path(folder, cell)
+            if len(path.read_text().splitlines()) - 1 > seed:
+                continue
+            line = json.dumps(audit(whole, seed))
+            with path.open("a") as file:
+                file.write(line + "\n")
+    cells = [summary(cell, _path(folder, cell)) for cell in wholes]
+    kept = json.loads(page_data.read_text(encoding="utf-8")) if page_data.exists() else {}
+    write_text(page_data, json.dumps({**kept, "calibration": cells}, indent=1, ensure_ascii=False) + "\n")
+
+
+def _path(folder: Path, cell: tuple[str, Draw]) -> Path:
+    return folder / f"{cell[0].replace(' → ', '-').replace(' ', '-').replace(',', '')}.{cell[1]}.jsonl"
+
+
+# both changes of a threshold, and both sides of Definition 1, are covered at once
+JOINT = ("1a", "1b", "FAR", "TAR")
+
+
+def summary(cell: tuple[str, Draw], path: Path) -> dict[str, Any]:
+    """How often each claim's interval missed the truth, and on which side."""
+    first, *lines = map(json.loads, path.read_text().splitlines())
+    truth: dict[str, float] = first["truth"]
+    claims = []
+    for name in lines[0]:
+        for population in ("fixed",) if cell[1] != "classes" else ("fixed", "drawn"):
+            found = np.array([line[name][population] for line in lines], dtype=float)
+            true = truth.get(name, float(found[:, 0].mean()))
+            claims.append(
+                {"claim": name, "population": population, "truth": true, **missed(found, true, name in JOINT)}
+            )
+    return {"upgrade": cell[0], "draw": cell[1], "audits": len(lines), "claims": claims}
+
+
+def missed(found: Float[ndarray, "n 3"], truth: float, joint: bool) -> dict[str, float]:
+    """Share of intervals (value, lower, upper) above the truth and below it, and what was promised for both together.
+
+    At a margin of the true loss these are the false verdicts "compatible" and "incompatible". ``width`` is the mean
+    half width in standard deviations of the estimate.
+    """
+    level = 1.0 - (side_confidence(CONFIDENCE) if joint else CONFIDENCE)
+    # the sum over thousands of rows is rounded in another order than that over all of them
+    slack = 1e-12
+    above, below = found[:, 1] > truth + slack, found[:, 2] < truth - slack
+    spread = float(found[:, 0].std(ddof=1))
+    half = (found[:, 2] - found[:, 1]) / 2.0
+    finite = half[np.isfinite(half)]
+    return {
+        "compatible": float(above.mean()),
+        "incompatible": float(below.mean()),
+        "promised": level,
+        "bias": float(found[:, 0].mean() - truth) / spread if spread > 0.0 else 0.0,
+        "width": float(finite.mean()) / spread if spread > 0.0 and len(finite) else float("inf"),
+        "unbounded": float(np.mean(~np.isfinite(half))),
+    }

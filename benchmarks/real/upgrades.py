@@ -1,0 +1,205 @@
+"""Decide on each real upgrade with the commands that a user types, on a sample of it and on its whole collection.
+
+The whole collection is the truth that the sample is held against: its point estimates are facts about these samples.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from benchmarks.real import environment
+from benchmarks.real.features import digests, path_of
+from verification import FeatureSet
+from verification.features.files.atomic import write_text
+
+# of the independent units of each class, in the sample that is audited
+SHARE = {"sections": 1 / 8, "files": 1 / 4, "words": 1 / 2}
+FAR = 1e-3
+# seconds that one command may take
+LIMIT = 1800.0
+
+
+@dataclass(frozen=True)
+class Real:
+    """An upgrade between two encoders.
+
+    Attributes
+    ----------
+    name : str
+        As the page calls it.
+    old, new : str
+        Encoders.
+    collection : str
+        What is embedded and audited.
+    about : str
+        What kind of change it is.
+    """
+
+    name: str
+    old: str
+    new: str
+    collection: str
+    about: str
+
+    def there(self, cache: Path) -> bool:
+        """Whether both models' features are."""
+        return all(path_of(cache, encoder, self.collection).exists() for encoder in (self.old, self.new))
+
+    def load(self, cache: Path, collection: str | None = None) -> tuple[FeatureSet, FeatureSet]:
+        """New and old features."""
+        new, old = (
+            FeatureSet.load(str(path_of(cache, encoder, collection or self.collection)))
+            for encoder in (self.new, self.old)
+        )
+        return new, old
+
+
+UPGRADES = (
+    Real("L3 → L6", "minilm-l3", "minilm-l6", "sections", "paraphrase-MiniLM-L3 replaced by all-MiniLM-L6, 384-d both"),
+    Real("L6 → int8", "minilm-l6", "minilm-l6-int8", "sections", "all-MiniLM-L6 in float32, then with int8 weights"),
+    Real("L6 → head", "minilm-l6", "head-ce", "sections", "a linear head on L6, cross-entropy to the sections"),
+    Real("L6 → head, HOC", "minilm-l6", "head-hoc", "sections", "the same head with the HOC loss to L6"),
+    Real("L6 → head, first moment", "minilm-l6", "head-first-moment", "sections", "with the first-moment loss"),
+    Real("simplex → simplex", "simplex-old", "simplex-new", "sections", "heads for a fixed simplex, HOC, more texts"),
+    Real("wordllama → L6", "wordllama", "minilm-l6", "sections", "256-d token vectors replaced by L6, 384-d"),
+    Real("magika 0.5.1 → 1.0.3", "magika-0.5.1", "magika-1.0.3", "files", "two releases, 256-d and 512-d"),
+    Real("ddddocr old → new", "ddddocr-old", "ddddocr-new", "words", "the two networks of one release"),
+)
+
+
+def choose(labels: ndarray, groups: ndarray, share: float, rng: np.random.Generator) -> Int[ndarray, " n"]:
+    """Rows of a share of each class's units, two at least: a unit is all rows of one label and one group."""
+    classes = np.unique(labels, return_inverse=True)[1].ravel()
+    names = np.unique(groups, return_inverse=True)[1].ravel()
+    unit = np.unique(classes * (names.max() + 1) + names, return_inverse=True)[1].ravel()
+    order = rng.permutation(unit.max() + 1)[unit]
+    kept = [np.unique(order[classes == c]) for c in range(classes.max() + 1)]
+    return np.flatnonzero(np.isin(order, np.concatenate([own[: max(2, round(share * len(own)))] for own in kept])))
+
+
+def decide(cache: Path, page_data: Path) -> None:
+    """Run every command on every upgrade, and keep what was decided; what is there of the same features stays."""
+    known = dict(digests(cache))
+    kept = json.loads(page_data.read_text(encoding="utf-8")) if page_data.exists() else {}
+    done: dict[str, Any] = kept.get("upgrades", {})
+    for real in UPGRADES:
+        if not real.there(cache):
+            print(f"{real.name}: not measured, features are missing.")
+            continue
+        inputs = {encoder: known[f"{real.collection}.{encoder}"] for encoder in (real.new, real.old)}
+        if done.get(real.name, {}).get("inputs") == inputs:
+            continue
+        found = dict(_decisions(cache, real))
+        done[real.name] = {"about": real.about, "collection": real.collection, "inputs": inputs, **found}
+        write_text(page_data, json.dumps({**kept, "upgrades": done}, indent=1, ensure_ascii=False) + "\n")
+        print(f"{real.name}: done", flush=True)
+
+
+def _decisions(cache: Path, real: Real) -> Iterator[tuple[str, dict[str, Any]]]:
+    new, old = real.load(cache)
+    assert old.labels is not None
+    assert old.groups is not None
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder)
+        rows = choose(old.labels, old.groups, SHARE[real.collection], np.random.default_rng(0))
+        for name, features in (("new", new), ("old", old)):
+            features.select(rows).save(part / f"{name}.npz")
+        sample = [str(part / "new.npz"), str(part / "old.npz")]
+        whole = [str(path_of(cache, encoder, real.collection)) for encoder in (real.new, real.old)]
+        yield "check", _check(run(["check", *sample]))
+        if new.dim == old.dim:
+            for which, pair in (("sample", sample), ("whole", whole)):
+                yield which, audited(run(["audit", *pair]))
+                yield f"{which} threshold", audited(run(["audit", *pair, "--far", str(FAR), "--decide", "threshold"]))
+            if real.collection == "sections":
+                queries = [str(path_of(cache, encoder, "names")) for encoder in (real.new, real.old)]
+                judged = ["--gallery", whole[1], "--new-gallery", whole[0]]
+                judged += ["--qrels", str(cache / "collections" / "names.qrels")]
+                yield "qrels", audited(run(["audit", *queries, *judged]))
+        yield "bridge", _bridge(run(["bridge", "fit", *sample, "--margin", "5%"]))
+
+
+def run(arguments: Sequence[str]) -> dict[str, Any]:
+    """The report of a command, with its status, its last words on stderr and the seconds of a processor."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        command = ["nice", "-n", "10", sys.executable, "-m", "stationary", *arguments, "--json", str(path)]
+        start = os.times()
+        env = environment.quiet() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        began = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=LIMIT)
+        end = os.times()
+        report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    spent = end.children_user + end.children_system - start.children_user - start.children_system
+    print(f"  {arguments[0]}: status {done.returncode}, {spent:.0f} s of a processor, {time.monotonic() - began:.0f} s")
+    return report | {"status": done.returncode, "said": done.stderr.strip()[-300:], "seconds": round(spent, 1)}
+
+
+def _check(report: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: report.get(name) for name in ("status", "seconds", "relation", "sentence", "next_step")}
+    return kept | {"neighbours": _interval(report.get("neighbours"))}
+
+
+def audited(report: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows of a report of an audit."""
+    kept = {name: report.get(name) for name in ("status", "seconds", "verdict", "decided_by", "summary")}
+    if report["status"] == 2:
+        return kept | {"said": report["said"]}
+    if report.get("definition1"):
+        own = report["definition1"]
+        sides = {"1a": own["same_class"], "1b": own["different_class"], "contrast": own["contrast_gap"]}
+        kept |= {name: _judged(side) for name, side in sides.items()}
+        kept |= {"margin": own["margin"], "old contrast": own["contrast"], "samples": own["num_samples"]}
+    if report.get("retrieval"):
+        own = report["retrieval"]
+        kept["retrieval"] = _judged(own["change"])
+        scores = {score["name"]: [score[key] for key in ("old_old", "new_old", "new_new")] for score in own["scores"]}
+        kept |= {"scores": scores, "queries": own["num_queries"]}
+    if report.get("thresholds"):
+        own = report["thresholds"]
+        kept["threshold"] = {"verdict": own["verdict"], "at": own["threshold"], "keeps FAR": own["kept"]["threshold"]}
+        rates = {f"{when} {rate}": own[f"{when}_{rate}"]["value"] for when in ("old", "new") for rate in ("far", "tar")}
+        kept["threshold"] |= rates | {"accepted pairs": own["accepted_pairs"]}
+    return kept
+
+
+def _bridge(report: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: report.get(name) for name in ("status", "seconds", "verdict", "kind", "sentence", "needed_margin")}
+    if report["status"] == 2:
+        return kept | {"said": report["said"]}
+    kept["margin"] = report["margin"]
+    for name in ("all_classes", "held_out"):
+        kept[name] = None if report[name] is None else report[name]["verdict"]
+    if cost := report.get("cost"):
+        kept["recall"] = [cost[name] for name in ("old_old", "mapped", "new_new")]
+    return kept
+
+
+def _judged(side: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "fixed": _interval(side["fixed"]),
+        "drawn": _interval(side["drawn"]),
+        "verdict": side["verdict"],
+        "drawn verdict": side["other_verdict"],
+    }
+
+
+def _interval(found: dict[str, Any] | None) -> list[float | None] | None:
+    return None if found is None else [_short(found[name]) for name in ("value", "lower", "upper")]
+
+
+def _short(number: float | None) -> float | None:
+    return None if number is None else float(f"{number:.6g}")
