@@ -144,14 +144,20 @@ def main() -> None:
         status = _complain(error.format_message())
     except (typer.Abort, KeyboardInterrupt):
         status = 130
+    except ImportError as error:
+        from theory.extras import explained
+
+        missing = explained(error, f"stationary {sys.argv[1]}")
+        status = _defect() if missing is None else _complain(str(missing))
     except Exception:
-        traceback.print_exc()
-        print(
-            "stationary: this is a defect of the program, please report it with the lines above.",
-            file=sys.stderr,
-        )
-        status = DEFECT
+        status = _defect()
     sys.exit(status or DONE)
+
+
+def _defect() -> int:
+    traceback.print_exc()
+    print("stationary: this is a defect of the program, please report it with the lines above.", file=sys.stderr)
+    return DEFECT
 
 
 def _complain(message: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from theory._series import Expandable
 from theory.certify.boxes import Interval
+from theory.extras import require
 from theory.metrics import PowerDistance
 
 METRIC_NAMES = ("sqeuclidean", "euclidean", "angular")
@@ -20,12 +21,9 @@ METRIC_NAMES = ("sqeuclidean", "euclidean", "angular")
 
 def load_flint() -> Any:
     """python-flint, or one sentence that names the extra."""
-    try:
-        import flint
-    except ImportError:
-        raise ImportError(
-            "theory.certify needs python-flint; install it with: pip install 'stationary-representations[certify]'"
-        ) from None
+    require("theory.certify", "flint")
+    import flint
+
     return flint
 
 
@@ -70,6 +68,15 @@ class Envelope:
         return bounds
 
 
+def multiplicities(dim: int, count: int, flint: Any) -> list[Any]:
+    """N_1 … N_count, the dimensions of the spaces of spherical harmonics, as balls."""
+    lam = flint.arb(dim - 2) / 2
+    values = [flint.arb(dim)]
+    for n in range(1, count):
+        values.append(values[-1] * (n + 1 + lam) / (n + lam) * (n + 2 * lam) / (n + 1))
+    return values
+
+
 def coefficients(dim: int, metric: Expandable, terms: int, flint: Any) -> tuple[list[Any], Any]:
     """w_1 … w_N of a distance of negative type, s ≤ 1, and the remainder Σ_{n>N} w_n, as balls."""
     arb = flint.arb
@@ -77,9 +84,6 @@ def coefficients(dim: int, metric: Expandable, terms: int, flint: Any) -> tuple[
         return [2 * arb(metric.linear)] + [arb(0)] * (terms - 1), arb(0)
     lam = arb(dim - 2) / 2
     half = arb(0.5)
-    multiplicity = [arb(dim)]  # N_n
-    for n in range(1, terms):
-        multiplicity.append(multiplicity[-1] * (n + 1 + lam) / (n + lam) * (n + 2 * lam) / (n + 1))
     if isinstance(metric, PowerDistance):
         s = arb(metric.s)
         mean = metric.scale * arb(4) ** s * (lam + half + s).gamma() * (2 * lam + 1).gamma()
@@ -93,7 +97,7 @@ def coefficients(dim: int, metric: Expandable, terms: int, flint: Any) -> tuple[
         kernel = [first, arb(0)]
         for n in range(1, terms - 1):
             kernel.append(kernel[-2] * (n / (n + 2 * lam + 2)) ** 2 if n % 2 else arb(0))
-    weights = [a * b for a, b in zip(multiplicity, kernel, strict=True)]
+    weights = [a * b for a, b in zip(multiplicities(dim, terms, flint), kernel, strict=True)]
     return weights, (mean - sum(weights, arb(0))).abs_upper()
 
 
