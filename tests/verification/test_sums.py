@@ -66,6 +66,16 @@ def test_small_batches_keep_the_same_rows_and_are_sorted_in_rarely(monkeypatch):
     assert len(calls) < 20
 
 
+def test_sums_from_memory_that_must_not_be_written_to_merge():
+    new, old = upgrade(0.6, 0.7)
+    parts = []
+    for _ in range(2):
+        buffers: list[pickle.PickleBuffer] = []
+        sent = pickle.dumps(fed(new, old, []), protocol=5, buffer_callback=buffers.append)
+        parts.append(pickle.loads(sent, buffers=[bytes(buffer.raw()) for buffer in buffers]))
+    assert parts[0].merge(parts[1]).update(new.features, old.features, old.labels).counts.sum() == 3 * len(old)
+
+
 def test_the_criterion_decides():
     new, old = upgrade(0.72, 0.7)
     sums = fed(new, old, [])

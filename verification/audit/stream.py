@@ -8,6 +8,7 @@ streams merge to a random part of both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +143,11 @@ class UpgradeSums:
         """What travels between machines: only rows that are kept."""
         self._settle()
         return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take in what came from another machine; Ray hands over arrays that must not be written to."""
+        self.__dict__.update(state)
+        self._sums = deepcopy(self._sums)
 
     def merge(self, other: UpgradeSums) -> UpgradeSums:
         """Take in the sums of another stream of the same classes and dimension.
