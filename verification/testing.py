@@ -67,8 +67,8 @@ def assert_upgrade(
     __tracebackhide__ = True  # a traceback of pytest ends in the user's test
     if inconclusive not in ("fail", "pass"):
         raise ValueError(f"inconclusive must be 'fail' or 'pass', got {inconclusive!r}.")
-    sets = (None if each is None else _loaded(each) for each in (new, old, gallery))
-    report = judge(Upgrade(*sets, **pairing), replace(options, explain=False))
+    searched = None if gallery is None else _loaded(gallery)
+    report = judge(Upgrade(_loaded(new), _loaded(old), searched, **pairing), replace(options, explain=False))
     if report.verdict == Verdict.incompatible:
         raise AssertionError(_text(report))
     if report.verdict == Verdict.inconclusive and inconclusive == "fail":

@@ -431,8 +431,8 @@ def resumed(
             batches = table.batches(columns, rows, after)
             while (batch := in_time(table, partial(next, batches, None))) is not None:
                 if key is not None and len(batch):
-                    first = batch.column(key)[0].as_py()
-                    if type(first) is type(after) and first <= after:
+                    first, before = batch.column(key)[0].as_py(), cast("Any", after)
+                    if type(first) is type(before) and first <= before:
                         raise ValueError(
                             f"ids must be unique and given in ascending order, but {first!r} follows {after!r}."
                         )
