@@ -6,6 +6,8 @@ Importing this package imports nothing; its names load torch when they are asked
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from theory.extras import explained
+
 if TYPE_CHECKING:
     from learning.backbones import BACKBONES, Backbone, SmallCNN, register_backbone
     from learning.classifier import CubeClassifier, FixedClassifier, OrthoplexClassifier, SimplexClassifier
@@ -96,7 +98,10 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'learning' has no attribute {name!r}")
-    return getattr(import_module(f"learning.{_WHERE[name]}"), name)
+    try:
+        return getattr(import_module(f"learning.{_WHERE[name]}"), name)
+    except ImportError as error:
+        raise explained(error, "learning") or error from None
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from theory.extras import require
+
 Augmentation = Literal["none", "crop", "crop-flip"]
 Padding = Literal["mean", "black"]
 _AUGMENTATIONS = ("none", "crop", "crop-flip")
@@ -254,6 +256,7 @@ def load_digits(seed: int = 0) -> Images:
     ----------
     Alpaydin & Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998.
     """
+    require("the data set of digits", "sklearn", extra="train")
     from sklearn.datasets import load_digits as sklearn_digits
 
     digits = sklearn_digits()

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from learning.data import Data, Images, Normalization, Streamed, load_digits
+from theory.extras import require
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 _FASHION_URL = "https://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -329,10 +330,9 @@ def _records(path: Path, length: int) -> NDArray[np.uint8]:
 
 
 def _read_image(path: Path, size: int) -> NDArray[np.uint8]:
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise ImportError("A folder of images needs Pillow: pip install pillow.") from None
+    require("a folder of images", "PIL")
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             picture = image.convert("L" if image.mode in ("1", "L") and not size else "RGB")
@@ -354,10 +354,9 @@ def _there(path: Path) -> Path:
 
 
 def _download(url: str, checksum: str) -> Path:
-    try:
-        import pooch  # type: ignore[import-untyped]
-    except ImportError:
-        raise ImportError(f"Downloading {url} needs pooch: pip install pooch, or give the folder.") from None
+    require(f"downloading {url}", "pooch")
+    import pooch  # type: ignore[import-untyped]
+
     return Path(pooch.retrieve(url, checksum, path=pooch.os_cache("stationary"), fname=url.rsplit("/", 1)[-1]))
 
 

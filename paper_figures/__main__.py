@@ -7,12 +7,13 @@ import sys
 import typer
 
 from paper_figures.command import figures
+from theory.extras import MissingExtra
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(figures)
 
 try:
     app(prog_name="python -m paper_figures")
-except (ValueError, OSError) as error:
+except (ValueError, OSError, MissingExtra) as error:
     print(f"paper_figures: {error}", file=sys.stderr)
     sys.exit(2)

@@ -60,8 +60,15 @@ def code_hash(*modules: str) -> str:
     for path in sorted(set().union(*map(sources, modules))):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     for package in ("numpy", "scipy", "torch", "scikit-learn"):
-        digest.update(f"{package} {metadata.version(package)}\0".encode())
+        digest.update(f"{package} {_version(package)}\0".encode())
     return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def user_folder() -> Path:

@@ -31,6 +31,9 @@ def figures(
         raise ValueError(f"{gallery}: must be a file to write, in a folder that exists.")
     from rich.console import Console
 
+    from theory.extras import require
+
+    require("stationary figures", "matplotlib", "pooch", extra="figures")
     from paper_figures.make import make, resolve
 
     chosen = resolve([*(names or ()), *(only or ())])

@@ -13,6 +13,7 @@ sqrt(2d log n)/n (thick), and rises. The band in (a) is the range of (b).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -30,12 +31,20 @@ from paper_figures import _style
 from theory.angles import angle_logpdf, expected_nearest_neighbor_angle, expected_separation_angle
 
 SIZES = (100, 10_000, 1_000_000)  # n, one curve each
+DIMS = tuple(np.unique(np.geomspace(3, 2048, 60).round().astype(int)).tolist())
 CASES = ((100, 3), (1000, 128), (1000, 1024))  # (n, d), one row of the table each
 SEED = None
 
 
-def compute() -> dict[str, Any]:
+def compute(sizes: Sequence[int] = SIZES, dims: Sequence[int] = DIMS) -> dict[str, Any]:
     """Angles and log10 densities of the figure, as lists that JSON can hold.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        n ≥ 2, numbers of random directions, one curve each.
+    dims : sequence of int
+        d ≥ 3, ascending.
 
     Returns
     -------
@@ -43,7 +52,7 @@ def compute() -> dict[str, Any]:
         ``n`` (length N), ``dim`` (length D) and, for each of ``published``, ``nearest_neighbor`` and
         ``separation``, a dict with ``angle`` (radians) and ``log10_density`` (per radian), N lists of D.
     """
-    n, dim = np.array(SIZES)[:, None], np.unique(np.geomspace(3, 2048, 60).round().astype(int))
+    n, dim = np.array(sizes)[:, None], np.array(dims)
     angles = {
         "published": expected_separation_angle(n, dim, method="asymptotic"),
         "nearest_neighbor": expected_nearest_neighbor_angle(n, dim),
@@ -56,7 +65,7 @@ def compute() -> dict[str, Any]:
         }
         for name, angle in angles.items()
     }
-    return {"n": list(SIZES), "dim": dim.tolist(), **curves}
+    return {"n": list(sizes), "dim": dim.tolist(), **curves}
 
 
 def draw(data: dict[str, Any]) -> Figure:

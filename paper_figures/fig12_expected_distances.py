@@ -9,6 +9,7 @@ gaps of 1a and 1b, exact: both stay positive at every dimension, 1b by a share o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -27,11 +28,27 @@ METRICS = {"sqeuclidean": r"$\|u-v\|^2$", "euclidean": r"$\|u-v\|$", "angular": 
 PAIRS = 1000
 SIDES = ("same_class", "different_class")
 POINTS = (2, 4, 9, 24, 64, 160, 400, 1023)
-DIMS = sorted({*POINTS, *np.geomspace(2, 1023, 24).round().astype(int).tolist()})
 
 
-def compute() -> dict[str, Any]:
+def compute(
+    old_radius: float = OLD_RADIUS,
+    new_radius: float = NEW_RADIUS,
+    points: Sequence[int] = POINTS,
+    dims: Sequence[int] = (),
+    pairs: int = PAIRS,
+) -> dict[str, Any]:
     """Exact distances and gaps, and the estimates, as lists that JSON can hold.
+
+    Parameters
+    ----------
+    old_radius, new_radius : float
+        Of the caps before and after the update, in radians, in (0, π].
+    points : sequence of int
+        d ≥ 2, dimensions of which pairs are drawn.
+    dims : sequence of int
+        Further dimensions of the exact curves; 24 between the ends of ``points`` if none is given.
+    pairs : int
+        ≥ 2, random pairs of each estimate.
 
     Returns
     -------
@@ -40,27 +57,29 @@ def compute() -> dict[str, Any]:
         ``new_old``, ``gap`` (D each), and ``estimates``: ``mean`` and ``error`` (P each) of ``old_old``, ``new_old``.
     """
     rng = np.random.default_rng(SEED)
+    curve = dims or np.geomspace(min(points), max(points), 24).round().astype(int).tolist()
+    shown = sorted({*points, *curve})
+
+    def laws(dim: int) -> dict[str, tuple[UniformCap, UniformCap]]:
+        old, new = UniformCap(dim, old_radius), UniformCap(dim, new_radius)
+        return {"old_old": (old, old), "new_old": (new, old)}
+
     metrics: dict[str, Any] = {}
     for metric in METRICS:
         metrics[metric] = {}
         for side in SIDES:
             curves: dict[str, list[float]] = {"old_old": [], "new_old": [], "gap": []}
-            for dim in DIMS:
-                for name, pair in _laws(dim).items():
+            for dim in shown:
+                for name, pair in laws(dim).items():
                     curves[name].append(np.asarray(expected_distance(*pair, _cosine(side, dim), metric)).item())
-                old, new = UniformCap(dim, OLD_RADIUS), UniformCap(dim, NEW_RADIUS)
+                new, old = laws(dim)["new_old"]
                 curves["gap"].append(float(getattr(theorem1_gaps(new, old, dim + 1, metric), side)))
             estimates: dict[str, dict[str, list[float]]] = {}
             for name in ("old_old", "new_old"):
-                found = [estimate_distance(*_laws(dim)[name], _cosine(side, dim), metric, PAIRS, rng) for dim in POINTS]
+                found = [estimate_distance(*laws(dim)[name], _cosine(side, dim), metric, pairs, rng) for dim in points]
                 estimates[name] = {"mean": [e.mean for e in found], "error": [e.standard_error for e in found]}
             metrics[metric][side] = curves | {"estimates": estimates}
-    return {"dim": DIMS, "point_dim": list(POINTS), "pairs": PAIRS, "metrics": metrics}
-
-
-def _laws(dim: int) -> dict[str, tuple[UniformCap, UniformCap]]:
-    old, new = UniformCap(dim, OLD_RADIUS), UniformCap(dim, NEW_RADIUS)
-    return {"old_old": (old, old), "new_old": (new, old)}
+    return {"dim": shown, "point_dim": list(points), "pairs": pairs, "metrics": metrics}
 
 
 def _cosine(side: str, dim: int) -> float:

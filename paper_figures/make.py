@@ -14,6 +14,7 @@ from typing import Any
 from learning.progress import Progress
 from learning.store import Kept, Store
 from paper_figures import _kept, _style
+from theory.extras import require
 from verification.features.files.atomic import write_text
 
 FIGURES = (
@@ -115,6 +116,9 @@ def make(
         Before work starts, for a figure that does not exist.
     """
     full = resolve(names)
+    for name in full:
+        if _kept.ROOT / "learning" / "training.py" in _kept.sources(f"paper_figures.{name}"):
+            require(f"figure {name}", "torch", "accelerate", "sklearn", extra="train")
     output.mkdir(parents=True, exist_ok=True)
     _kept.store = Store(_kept.user_folder() if cache else None, remake=True)
     for number, name in enumerate(full):

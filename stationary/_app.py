@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 DONE, NO, UNUSABLE, UNDECIDED, DEFECT = 0, 1, 2, 3, 70
+# what the commands import, besides this package
+PACKAGES = ("theory", "learning", "verification", "paper_figures")
 # seconds of work that need no progress bar
 SHORT = 1.0
 # Typer brings a click of its own, or imports the installed one: its public names lead to the right one
@@ -137,6 +140,7 @@ def title_of(features: str) -> str:
 def main() -> None:
     """Run the command line and exit with its status; nothing but a defect shows a traceback."""
     try:
+        _check_packages()
         status = app(standalone_mode=False)
     except Unusable as error:
         status = _complain(str(error))
@@ -144,14 +148,33 @@ def main() -> None:
         status = _complain(error.format_message())
     except (typer.Abort, KeyboardInterrupt):
         status = 130
+    except ImportError as error:
+        from theory.extras import explained
+
+        missing = explained(error, f"stationary {sys.argv[1]}")
+        status = _defect() if missing is None else _complain(str(missing))
     except Exception:
-        traceback.print_exc()
-        print(
-            "stationary: this is a defect of the program, please report it with the lines above.",
-            file=sys.stderr,
-        )
-        status = DEFECT
+        status = _defect()
     sys.exit(status or DONE)
+
+
+def _check_packages() -> None:
+    """Refuse to run with somebody else's modules under the names of ours; nothing is imported."""
+    root = Path(__file__).resolve().parent.parent
+    for name in PACKAGES:
+        spec = find_spec(name)
+        if spec is not None and spec.origin and root not in Path(spec.origin).resolve().parents:
+            raise Unusable(
+                f"{spec.origin} shadows the package {name!r} of this program. Python looks there first: run the "
+                "command stationary instead of python -m stationary, or run it from another folder, without it on "
+                "PYTHONPATH."
+            )
+
+
+def _defect() -> int:
+    traceback.print_exc()
+    print("stationary: this is a defect of the program, please report it with the lines above.", file=sys.stderr)
+    return DEFECT
 
 
 def _complain(message: str) -> int:

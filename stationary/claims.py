@@ -36,6 +36,9 @@ def claims(
         check_output(path)
     from rich.console import Console
 
+    from theory.extras import require
+
+    require("stationary claims", "sympy", "torch", "sklearn", extra="proofs,train")
     from verification.experiments.claims import LEDGER, Material, changes, pages, recorded, run, write_record
     from verification.features.files.atomic import write_text
     from verification.reporting import write_json

@@ -93,7 +93,10 @@ def calibrate(
     A few minutes on one core with 200 runs.
     """
     check_output(json)
-    from paper_figures import _style
+    if output is not None:
+        from theory.extras import require
+
+        require("stationary calibrate --output", "matplotlib")
     from verification.experiments.simulated import calibration, decisions
     from verification.reporting import write_json
 
@@ -120,6 +123,8 @@ def calibrate(
             write_json(json, data)
     if output is not None:
         import importlib
+
+        from paper_figures import _style
 
         name = "decisions" if kinds else "calibration"
         figure = importlib.import_module(f"paper_figures.{name}").draw(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from tests.verification.samples import upgrade
 from verification.features import FeatureSet
 from verification.statistics.interval import Verdict
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -31,6 +34,24 @@ def test_the_version_is_that_of_the_installed_package(call):
     from importlib.metadata import version
 
     assert call("--version") == (0, f"stationary {version('stationary-representations')}\n", "")
+
+
+@pytest.mark.parametrize("path", ["learning/__init__.py", "theory.py"])
+def test_a_folder_with_modules_of_the_same_name_is_named(tmp_path, path):
+    """`python -m` looks into the working folder first, where a user may have a `learning/` of her own."""
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).write_text("x = 1\n")
+    command = [sys.executable, "-m", "stationary", "audit", "new.npz", "old.npz"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    name = path.partition("/")[0].removesuffix(".py")
+    assert f"{tmp_path / path} shadows the package '{name}' of this program." in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    # a folder that is no package shadows nothing
+    (tmp_path / path).unlink()
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert "new.npz: no such file." in done.stderr
 
 
 def test_compatible_is_status_0(call, files, tmp_path):

@@ -1,8 +1,8 @@
-"""What the paper claims, as functions: exact values, Monte Carlo, proofs. Needs NumPy, SciPy and SymPy alone.
+"""What the paper claims, as functions: exact values, Monte Carlo, proofs. Needs NumPy and SciPy.
 
 A name is loaded when it is first asked for, so that ``import theory.metrics`` costs NumPy only. Not listed here,
-because they need more: :mod:`theory.proofs` (SymPy), :mod:`theory.certify` (python-flint, the extra ``certify``),
-:mod:`theory.duality` (SciPy's optimisers) and :mod:`theory.benchmark`.
+because they need more: :mod:`theory.proofs` (SymPy, the extra ``proofs``), :mod:`theory.certify` (python-flint, the
+extra ``certify``), :mod:`theory.duality` (SciPy's optimisers) and :mod:`theory.benchmark`.
 """
 
 from importlib import import_module

@@ -6,6 +6,7 @@ import functools
 
 import pytest
 
+from theory.extras import MissingExtra, require
 from verification.audit.theorem import check_theorem
 from verification.experiments.upgrades import LEARNED_CLASSIFIER, SEEDS, WAYS, TrainedUpgrade, train_upgrades
 from verification.features import FeatureSet
@@ -38,6 +39,14 @@ def brought(new: str, old: str) -> TrainedUpgrade:
 
 def pytest_configure(config: pytest.Config) -> None:
     new, old = config.getoption("--new", None), config.getoption("--old", None)
+    try:
+        require("pytest --pyargs verification", "hypothesis")
+        if new is None:
+            require(
+                "pytest --pyargs verification without --new and --old", "torch", "accelerate", "sklearn", extra="train"
+            )
+    except MissingExtra as error:
+        raise pytest.UsageError(str(error)) from None
     if (new is None) != (old is None):
         raise pytest.UsageError("--new and --old belong together: give both files or none.")
     if new is not None:

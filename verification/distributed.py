@@ -12,6 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from theory.extras import require
 from verification.audit.definition1 import audit
 from verification.audit.report import Definition1Report
 from verification.features import FeatureSet
@@ -43,13 +44,9 @@ def audit_distributed(new: FeatureSet, old: FeatureSet, client: Any = None, **ar
     ImportError
         If Dask is not there.
     """
-    try:
-        from dask.base import compute
-        from dask.delayed import delayed
-    except ImportError:
-        raise ImportError(
-            "audit_distributed needs Dask: pip install 'stationary-representations[distributed]'."
-        ) from None
+    require("audit_distributed", "dask")
+    from dask.base import compute
+    from dask.delayed import delayed
 
     for name, features in (("new", new), ("old", old), ("gallery", arguments.get("gallery"))):
         if features is not None and any(piece.path is None for piece in features.pieces()):

@@ -123,11 +123,12 @@ def test_fig12_monte_carlo_agrees(distances):
     assert "Both inequalities hold" in fig12_expected_distances.findings(distances)
 
 
-def test_fig12_with_caps_that_widen_says_so(monkeypatch):
-    monkeypatch.setattr(fig12_expected_distances, "NEW_RADIUS", 0.7)
-    monkeypatch.setattr(fig12_expected_distances, "DIMS", [3, 9])
-    monkeypatch.setattr(fig12_expected_distances, "POINTS", (3, 9))
-    data = fig12_expected_distances.compute()
+def test_fig12_with_caps_that_widen_says_so():
+    data = fig12_expected_distances.compute(new_radius=0.7, points=(3, 9), dims=(3, 5), pairs=50)
+    assert (data["dim"], data["point_dim"], data["pairs"]) == ([3, 5, 9], [3, 9], 50)
+    alone = fig12_expected_distances.compute(old_radius=0.3, new_radius=0.7, points=(3,), dims=(3,), pairs=50)
+    gaps = [found["metrics"]["sqeuclidean"]["same_class"]["gap"][0] for found in (data, alone)]
+    assert gaps[1] < gaps[0] < 0
     for sides in data["metrics"].values():
         assert max(sides["same_class"]["gap"] + sides["different_class"]["gap"]) < 0
     assert "hold at every" not in fig12_expected_distances.findings(data)

@@ -86,3 +86,11 @@ def test_command_prints_the_table():
     result = CliRunner().invoke(app, ["--num-sets", "2"])
     assert result.exit_code == 0, result.output
     assert "1.4695" in result.output  # the exact angle of (1000, 1024)
+
+
+def test_other_sizes_and_dimensions_are_the_same_curves(data):
+    found = fig11.compute(sizes=(10_000,), dims=data["dim"][:5])
+    assert (found["n"], found["dim"]) == ([10_000], data["dim"][:5])
+    row = data["n"].index(10_000)
+    for name in ("published", "nearest_neighbor", "separation"):
+        assert found[name]["angle"][0] == pytest.approx(data[name]["angle"][row][:5], rel=1e-14)

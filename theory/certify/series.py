@@ -12,6 +12,7 @@ from typing import Any
 
 from theory._series import Expandable
 from theory.certify.boxes import Interval
+from theory.extras import require
 from theory.metrics import PowerDistance
 
 METRIC_NAMES = ("sqeuclidean", "euclidean", "angular")
@@ -20,12 +21,9 @@ METRIC_NAMES = ("sqeuclidean", "euclidean", "angular")
 
 def load_flint() -> Any:
     """python-flint, or one sentence that names the extra."""
-    try:
-        import flint
-    except ImportError:
-        raise ImportError(
-            "theory.certify needs python-flint; install it with: pip install 'stationary-representations[certify]'"
-        ) from None
+    require("theory.certify", "flint")
+    import flint
+
     return flint
 
 

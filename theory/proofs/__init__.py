@@ -6,7 +6,12 @@ take their subject as an argument (a claimed formula, a distance, a density), so
 Statements are about expectations; that the inequalities of Definition 1 hold for *all* pairs is never claimed.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from theory.extras import require
+
+require("theory.proofs", "sympy")
 
 from theory.proofs._derivation import Proof, ProofError
 from theory.proofs.beyond_cosine import angular_distance, different_class, flux, power_distance, same_class

@@ -7,7 +7,10 @@ streams merge to a random part of both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -22,6 +25,8 @@ from verification.statistics.rows import Rows
 from verification.statistics.sums import ClassSums
 
 KEPT_PER_CLASS = 512
+# rows that wait at most, or as many as are kept
+WAITING = 2**12
 
 
 @dataclass
@@ -32,15 +37,21 @@ class _Kept:
     codes: ndarray
     priorities: ndarray
 
-    def with_more(self, other: _Kept, most: int) -> _Kept:
-        """The rows of both, of each class those with the smallest priorities."""
-        models = np.concatenate([self.models, other.models], axis=1)
-        codes = np.concatenate([self.codes, other.codes])
-        priorities = np.concatenate([self.priorities, other.priorities])
+    def with_more(self, others: Sequence[_Kept], most: int) -> _Kept:
+        """The rows of all, of each class those with the smallest priorities."""
+        models = np.concatenate([self.models, *(other.models for other in others)], axis=1)
+        codes = np.concatenate([self.codes, *(other.codes for other in others)])
+        priorities = np.concatenate([self.priorities, *(other.priorities for other in others)])
         order = np.lexsort((priorities, codes))
         starts = np.searchsorted(codes[order], codes[order])
         some = order[np.arange(len(order)) - starts < most]
         return _Kept(models[:, some], codes[some], priorities[some])
+
+    def bars(self, num_classes: int, most: int) -> ndarray:
+        """Priority of each class below which one more row would be kept: of a full class, the largest that is."""
+        bars = np.zeros(num_classes)
+        np.maximum.at(bars, self.codes, self.priorities)
+        return np.where(np.bincount(self.codes, minlength=num_classes) < most, np.inf, bars)
 
 
 class UpgradeSums:
@@ -75,6 +86,9 @@ class UpgradeSums:
         self._rng = np.random.default_rng(seed)
         self._sums = ClassSums(2, num_classes, dim)
         self._kept = _Kept(np.empty((2, 0, dim)), np.empty(0, dtype=np.intp), np.empty(0))
+        # rows that are sorted in later: to sort after every batch would copy all that is kept each time
+        self._waiting: list[_Kept] = []
+        self._bars = np.full(num_classes, np.inf)
 
     @property
     def counts(self) -> Integer[ndarray, " k"]:
@@ -110,9 +124,30 @@ class UpgradeSums:
         if len(codes):
             rows /= lengths
             self._sums.add(codes, rows)
-            drawn = _Kept(rows, codes, self._rng.random(len(codes)))
-            self._kept = self._kept.with_more(drawn, self.kept_per_class)
+            priorities = self._rng.random(len(codes))
+            some = priorities < self._bars[codes]
+            self._waiting.append(_Kept(rows[:, some], codes[some], priorities[some]))
+            if sum(len(each.codes) for each in self._waiting) > max(WAITING, len(self._kept.codes)):
+                self._settle()
         return self
+
+    def _settle(self) -> _Kept:
+        """Sort in the rows that wait, and return all that are kept."""
+        if self._waiting:
+            self._kept = self._kept.with_more(self._waiting, self.kept_per_class)
+            self._bars = self._kept.bars(self.num_classes, self.kept_per_class)
+            self._waiting = []
+        return self._kept
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels between machines: only rows that are kept."""
+        self._settle()
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take in what came from another machine; Ray hands over arrays that must not be written to."""
+        self.__dict__.update(state)
+        self._sums = deepcopy(self._sums)
 
     def merge(self, other: UpgradeSums) -> UpgradeSums:
         """Take in the sums of another stream of the same classes and dimension.
@@ -128,7 +163,8 @@ class UpgradeSums:
                 f"{other.dim}."
             )
         self._sums.merge(other._sums)
-        self._kept = self._kept.with_more(other._kept, self.kept_per_class)
+        self._waiting.append(other._settle())
+        self._settle()
         return self
 
     def report(self, criterion: Criterion | None = None) -> Sides:
@@ -148,7 +184,7 @@ class UpgradeSums:
         counts = self._sums.counts
         if np.count_nonzero(counts) < 2 or counts.max() < 2:
             raise ValueError("a report needs samples of two classes, and two samples of one.")
-        kept = self._kept  # sorted by class
+        kept = self._settle()  # sorted by class
         rows = Rows(models=kept.models, codes=kept.codes, sizes=counts)
         source = LinearPairs(rows=rows, gallery=None, sums=self._sums, gallery_sums=None, seed=0)
         one = Criterion(confidence=side_confidence(criterion.confidence), margin=criterion.margin)

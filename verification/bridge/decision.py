@@ -88,6 +88,7 @@ def bridge(
     as_is = known if new.dim == old.dim else None
     if as_is is not None and as_is.verdict == Verdict.compatible:
         return _no_map_needed(as_is, direction)
+    fitting.require_packages(kinds)
     tell("reading three parts")
     splits = split(new, old, seed, hold_out=not closed_set)
     # two audits of the chosen map share the confidence
@@ -153,6 +154,7 @@ def fit_pairs(
     upgrade = Upgrade(new, old, same_dim=False, seed=seed)
     new, old = upgrade.new, upgrade.old
     kinds = _kinds(maps, *((new.dim, old.dim) if direction == "queries" else (old.dim, new.dim)))
+    fitting.require_packages(kinds)
     part, choice = split_pairs(new, old, seed)
     fitted, distances = {}, {}
     for kind in kinds:

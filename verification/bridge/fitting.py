@@ -7,13 +7,14 @@ them apart. A rigid one (identity, translation, orthogonal) keeps what the model
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy import linalg, optimize
 
+from theory.extras import require
 from verification.bridge.maps import Direction, FeatureMap
 from verification.statistics.rows import stream
 
@@ -24,6 +25,8 @@ RELAXATION = 0.25
 RIDGE_PENALTIES = (1e-8, 1e-6, 1e-4, 1e-2, 1.0, 1e2)
 # rows that choose the ridge penalty, leaving one out at a time
 RIDGE_ROWS = 4096
+# what a kind imports when it is fitted, of the extra "bridge"
+PACKAGES = {"ridge": ("sklearn",), "adapter": ("torch",)}
 
 
 def fit(kind: str, source: Source, target: Target, direction: Direction, seed: int = 0) -> FeatureMap:
@@ -40,6 +43,17 @@ def fit(kind: str, source: Source, target: Target, direction: Direction, seed: i
         Of what is random in the fit: rows that choose the ridge penalty, and the adapter's training.
     """
     return FeatureMap(kind, direction, **KINDS[kind](source, target, stream(seed, f"fit {kind}")))
+
+
+def require_packages(kinds: Sequence[str]) -> None:
+    """Refuse kinds whose package is not installed, before anything is fitted.
+
+    Raises
+    ------
+    MissingExtra
+    """
+    for kind in kinds:
+        require(f"a map of kind {kind}", *PACKAGES.get(kind, ()), extra="bridge")
 
 
 def available(d_in: int, d_out: int) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -195,6 +197,45 @@ def test_a_store_is_added_in_one_place(request, call, monkeypatch):
         ValueError, match=r"^shelf:///new: parameters must be of id, label, vector, group, got 'colour'"
     ):
         FeatureSet.load(f"{urls[0]}?colour=red")
+
+
+@pytest.mark.parametrize("where", ["describe", "labels", "vectors"])
+def test_a_store_that_stalls_ends_in_time(request, monkeypatch, where):
+    """Nothing ever comes: one sentence, without further tries."""
+    url = shelf(request, "new", PAIR[0])
+    never = threading.Event()
+    kept, batches, loaded = Shelf.describe, Shelf.batches, FeatureSet.load(url)
+
+    def stall(self, columns, rows, after=None):
+        yield from itertools.islice(batches(self, columns, rows, after), 2)
+        never.wait()
+
+    def wait(self):
+        never.wait()
+        return kept(self)
+
+    if where == "describe":
+        monkeypatch.setattr(Shelf, "describe", wait)
+    else:
+        monkeypatch.setattr(Shelf, "batches", stall)
+    monkeypatch.setattr(tables, "PATIENCE", 0.2)
+    try:
+        with pytest.raises(ConnectionError, match=r"^shelf:///new: nothing arrived for 0 s; the store stalls"):
+            np.concatenate(list(loaded.blocks(50))) if where == "vectors" else FeatureSet.load(url)
+    finally:
+        never.set()
+
+
+def test_pages_that_do_not_advance_are_refused(request, monkeypatch):
+    url = shelf(request, "new", PAIR[0])
+    batches = Shelf.batches
+    monkeypatch.setattr(
+        Shelf, "batches", lambda self, columns, rows, after=None: itertools.cycle([next(batches(self, columns, rows))])
+    )
+    with pytest.raises(
+        ValueError, match=rf"ids must be unique and given in ascending order, but {IDS[0]} follows {IDS[69]}"
+    ):
+        FeatureSet.load(url)
 
 
 def test_an_installed_package_adds_a_store(request, monkeypatch):

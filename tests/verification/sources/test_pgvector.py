@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
+import signal
 import tempfile
 import threading
 import traceback
@@ -140,6 +142,29 @@ def test_it_gives_up_with_one_sentence(server: Server, monkeypatch: pytest.Monke
                 pass
     finally:
         server.start()
+
+
+def test_a_server_that_stalls_ends_in_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes are stopped: the system still acknowledges what is sent, and nothing ever comes."""
+    monkeypatch.setattr(tables, "BATCH_BYTES", 400)
+    features = FeatureSet(np.ones((20_000, 4), np.float32), np.arange(20_000) % 2)
+    fill(server, "stalling", features, np.arange(20_000))
+    blocks = FeatureSet.load(server.url("stalling")).blocks(100)
+    next(blocks)
+    with psycopg.connect(host="127.0.0.1", port=server.port, user=server.role, dbname="postgres") as connection:
+        asked = "SELECT pid FROM pg_stat_activity WHERE state IS NOT NULL AND pid <> pg_backend_pid()"
+        stopped = [row[0] for row in connection.execute(asked)]
+    assert stopped
+    monkeypatch.setattr(tables, "PATIENCE", 1.0)
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        with pytest.raises(ConnectionError, match=r"^pgvector://\S+: nothing arrived for 1 s"):
+            for _ in blocks:
+                pass
+    finally:
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM moving WHERE id = 700", "INSERT INTO moving VALUES (5, 0, '[1,2]')"])

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from theory.extras import require
 from verification.features.columns import Columns, Names, check_column
 from verification.features.files.shards import (
     BFLOAT16,
@@ -240,7 +241,9 @@ def safetensors_arrays(path: Path) -> Arrays:
 
 def hdf5_arrays(path: Path) -> Arrays:
     """The datasets of a file, by their paths inside it."""
-    h5py = _needed("h5py", path, "hdf5")
+    require(f"reading {path.name}", "h5py")
+    import h5py
+
     there: dict[str, tuple[Shape, np.dtype]] = {}
     texts = set()
 
@@ -299,6 +302,7 @@ def _open_taken(path: Path, name: str, index: Int[ndarray, " m"], start: int = 0
 
 def torch_arrays(path: Path) -> Arrays:
     """The tensors, or lists, of a dictionary that ``torch.save`` wrote, mapped; or the one tensor of a file."""
+    require(f"reading {path.name}", "torch")
     import torch
 
     try:
@@ -323,15 +327,6 @@ def torch_arrays(path: Path) -> Arrays:
         return replace(array_shard(array), path=path)
 
     return Arrays(there, rows, content.__getitem__, "tensors")
-
-
-def _needed(module: str, path: Path, extra: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except ImportError:
-        raise ValueError(f"{path.suffix} needs {module}: pip install 'stationary-representations[{extra}]'.") from None
 
 
 ARRAYS: dict[str, Callable[[Path], Arrays]] = {

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from theory.extras import require
 from verification.features.columns import Columns, Names
 from verification.features.files.arrays import ARRAYS, open_arrays
 from verification.features.files.shards import Shard, reading
@@ -44,11 +45,10 @@ def open_path(path: Path, names: Names) -> Opened:
 
 def open_remote(url: str, name: str, names: Names, stores: tuple[str, ...]) -> Opened:
     """Open a table at a URL that fsspec knows; ``name`` is the URL as messages show it, ``stores`` other schemes."""
-    try:
-        import fsspec
-        from pyarrow import fs
-    except ImportError:
-        raise ValueError(f"{name}: needs fsspec: pip install 'stationary-representations[remote]'.") from None
+    require(f"the URL {name}", "fsspec")
+    import fsspec
+    from pyarrow import fs
+
     scheme = url.partition(":")[0]
     if scheme not in fsspec.available_protocols():
         allowed = ", ".join(f"{each}://" for each in stores)

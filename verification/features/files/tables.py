@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -39,7 +40,10 @@ FORMATS = {
     ".ndjson": "json",
     ".csv": "csv",
 }
+# seconds a store may take to give a batch; before the first it may have to sort its rows
+PATIENCE = 300.0
 _watches: list[Watch] = []
+T = TypeVar("T")
 
 
 class ConnectionLost(ConnectionError):
@@ -194,7 +198,7 @@ class _Stream:
 
 def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
     """Open the rows of a table: its columns are read here, vectors batch by batch when they are asked for."""
-    kinds, remarks = table.describe()
+    kinds, remarks = in_time(table, table.describe)
     series = _series(kinds)
     single = {name: kind for name, kind in kinds.items() if not any(name in some for some in series.values())}
     vectors = [name for name, kind in single.items() if is_list(kind) and _is_number(kind.value_type)]
@@ -480,12 +484,22 @@ def resumed(
     ------
     ConnectionLost
         After as many tries in a row as there are DELAYS.
+    ConnectionError
+        If nothing arrives in time.
+    ValueError
+        If a batch does not begin after the end of the one before, so that reading would not end.
     """
     tries = 0
     while True:
         try:
-            for batch in table.batches(columns, rows, after):
+            batches = table.batches(columns, rows, after)
+            while (batch := in_time(table, partial(next, batches, None))) is not None:
                 if key is not None and len(batch):
+                    first, before = batch.column(key)[0].as_py(), cast("Any", after)
+                    if type(first) is type(before) and first <= before:
+                        raise ValueError(
+                            f"ids must be unique and given in ascending order, but {first!r} follows {after!r}."
+                        )
                     after, tries = batch.column(key)[-1].as_py(), 0
                 if len(batch):
                     yield batch
@@ -496,6 +510,38 @@ def resumed(
             tell(table.name, f"connection lost, try {tries + 1} of {len(DELAYS)}", 0)
             time.sleep(DELAYS[tries])
             tries += 1
+
+
+def in_time(table: Table, call: Callable[[], T]) -> T:
+    """Return what a call gives. A live table is asked in a thread of its own, which is left when the store stalls.
+
+    Raises
+    ------
+    ConnectionError
+        If the call takes longer than PATIENCE.
+    """
+    if not table.live:
+        return call()
+    outcome: list[tuple[T | None, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((call(), None))
+        except BaseException as error:  # raised again below
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if not outcome:
+        raise ConnectionError(
+            f"{table.name}: nothing arrived for {PATIENCE:.0f} s; the store stalls, or sorts more rows than it can in "
+            "that time, which an index on the ids avoids."
+        )
+    found, error = outcome[0]
+    if error is not None:
+        raise error
+    return cast("T", found)
 
 
 @contextmanager

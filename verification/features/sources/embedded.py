@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from theory.extras import require
 from verification.features.files.tables import Id
 from verification.features.sources._points import batch_of, kinds_of
 from verification.features.sources._url import Address
@@ -149,11 +150,7 @@ def open_embedded(address: Address) -> _Embedded:
     kind, module = {"chroma": (Chroma, "chromadb"), "lancedb": (LanceDB, "lancedb"), "milvus": (Milvus, "pymilvus")}[
         address.scheme
     ]
-    try:
-        import_module(module)
-    except ImportError:
-        extra = f"pip install 'stationary-representations[{address.scheme}]'"
-        raise ValueError(f"{address.scheme}:// needs {module}: {extra}.") from None
+    require(f"{address.scheme}://", module)
     asked = address.parameters
     if address.host or not asked.get("collection"):
         raise ValueError(f"{address.name}: must be {address.scheme}:///path?collection=….")

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy import ndarray
 
+from theory.extras import require
 from verification.features.columns import Columns, Names, check_unique
 from verification.features.files.arrays import index_arrays
 from verification.features.files.shards import Fill, Shard, check_features
@@ -32,8 +32,7 @@ _READER = Path(__file__).with_name("faiss_reader.py")
 
 def open_index(path: Path, names: Names) -> tuple[Shard, Columns]:
     """Open an index in the order of its ids; columns beside it are in the order of ``NAME.ids.npy``, or of adding."""
-    if find_spec("faiss") is None:
-        raise ValueError("a FAISS index needs faiss: pip install 'stationary-representations[retrieval]'.")
+    require("a FAISS index", "faiss")
     with _reader(path) as output:
         if not (line := output.readline()):
             raise EOFError

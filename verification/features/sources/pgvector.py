@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theory.extras import require
 from verification.features.files.tables import ConnectionLost, Id
 from verification.features.sources._url import Address
 
@@ -192,11 +193,7 @@ class Table:
 
 def open_source(address: Address) -> Table:
     """Open the table that a ``pgvector://`` URL names; encrypted unless it is on this machine."""
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        raise ValueError("pgvector:// needs psycopg: pip install 'stationary-representations[pgvector]'.") from None
-
+    require("pgvector://", "psycopg")
     asked = address.parameters
     if not asked.get("table"):
         raise ValueError(f"{address.name}: must name a table: pgvector://…/database?table=….")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from theory.extras import require
 from verification.features.files.tables import ConnectionLost, Id, Table
 from verification.features.sources._points import batch_of, kinds_of
 from verification.features.sources._url import Address
@@ -126,11 +127,7 @@ def open_collection(address: Address) -> Table:
         if not asked.get("collection"):
             raise ValueError(f"{address.name}: must name a collection: qdrant:///folder?collection=….")
         return Folder(address.name, Path(address.path), asked["collection"], fields, asked.get("vector", ""))
-    try:
-        import qdrant_client  # noqa: F401
-    except ImportError:
-        raise ValueError("qdrant:// needs its client: pip install 'stationary-representations[qdrant]'.") from None
-
+    require("a Qdrant server", "qdrant_client")
     collection = address.path.strip("/")
     collection = collection or asked.get("collection", "")
     if not collection or (address.path.strip("/") and "collection" in asked):
