@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from theory.files import write_atomically
+
 DESCRIPTION = "run.json"
 _VALUES, _ARRAYS = "result.json", "arrays.npz"
 
@@ -144,14 +146,8 @@ def plain(description: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside ``path`` and rename: whoever reads sees the old content or the new, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write a file, whole or not at all."""
+    write_atomically(path, lambda file: file.write(content))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:

@@ -15,7 +15,7 @@ from stationary._app import (
     JsonPath,
     Unusable,
     app,
-    check_output,
+    check_outputs,
     progress_bar,
     show_progress,
     user_input,
@@ -34,7 +34,7 @@ def verify(
 
     Status 0 when every answer is the one that the theory predicts, 1 when one is not.
     """
-    check_output(json)
+    check_outputs(json)
     seeds = seed or [0, 1]
     if min(seeds) < 0:
         raise Unusable(f"--seed must be an integer >= 0, got {min(seeds)}.")
@@ -92,7 +92,7 @@ def calibrate(
 
     A few minutes on one core with 200 runs.
     """
-    check_output(json)
+    check_outputs(json)
     from paper_figures import _style
     from verification.experiments.simulated import calibration, decisions
     from verification.reporting import write_json

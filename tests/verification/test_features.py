@@ -12,8 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as hypothesis
 
+from theory.files import write_atomically
 from verification.features import FeatureSet, common_codes
-from verification.features.files.atomic import write_atomically
 
 FORMATS = [".npz", ".npy", ".safetensors", ".parquet"]
 

@@ -13,6 +13,7 @@ from typing import Any
 from theory.certify.boxes import Certificate, GapCertificates
 from theory.certify.series import METRIC_NAMES, load_flint
 from theory.certify.sweep import certify_gaps
+from theory.files import write_text
 
 CLASSES = (2, 3, 4, 6, 10, 32, 100, 317, 1024)
 RADII = (0.05, 3.0)
@@ -85,10 +86,7 @@ def main(arguments: list[str]) -> Any:
     path = Path(arguments[0])
     if not path.parent.is_dir():
         return f"PATH must lie in a folder that exists, got {path}"
-    text = markdown()
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)
+    write_text(path, markdown())
     return 0
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from theory.files import write_atomically
 from verification.bridge.relation import Relation, relate
 from verification.features import FeatureSet
-from verification.features.files.atomic import write_atomically
 from verification.statistics.rows import stream
 
 ROWS = 50

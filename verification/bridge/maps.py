@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification.features.files.atomic import write_atomically
+from theory.files import write_atomically
 
 Direction = Literal["queries", "gallery"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)

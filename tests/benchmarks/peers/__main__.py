@@ -18,10 +18,10 @@ import numpy as np
 
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter, quiet
 from tests.benchmarks.peers.page import page
+from theory.files import write_atomically
 from verification.audit import audit
 from verification.experiments.simulated.known_upgrades import CASES
 from verification.features import FeatureSet
-from verification.features.files.atomic import write_atomically
 
 SIZES = (200, 5000)
 PEERS = (
