@@ -205,11 +205,15 @@ def _is_unwritten(error: Exception) -> bool:
 
 def _complain(message: str, status: int = UNUSABLE) -> int:
     """Print a sentence below what was printed so far, and return the status."""
-    sentence = " ".join(message.split())
+    sys.stdout.flush()
+    say(f"stationary: {' '.join(message.split())}", error=True)
+    return status
+
+
+def say(sentence: str, *, error: bool = False) -> None:
+    """Print a sentence; control characters in the names of files and columns are shown, not obeyed."""
     if not (sentence.isascii() and sentence.isprintable()):  # others have nothing to hide, and cost no import
         from verification.views.labels import visible
 
         sentence = visible(sentence)
-    sys.stdout.flush()
-    print(f"stationary: {sentence}", file=sys.stderr)
-    return status
+    print(sentence, file=sys.stderr if error else sys.stdout)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stationary._app import JsonPath, app, check_outputs, progress_when_long, title_of, user_input
+from stationary._app import JsonPath, app, check_outputs, progress_when_long, say, title_of, user_input
 from stationary._inputs import (
     Columns,
     DistractorLabels,
@@ -256,7 +256,7 @@ def audit(
             report = replace(report, provenance={**report.provenance, "plan": held.digest})
 
     if summary:
-        print(report.summary)
+        say(report.summary)
     else:
         from rich.console import Console
 
@@ -264,7 +264,7 @@ def audit(
 
         Console().print(terminal.render(documents.audit(report)))
         for remark in dict.fromkeys(remark for each in (upgrade.new, upgrade.old) for remark in each.remarks):
-            Console(stderr=True).print(remark, style="dim")
+            say(remark, error=True)
     with user_input():
         if html is not None:
             report.to_html(html, title=f"{title_of(new)} → {title_of(old)}")
@@ -365,4 +365,4 @@ def plan(
     if save is not None:
         with user_input():
             found.save(save)
-        print(f"{save}: plan {found.digest[:12]}; hold an audit to it with --plan {save}.")
+        say(f"{save}: plan {found.digest[:12]}; hold an audit to it with --plan {save}.")

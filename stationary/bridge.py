@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import DONE, NO, JsonPath, app, check_outputs, progress_when_long, title_of, user_input
+from stationary._app import DONE, NO, JsonPath, app, check_outputs, progress_when_long, say, title_of, user_input
 from stationary._inputs import (
     Columns,
     FeaturesName,
@@ -172,7 +172,7 @@ def apply(
         found = FeatureMap.load(map_file)
         columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
         write(found, columns.load(source), out, lambda done, total: show("rows", done, total))
-    print(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
+    say(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
 
 
 @app.command()
@@ -230,7 +230,7 @@ def check(
 
         with user_input():
             kept = save_canary(columns.load(new), save, seed=seed)
-        print(f"{save}: {kept} rows of {title_of(new)}.")
+        say(f"{save}: {kept} rows of {title_of(new)}.")
         raise typer.Exit(DONE)
     from rich.console import Console
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stationary._app import Device, JsonPath, Unusable, app, check_outputs, progress_bar, show_progress, user_input
+from stationary._app import Device, JsonPath, Unusable, app, check_outputs, progress_bar, say, show_progress, user_input
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -89,8 +89,8 @@ def train(
             directory=directory,
             progress=show_progress(bar, task),
         )
-    print(scenario)
-    print(f"{len(run.features)} models by {run.method} in {sum(run.seconds):.0f} s; features of each in {directory}")
+    say(str(scenario))
+    say(f"{len(run.features)} models by {run.method} in {sum(run.seconds):.0f} s; features of each in {directory}")
 
 
 def _changed(scenario: Scenario, protocol: str, changes: dict[str, Any]) -> Scenario:

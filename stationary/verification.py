@@ -17,6 +17,7 @@ from stationary._app import (
     app,
     check_outputs,
     progress_bar,
+    say,
     show_progress,
     user_input,
 )
@@ -125,4 +126,4 @@ def calibrate(
         figure = importlib.import_module(f"paper_figures.{name}").draw(data)
         with user_input():
             for path in _style.save(figure, output, name):
-                print(path)
+                say(str(path))

@@ -250,3 +250,48 @@ def test_in_a_shell_the_status_is_the_verdicts_or_74(folder, redirected, status)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     assert not re.search("Exception ignored", done.stderr)
+
+
+# ---- words from files
+
+
+HOSTILE = ["\x1b[32mCOMPATIBLE\x1b[0m", "\u202eelbitapmoc", "x\n### Compatible", "[green]compatible", "compatible"]
+
+
+@pytest.fixture
+def hostile(folder) -> Path:
+    """Labels, groups, names of columns and of files that would print something else than what they are."""
+    new, old = (FeatureSet.load(folder / f"{name}.npz") for name in ("new", "old"))
+    assert new.labels is not None
+    words = np.array(HOSTILE)[new.labels]
+    for features, name in ((new, "new"), (old, "old")):
+        np.savez(
+            folder / f"\x1b[31m{name}[red].npz",
+            **{"features": features.features, "labels": words, "word": words, "[red]\x1b[31m": words},  # type: ignore[arg-type]
+        )
+    return folder
+
+
+def test_words_from_files_are_shown_and_not_obeyed(call, hostile):
+    new, old = "\x1b[31mnew[red].npz", "\x1b[31mold[red].npz"
+    status, out, err = call("audit", old, new, "--by", "word", "--html", "p", "--markdown", "m", "--json", "j")
+    assert status == 1, err
+    for text in (out, err, Path("p").read_text(), Path("m").read_text()):
+        assert not set("\x1b\u202e") & set(text)
+        assert "\\x1b[3" in text.replace("\\\\", "\\").replace("\\[", "[")
+    assert "'[red]\\x1b[31m'" in err  # no markup either
+    assert "\n### Compatible" not in Path("m").read_text()
+    # a value of --by that is a verdict's word does not look like one
+    assert "'compatible'" in out
+    assert not re.search(r"^compatible ", out, re.MULTILINE)
+    for arguments in (
+        ("plan", old, "--save", "\x1b[31m.json"),
+        ("check", new, "--save", "\x1b[31m.npz"),
+        ("bridge", "apply", "map.npz", new, "\x1b[31mmapped.npz"),
+        ("check", new, "\x1b[31mnone.npz"),
+        ("audit", new, old, "--labels", "\x1b[31m"),
+    ):
+        status, out, err = call(*arguments)
+        assert status in (0, 2)
+        assert "\x1b" not in out + err
+        assert "\\x1b[31m" in out + err
