@@ -1,8 +1,12 @@
-"""How every file of this project is written: whole or not at all, several that belong together all or none.
+"""How every file of this project is written and read.
 
+Written: whole or not at all, several that belong together all or none.
 Content goes to a temporary file beside its place, onto the disk, and is then renamed, so that whoever reads sees the
 old content or the new. Symbolic links are followed and permissions kept. What is no regular file, a pipe for
-instance, is written into and never replaced. This module needs the standard library only.
+instance, is written into and never replaced.
+
+Read: whatever is wrong with a file ends in one sentence that begins with its name (:func:`reading`), and what would
+block, never end or not fit in memory is refused first. This module needs the standard library only.
 """
 
 from __future__ import annotations
@@ -167,3 +171,74 @@ def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
         if isinstance(error, NotWritten) or error.errno is None or error.filename not in named:
             raise
         raise NotWritten(f"{path}: cannot be written ({os.strerror(error.errno)}).") from None
+
+
+# ---- reading
+
+# what a reader raises at a file that is damaged or of another kind, and the libraries whose own errors say the same
+_DAMAGED = (
+    ValueError, OSError, EOFError, ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError,
+    TypeError, RuntimeError, SyntaxError, AssertionError,
+)  # fmt: skip
+_LIBRARIES = (
+    "pyarrow", "safetensors", "safetensors_rust", "chromadb", "pymilvus", "lancedb", "PIL", "sqlite3", "struct",
+    "pickle", "_pickle", "tokenize", "zipfile", "zlib",
+)  # fmt: skip
+
+
+@contextmanager
+def reading(name: Path | str | None, way_out: str = "") -> Iterator[None]:
+    """Whatever goes wrong in here while a file or a store is read, as one ValueError that begins with its name.
+
+    Parameters
+    ----------
+    name : Path, str or None
+        As messages show it; None for what is in memory.
+    way_out : str
+        A sentence that says what to do about a damaged file.
+    """
+    try:
+        yield
+    except (FileNotFoundError, ConnectionError):
+        raise
+    except MemoryError:
+        raise ValueError(f"{name}: does not fit in memory.") from None
+    except Exception as error:
+        if not (isinstance(error, _DAMAGED) or type(error).__module__.partition(".")[0] in _LIBRARIES):
+            raise
+        said = " ".join(str(error).split())
+        if name is not None and said.startswith(f"{name}: "):
+            raise
+        if not (isinstance(error, ValueError | OSError) and said):
+            said = f"cannot be read, it is damaged or of another kind ({type(error).__name__}: {said})."
+        said = f"{said} {way_out}".strip()
+        raise ValueError(said if name is None else f"{name}: {said}") from None
+
+
+def regular(path: Path) -> Path:
+    """Return the path of a regular file; a pipe or a device, which may block or never end, is refused.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is there.
+    ValueError
+        If it is no regular file.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file.")
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: must be a regular file, got {'a folder' if path.is_dir() else 'a pipe or a device'}."
+        )
+    return path
+
+
+def check_memory(size: int, what: str) -> None:
+    """Raise ValueError where so many bytes are more than the memory of this machine, before any are taken."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return
+    if size > there:
+        raise ValueError(f"{what} would take {size / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB.")
