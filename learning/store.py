@@ -13,14 +13,15 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from theory.files import reading, regular, write_atomically
+from theory.files import reading, regular, write_atomically, write_new
 
 DESCRIPTION = "run.json"
 _VALUES, _ARRAYS = "result.json", "arrays.npz"
@@ -120,9 +121,33 @@ def claim(folder: Path, description: Mapping[str, Any]) -> Path:
         raise ValueError(f"{folder}: must be a folder, got a file.")
     if not (folder / DESCRIPTION).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / DESCRIPTION, _json(description))
+        write_new(folder / DESCRIPTION, _json(description))  # of two processes one wins, and the other is checked
     check_description(folder, description)
     return folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in a folder; the system ends it with the process, however that ends.
+
+    Raises
+    ------
+    ValueError
+        If another one works there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with open(folder / ".lock", "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(
+                f"{folder}: another training is writing into it; wait until it has ended, or give another folder."
+            ) from None
+        yield
 
 
 def check_description(folder: Path, description: Mapping[str, Any]) -> None:

@@ -75,6 +75,18 @@ def write_together(files: Mapping[Path, Write]) -> None:
         _replace(ready)
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all, unless one is there: of several processes the first wins."""
+    temporary = _beside(path)
+    try:
+        with _naming(path, temporary):
+            _fill(temporary, temporary, lambda file: file.write(content))
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        _remove(temporary)
+
+
 def _fill(temporary: Path, target: Path, write: Write) -> None:
     """Write a new file, onto the disk, with the permissions of the one that it will replace."""
     handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
