@@ -48,18 +48,19 @@ OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the module, the line, what stood there and what stands there now, and the whole new text."""
+    """One change: module, line and its text, what stood there and what stands there now, and the whole new text."""
 
     path: str
     line: int
+    source: str
     before: str
     after: str
     text: str
 
     @property
     def key(self) -> str:
-        """How it is named in the list of those that change nothing; lines move, so no line is in it."""
-        return f"{self.path}: {self.before} -> {self.after}"
+        """How it is named in the list of those that change nothing: by the text of the line, whose number changes."""
+        return f"{self.path}: {self.source}: {self.before} -> {self.after}"
 
 
 def changed(node: ast.AST) -> ast.AST | None:
@@ -116,7 +117,8 @@ def mutants(path: Path) -> list[tuple[Path, int]]:
 
 def made(path: Path, number: int) -> Mutant:
     """One change of a module."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    whole = path.read_text(encoding="utf-8")
+    tree = ast.parse(whole)
     parent, name, place = list(changeable(tree))[number]
     held = getattr(parent, name)
     node = held if place is None else held[place]
@@ -128,7 +130,8 @@ def made(path: Path, number: int) -> Mutant:
         held[place] = new
     before, after = (ast.unparse(ast.fix_missing_locations(each)).splitlines()[0][:90] for each in (node, new))
     text = ast.unparse(ast.fix_missing_locations(tree))
-    return Mutant(path.relative_to(ROOT).as_posix(), node.lineno, before, after, text)
+    source = whole.splitlines()[node.lineno - 1].strip()
+    return Mutant(path.relative_to(ROOT).as_posix(), node.lineno, source, before, after, text)
 
 
 @functools.cache

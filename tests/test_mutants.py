@@ -68,7 +68,7 @@ def test_the_tests_of_a_module_are_those_of_its_name_and_those_that_import_it():
 
 def test_the_score_counts_what_was_judged():
     def one(path: str, verdict: str) -> tuple[Mutant, str]:
-        return Mutant(path, 1, "a", "b", ""), verdict
+        return Mutant(path, 1, "a", "a", "b", ""), verdict
 
     found = [one("theory/a.py", "killed")] * 3 + [one("theory/a.py", "survived"), one("theory/a.py", "equivalent")]
     found += [one("verification/audit/b.py", "late"), one("verification/upgrade.py", "broken")]
