@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 TIERS := test-documents test-figures test-services test-simulations
 
-.PHONY: verify test $(TIERS) test-all slow figures figures-quick claims bench gpu docs pages lint clean
+.PHONY: verify test $(TIERS) test-all slow mutants figures figures-quick claims bench gpu docs pages lint clean
 
 verify: $(STAMP)  ## train models on digits, check Theorem 1 on them, then the same as a test suite
 	$(BIN)/stationary verify
@@ -30,6 +30,10 @@ test-all: test $(TIERS)  ## every tier but the slow one
 
 slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, kernels against their floor
 	$(BIN)/pytest -q -m slow --timeout 7200
+
+# 60 changes take an hour on two cores: make mutants MUTANTS="--sample 200 --seed 3 theory"
+mutants: $(STAMP)  ## small changes of the code, and whether the tests notice; the score goes into docs/contributing.md
+	$(BIN)/python -m tests.mutants --write $(MUTANTS)
 
 figures: $(STAMP)  ## the figures in full, into output/: twenty minutes on one core
 	$(BIN)/python -m paper_figures

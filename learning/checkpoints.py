@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from learning.store import plain, write_bytes
+from theory.files import reading, regular
 
 _KEY = "stationary"
 
@@ -45,22 +46,19 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
 
 
 def _open(path: Path, read: Callable[[Any], dict[str, Tensor]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: no such checkpoint.")
-    try:
-        with safe_open(path, framework="pt") as archive:
+    with reading(path, "Delete it to train it again."):
+        with safe_open(regular(path), framework="pt") as archive:
             metadata = archive.metadata() or {}
             tensors = read(archive)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: is not a readable checkpoint ({error}). Delete it to train it again.") from None
-    if _KEY not in metadata:
-        raise ValueError(f"{path}: is a safetensors file, but not a checkpoint of this package.")
-    try:
+        if _KEY not in metadata:
+            raise ValueError("is a safetensors file, but not a checkpoint of this package.")
         description = json.loads(metadata[_KEY])
-    except ValueError as error:
-        raise ValueError(f"{path}: its description is damaged ({error}). Delete it to train it again.") from None
+        if not isinstance(description, dict):
+            raise ValueError("has no readable description.")
     return tensors, description
 
 
@@ -132,30 +130,28 @@ def load_training(
     ValueError
         If the file cannot be used, or belongs to a training with another value in ``description``.
     """
-    tensors, found = load_tensors(path)
-    for name, value in plain(description).items():
-        if found.get(name) != value:
+    with reading(path, "Delete it to start this training again."):
+        tensors, found = load_tensors(path)
+        for name, value in plain(description).items():
+            if found.get(name) != value:
+                raise ValueError(
+                    f"{path}: belongs to another training: its {name} is {found.get(name)!r}, here it is {value!r}."
+                )
+        load_weights(path, model, {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, slot = name.split(".")
+                slots.setdefault(int(index), {})[slot] = tensor
+        missing = [name for name in ("epoch", "seconds", "groups", "schedule", "tensors") if not found.get(name)]
+        missing += sorted(set(found.get("tensors", ())) - tensors.keys())
+        if missing or found["epoch"] not in range(1, epochs + 1):
+            what = f"without its {missing[0]!r}" if missing else f"at epoch {found['epoch']!r}"
             raise ValueError(
-                f"{path}: belongs to another training: its {name} is {found.get(name)!r}, here it is {value!r}."
+                f"{path}: must hold a training of {epochs} epochs, whole, got one {what}. "
+                "Delete it to start this training again."
             )
-    load_weights(path, model, {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, slot = name.split(".")
-            slots.setdefault(int(index), {})[slot] = tensor
-    missing = [name for name in ("epoch", "seconds", "groups", "schedule", "tensors") if not found.get(name)]
-    missing += sorted(set(found.get("tensors", ())) - tensors.keys())
-    if missing or found["epoch"] not in range(1, epochs + 1):
-        what = f"without its {missing[0]!r}" if missing else f"at epoch {found['epoch']!r}"
-        raise ValueError(
-            f"{path}: must hold a training of {epochs} epochs, whole, got one {what}. "
-            "Delete it to start this training again."
-        )
-    try:
         optimizer.load_state_dict({"state": slots, "param_groups": found["groups"]})
         schedule.load_state_dict(found["schedule"])
         generator.set_state(tensors["generator"])
-    except (ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{path}: is damaged ({error}). Delete it to start this training again.") from None
-    return found
+        return found

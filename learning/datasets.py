@@ -9,8 +9,7 @@ import gzip
 import math
 import struct
 import tarfile
-import zipfile
-import zlib
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from learning.data import Data, Images, Normalization, Streamed, load_digits
 from theory.extras import require
+from theory.files import reading, regular
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 _FASHION_URL = "https://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -32,6 +32,9 @@ _FASHION_FILES = {
     "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
 }
+# of an unpacked file of images, and pixels of an image: more would be taken for an attack on memory
+_LARGEST_IDX = 2**30
+_MOST_PIXELS = 10**8
 _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/"
 
 
@@ -250,11 +253,9 @@ def _features(folder: Path | None, seed: int) -> Split:
 
 
 def _read_features(path: Path) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            values, labels = file["features"].astype(np.float64), file["labels"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: must be an .npz file with the arrays 'features' and 'labels' ({error}).") from None
+    way_out = "It must be an .npz file with the arrays 'features' and 'labels'."
+    with reading(path, way_out), np.load(regular(path), allow_pickle=False) as file:
+        values, labels = file["features"].astype(np.float64), file["labels"]
     if values.ndim != 2 or labels.shape != values.shape[:1] or not len(values) or not np.isfinite(values).all():
         raise ValueError(
             f"{path}: must hold finite features (N, D) and labels (N,), got {values.shape} and {labels.shape}."
@@ -307,11 +308,10 @@ def _standardised(
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
     """The array of bytes in a gzipped IDX file."""
-    try:
-        with gzip.open(path, "rb") as file:
-            content = file.read()
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: is not a whole gzip file ({error}).") from None
+    with reading(path, "It must be a whole gzip file."), gzip.open(regular(path), "rb") as file:
+        content = file.read(_LARGEST_IDX + 1)
+    if len(content) > _LARGEST_IDX:
+        raise ValueError(f"{path}: holds more than {_LARGEST_IDX:,} bytes.")
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise ValueError(f"{path}: is not an IDX file of bytes.")
     dimensions = content[3]
@@ -331,10 +331,13 @@ def _records(path: Path, length: int) -> NDArray[np.uint8]:
 
 def _read_image(path: Path, size: int) -> NDArray[np.uint8]:
     require("a folder of images", "PIL")
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(path) as image:
+    with reading(path, "It must be an image."), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit of ours
+        with Image.open(regular(path)) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"must have at most {_MOST_PIXELS:,} pixels, got {image.width} × {image.height}.")
             picture = image.convert("L" if image.mode in ("1", "L") and not size else "RGB")
             if size:
                 ratio = size / min(picture.size)
@@ -342,8 +345,6 @@ def _read_image(path: Path, size: int) -> NDArray[np.uint8]:
                 left, top = ((side - size) // 2 for side in picture.size)
                 picture = picture.crop((left, top, left + size, top + size))
             pixels = np.asarray(picture)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path}: is not a readable image ({error}).") from None
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 

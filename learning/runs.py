@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from learning.models import EmbeddingModel, ModelSpec, load_model, save_model
 from learning.progress import Progress
 from learning.protocol import Scenario, Step
 from learning.recipes import PRESETS, Recipe, TrainingConfig, resolve_device
-from learning.store import claim, write_arrays, write_bytes
+from learning.store import alone, claim, write_arrays, write_bytes
 from learning.training import extract_features, fit
 from learning.updates import Update
 
@@ -109,7 +110,7 @@ def run_scenario(
     ------
     ValueError
         Before training starts, for an unknown name, a protocol that does not fit the data, a device that is not there,
-        or a directory that holds another run.
+        or a directory that holds another run, or into which another training is writing.
     """
     if isinstance(method, Method):
         if settings:
@@ -131,46 +132,51 @@ def run_scenario(
                 f"task {task} begins with a model that is brought; checkpoints (--checkpoint) must give its file, "
                 f"got {step.checkpoint!r}."
             )
-    folder = None
-    if directory is not None:
-        folder = claim(Path(directory), _description(scenario, method, settings, recipe, train, test))
+    with ExitStack() as held:
+        folder = None
+        if directory is not None:
+            folder = claim(Path(directory), _description(scenario, method, settings, recipe, train, test))
+            held.enter_context(alone(folder))
 
-    sequence = _Sequence(scenario, how, recipe, train, folder, progress, {} if first_models is None else first_models)
-    features, seconds, seen = [], [], []
-    for task, step in enumerate(steps):
-        before = sequence.seconds
-        model = sequence.advance(task, step)
-        seconds.append(sequence.seconds - before)
-        seen.append(frozenset(sequence.known))
-        features.append(extract_features(model, test))
-    # further dimensions that a method adds to its updates are 0 for models that do not have them: a query's ranking of
-    # such a gallery is then that of its first dimensions
-    width = max(found.shape[1] for found in features)
-    features = [np.pad(found, ((0, 0), (0, width - found.shape[1]))) for found in features]
-    named = np.array(test.names)[test.labels.numpy()] if test.names else test.labels.numpy()
-    if folder is not None:
-        for task, found in enumerate(features):
-            write_arrays(folder / f"task-{task:02d}.features.npz", {"features": found, "labels": named})
-    trained = torch.cat([train.labels[step.images] for step in steps])
-    fixed = how.fixed_classifier and scenario.fixed_classifier and not any(s.learned_classifier for s in steps)
-    # of a model that reaches the old space through a head, the classifier lies in another space
-    shared = fixed and model.directions.shape[1] == features[-1].shape[1]
-    if folder is not None:
-        classes = sorted(set(trained.tolist()))
-        write_bytes(
-            folder / "trained.json", json.dumps([train.names[c] for c in classes] if test.names else classes).encode()
+        sequence = _Sequence(
+            scenario, how, recipe, train, folder, progress, {} if first_models is None else first_models
         )
-    return ScenarioRun(
-        scenario,
-        method,
-        test.labels.numpy(),
-        torch.isin(test.labels, trained).numpy(),
-        tuple(seen),
-        tuple(features),
-        model.directions.cpu().numpy() if shared else None,
-        tuple(seconds),
-        test.names,
-    )
+        features, seconds, seen = [], [], []
+        for task, step in enumerate(steps):
+            before = sequence.seconds
+            model = sequence.advance(task, step)
+            seconds.append(sequence.seconds - before)
+            seen.append(frozenset(sequence.known))
+            features.append(extract_features(model, test))
+        # further dimensions that a method adds to its updates are 0 for models that do not have them: a query's ranking
+        # of such a gallery is then that of its first dimensions
+        width = max(found.shape[1] for found in features)
+        features = [np.pad(found, ((0, 0), (0, width - found.shape[1]))) for found in features]
+        named = np.array(test.names)[test.labels.numpy()] if test.names else test.labels.numpy()
+        if folder is not None:
+            for task, found in enumerate(features):
+                write_arrays(folder / f"task-{task:02d}.features.npz", {"features": found, "labels": named})
+        trained = torch.cat([train.labels[step.images] for step in steps])
+        fixed = how.fixed_classifier and scenario.fixed_classifier and not any(s.learned_classifier for s in steps)
+        # of a model that reaches the old space through a head, the classifier lies in another space
+        shared = fixed and model.directions.shape[1] == features[-1].shape[1]
+        if folder is not None:
+            classes = sorted(set(trained.tolist()))
+            write_bytes(
+                folder / "trained.json",
+                json.dumps([train.names[c] for c in classes] if test.names else classes).encode(),
+            )
+        return ScenarioRun(
+            scenario,
+            method,
+            test.labels.numpy(),
+            torch.isin(test.labels, trained).numpy(),
+            tuple(seen),
+            tuple(features),
+            model.directions.cpu().numpy() if shared else None,
+            tuple(seconds),
+            test.names,
+        )
 
 
 class _Sequence:

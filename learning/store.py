@@ -13,13 +13,15 @@ import io
 import json
 import os
 import time
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from theory.files import reading, regular, write_atomically, write_new
 
 DESCRIPTION = "run.json"
 _VALUES, _ARRAYS = "result.json", "arrays.npz"
@@ -119,9 +121,33 @@ def claim(folder: Path, description: Mapping[str, Any]) -> Path:
         raise ValueError(f"{folder}: must be a folder, got a file.")
     if not (folder / DESCRIPTION).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / DESCRIPTION, _json(description))
+        write_new(folder / DESCRIPTION, _json(description))  # of two processes one wins, and the other is checked
     check_description(folder, description)
     return folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in a folder; the system ends it with the process, however that ends.
+
+    Raises
+    ------
+    ValueError
+        If another one works there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with open(folder / ".lock", "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(
+                f"{folder}: another training is writing into it; wait until it has ended, or give another folder."
+            ) from None
+        yield
 
 
 def check_description(folder: Path, description: Mapping[str, Any]) -> None:
@@ -144,14 +170,8 @@ def plain(description: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside ``path`` and rename: whoever reads sees the old content or the new, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write a file, whole or not at all."""
+    write_atomically(path, lambda file: file.write(content))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
@@ -170,12 +190,12 @@ def _json(content: Mapping[str, Any]) -> bytes:
 
 
 def _load_json(path: Path, what: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
+    if not path.exists():
+        raise ValueError(f"{path}: is missing; delete its folder to start again.")
+    with reading(path, f"It is not {what}: delete it to start again."):
+        content = json.loads(regular(path).read_bytes())
         if not isinstance(content, dict):
-            raise ValueError(f"it holds a {type(content).__name__}")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: is not {what} ({error}). Delete it to start again.") from None
+            raise ValueError(f"holds a {type(content).__name__}.")
     return content
 
 
@@ -184,25 +204,30 @@ def _write(folder: Path, description: Mapping[str, Any], kept: Kept) -> None:
     values = {name: value for name, value in kept.values.items() if name not in arrays}
     folder.mkdir(parents=True, exist_ok=True)
     digest = write_arrays(folder / _ARRAYS, arrays) if arrays else None
-    write_bytes(folder / _VALUES, _json({"seconds": kept.seconds, "values": values, "sha256": digest}))
+    digests = {"sha256": digest, "values_sha256": _digest(values)}
+    write_bytes(folder / _VALUES, _json({"seconds": kept.seconds, "values": values, **digests}))
     # last: a folder without a description holds nothing
     write_bytes(folder / DESCRIPTION, _json(description))
 
 
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
 def _read(folder: Path) -> Kept:
     content = _load_json(folder / _VALUES, "the result of a run")
-    try:
+    with reading(folder / _VALUES, "Delete its folder to compute it again."):
         values, seconds, digest = dict(content["values"]), float(content["seconds"]), content["sha256"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / _VALUES}: is not the result of a run ({error}). Delete it.") from None
+        if _digest(values) != content["values_sha256"]:
+            raise ValueError("is damaged: its SHA-256 is not the one that was noted.")
     if digest is not None:
         path = folder / _ARRAYS
-        try:
-            held = path.read_bytes()
+        if not path.exists():
+            raise ValueError(f"{path}: is missing; delete its folder to compute it again.")
+        with reading(path, "Delete its folder to compute it again."):
+            held = regular(path).read_bytes()
             if hashlib.sha256(held).hexdigest() != digest:
-                raise ValueError("its SHA-256 is not the one that was noted")
+                raise ValueError("is damaged: its SHA-256 is not the one that was noted.")
             with np.load(io.BytesIO(held), allow_pickle=False) as file:
                 values |= dict(file)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: is damaged ({error}). Delete its folder to compute it again.") from None
     return Kept(values=values, seconds=seconds, fresh=False)

@@ -11,7 +11,7 @@ from typing import IO, Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from verification.features.files.atomic import write_atomically
+from theory.files import write_atomically
 
 COLUMN_WIDTH = 3.5  # inches, one column of a two-column page
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paper_figures.make import WrittenFigure, load
-from verification.features.files.atomic import write_text
+from theory.files import write_text
 
 HEAD = """# Figures
 

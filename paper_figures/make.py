@@ -15,7 +15,7 @@ from learning.progress import Progress
 from learning.store import Kept, Store
 from paper_figures import _kept, _style
 from theory.extras import require
-from verification.features.files.atomic import write_text
+from theory.files import write_text
 
 FIGURES = (
     "fig01_caps",

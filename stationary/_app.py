@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stationary._streams import guarded, stopped_by_signals
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-DONE, NO, UNUSABLE, UNDECIDED, DEFECT = 0, 1, 2, 3, 70
+DONE, NO, UNUSABLE, UNDECIDED, DEFECT, UNWRITTEN = 0, 1, 2, 3, 70, 74
 # what the commands import, besides this package
 PACKAGES = ("theory", "learning", "verification", "paper_figures")
 # seconds of work that need no progress bar
@@ -58,28 +61,56 @@ class Unusable(Exception):
 
 @contextmanager
 def user_input() -> Iterator[None]:
-    """Errors in here are about what the user gave, not defects."""
+    """Errors in here are about what the user gave, not defects; a file that cannot be written is neither."""
     try:
         yield
     except (ValueError, OSError) as error:
+        if _is_unwritten(error):
+            raise
         raise Unusable(str(error)) from error
 
 
-def check_output(path: Path | None, *, inputs: Sequence[str] = (), force: bool = True) -> None:
-    """Refuse, before work starts, a path that could not be written after it, or that holds what the command reads.
+def check_outputs(*paths: Path | None, inputs: Sequence[str | Path | None] = (), fresh: Path | None = None) -> None:
+    """Refuse, before work starts, paths that could not be written after it, or that hold what the command reads.
 
-    Without ``force`` a file that is there is refused too.
+    Parameters
+    ----------
+    *paths : Path or None
+        What is written.
+    inputs : sequence of str, Path or None
+        What is read: files, folders, URLs.
+    fresh : Path, optional
+        One of the paths that must not be there already.
     """
-    if path is None:
-        return
-    if path.is_dir():
-        raise Unusable(f"{path}: must be a file to write, got a folder.")
-    if not path.parent.is_dir():
-        raise Unusable(f"{path}: its folder does not exist.")
-    if any(path.resolve() == Path(name).resolve() for name in inputs if "://" not in name):
-        raise Unusable(f"{path}: is what the command reads, name another file to write.")
-    if path.exists() and not force:
-        raise Unusable(f"{path}: is there already; --force overwrites it.")
+    given = [path for path in paths if path is not None]
+    for place, path in enumerate(given):
+        if path.is_dir():
+            raise Unusable(f"{path}: must be a file to write, got a folder.")
+        if not path.parent.is_dir():
+            raise Unusable(f"{path}: its folder does not exist.")
+        if not path.exists() and not os.access(path.parent, os.W_OK):
+            raise Unusable(f"{path}: cannot be written, its folder is read-only.")
+        if path.is_file() and not os.access(path, os.W_OK):
+            raise Unusable(f"{path}: cannot be written, it is read-only.")
+        if any(_is_part_of(path, Path(name)) for name in inputs if name is not None and "://" not in str(name)):
+            raise Unusable(f"{path}: is what the command reads; name another file to write.")
+        if not path.exists() or path.is_file():  # many may be written into one pipe
+            for other in given[:place]:
+                if path.resolve() == other.resolve():
+                    raise Unusable(f"{path}: two outputs cannot be one file; name another.")
+    if fresh is not None and fresh.is_file():
+        raise Unusable(f"{fresh}: is there already; --force overwrites it.")
+
+
+def _is_part_of(path: Path, source: Path) -> bool:
+    """Whether a file is another one, by any name, lies inside it, or beside it as its labels or ids."""
+    if path.exists() and source.exists() and path.samefile(source):
+        return True
+    if source.is_dir():
+        return source.resolve() in path.resolve().parents
+    of = path.resolve().with_suffix("")
+    beside = path.suffix == ".npy" and of.suffix in (".labels", ".labelled", ".ids", ".groups")
+    return beside and of.with_suffix("") == source.resolve().with_suffix("")
 
 
 def progress_bar() -> Progress:
@@ -139,23 +170,35 @@ def title_of(features: str) -> str:
 
 def main() -> None:
     """Run the command line and exit with its status; nothing but a defect shows a traceback."""
+    with guarded() as (out, _), stopped_by_signals():
+        status = _run()
+        out.flush()
+        lost = out.failure
+        # a reader that has seen enough closes its pipe; anything else loses what the status stands for
+        if lost is not None and not isinstance(lost, BrokenPipeError) and status in (DONE, NO, UNDECIDED):
+            status = _complain(f"standard output cannot be written ({lost.strerror}).", UNWRITTEN)
+    sys.exit(status)
+
+
+def _run() -> int:
     try:
         _check_packages()
-        status = app(standalone_mode=False)
+        return app(standalone_mode=False) or DONE
     except Unusable as error:
-        status = _complain(str(error))
+        return _complain(str(error))
     except _UsageError as error:
-        status = _complain(error.format_message())
+        return _complain(error.format_message())
+    except MemoryError as error:
+        return _complain(f"the memory of this machine is not enough ({error}); fewer rows or dimensions need less.")
     except (typer.Abort, KeyboardInterrupt):
-        status = 130
+        return 130
     except ImportError as error:
         from theory.extras import explained
 
         missing = explained(error, f"stationary {sys.argv[1]}")
-        status = _defect() if missing is None else _complain(str(missing))
-    except Exception:
-        status = _defect()
-    sys.exit(status or DONE)
+        return _defect() if missing is None else _complain(str(missing))
+    except Exception as error:
+        return _complain(str(error), UNWRITTEN) if _is_unwritten(error) else _defect()
 
 
 def _check_packages() -> None:
@@ -177,6 +220,24 @@ def _defect() -> int:
     return DEFECT
 
 
-def _complain(message: str) -> int:
-    print(f"stationary: {' '.join(message.split())}", file=sys.stderr)
-    return UNUSABLE
+def _is_unwritten(error: Exception) -> bool:
+    """Whether an output could not be written."""
+    from theory.files import NotWritten
+
+    return isinstance(error, NotWritten)
+
+
+def _complain(message: str, status: int = UNUSABLE) -> int:
+    """Print a sentence below what was printed so far, and return the status."""
+    sys.stdout.flush()
+    say(f"stationary: {' '.join(message.split())}", error=True)
+    return status
+
+
+def say(sentence: str, *, error: bool = False) -> None:
+    """Print a sentence; control characters in the names of files and columns are shown, not obeyed."""
+    if not (sentence.isascii() and sentence.isprintable()):  # others have nothing to hide, and cost no import
+        from verification.views.labels import visible
+
+        sentence = visible(sentence)
+    print(sentence, file=sys.stderr if error else sys.stdout)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stationary._app import JsonPath, app, check_output, progress_when_long, title_of, user_input
+from stationary._app import JsonPath, app, check_outputs, progress_when_long, say, title_of, user_input
 from stationary._inputs import (
     Columns,
     DistractorLabels,
@@ -217,8 +217,7 @@ def audit(
 
     Status 0 yes, 1 no, 3 undecided, by the claims that --decide names; every other claim is shown beside them.
     """
-    for path in (json, html, markdown):
-        check_output(path, inputs=[name for name in (new, old, gallery, new_gallery) if name is not None])
+    check_outputs(json, html, markdown, inputs=(new, old, gallery, new_gallery, qrels, pairs, plan))
     from verification.audit.judge import Options, judge
 
     with user_input(), progress_when_long() as progress:
@@ -264,7 +263,7 @@ def audit(
             report = replace(report, provenance={**report.provenance, "plan": held.digest})
 
     if summary:
-        print(report.summary)
+        say(report.summary)
     else:
         from rich.console import Console
 
@@ -272,12 +271,12 @@ def audit(
 
         Console().print(terminal.render(documents.audit(report)))
         for remark in dict.fromkeys(remark for each in (upgrade.new, upgrade.old) for remark in each.remarks):
-            Console(stderr=True).print(remark, style="dim")
+            say(remark, error=True)
     with user_input():
         if html is not None:
             report.to_html(html, title=f"{title_of(new)} → {title_of(old)}")
         if markdown is not None:
-            from verification.features.files.atomic import write_text
+            from theory.files import write_text
 
             write_text(markdown, report.to_markdown())
         if json is not None:
@@ -346,7 +345,7 @@ def plan(
 
     Example: stationary plan old.npz --retrieval-margin 1% --save plan.json
     """
-    check_output(save)
+    check_outputs(save, inputs=(old, gallery))
     from verification.audit.judge import Options
     from verification.audit.plan import plan as make
 
@@ -367,10 +366,10 @@ def plan(
             retrieval_effect=retrieval_effect,
             seed=seed,
         )
-        if save is not None:
-            found.save(save)
     for need in found.needs:
         print(need.sentence)
     print("These numbers assume a model that is independent of the old one; an update that stays near it needs fewer.")
     if save is not None:
-        print(f"{save}: plan {found.digest[:12]}; hold an audit to it with --plan {save}.")
+        with user_input():
+            found.save(save)
+        say(f"{save}: plan {found.digest[:12]}; hold an audit to it with --plan {save}.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import DONE, NO, JsonPath, app, check_output, progress_when_long, title_of, user_input
+from stationary._app import DONE, NO, JsonPath, app, check_outputs, progress_when_long, say, title_of, user_input
 from stationary._inputs import (
     Columns,
     FeaturesName,
@@ -90,9 +90,7 @@ def fit(
     Status of the verdict through the map: 0 compatible (through the map, or as it is), 1 no map makes it compatible,
     3 undecided, or not judged for want of labels. The verdict without a map is printed beside it.
     """
-    for path in (json, html):
-        check_output(path, inputs=(new, old))
-    check_output(save, inputs=(new, old), force=force)
+    check_outputs(json, html, save, inputs=(new, old), fresh=None if force else save)
     from verification.bridge import BridgeReport, FittedReport, fit_pairs
     from verification.bridge import bridge as build
     from verification.bridge.maps import check_suffix
@@ -167,7 +165,7 @@ def apply(
 
     Example: stationary bridge apply map.npz queries.npz mapped.npz
     """
-    check_output(out, inputs=(str(map_file), source), force=force)
+    check_outputs(out, inputs=(map_file, source), fresh=None if force else out)
     from verification.bridge import FeatureMap
     from verification.bridge.apply import apply as write
 
@@ -175,7 +173,7 @@ def apply(
         found = FeatureMap.load(map_file)
         columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
         write(found, columns.load(source), out, lambda done, total: show("rows", done, total))
-    print(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
+    say(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
 
 
 @app.command()
@@ -225,8 +223,7 @@ def check(
     Status 0 the same model, up to what its values are stored in; 1 anything else.
     """
     for path in (save, rows):
-        check_output(path, inputs=tuple(name for name in (new, old) if name), force=force)
-    check_output(json, inputs=tuple(name for name in (new, old) if name))
+        check_outputs(json, path, inputs=(new, old, gallery, canary), fresh=None if force else path)
     with user_input():
         others: dict[str, object] = {
             "--gallery": gallery,
@@ -242,7 +239,7 @@ def check(
 
         with user_input():
             kept = save_canary(columns.load(new), save, seed=seed)
-        print(f"{save}: {kept} rows of {title_of(new)}.")
+        say(f"{save}: {kept} rows of {title_of(new)}.")
         raise typer.Exit(DONE)
     from rich.console import Console
 
@@ -257,7 +254,7 @@ def check(
         if rows is not None:
             check_rows_path(rows)
         if canary is not None:
-            found = compare_with_canary(columns.load(new), canary, tolerance)
+            found, about = compare_with_canary(columns.load(new), canary, tolerance), None
         else:
             assert old is not None
             sets = columns.load(new), columns.load(old)
@@ -268,11 +265,12 @@ def check(
                 show("assigning the gallery", 0, None)
                 whose = origin(items, *sets, seed)
                 found, about = with_gallery(found, whose), items if whose.mixed else about
-            if rows is not None:
-                write_rows(rows, found.rows, about.ids)
+    Console().print(terminal.render(documents.relation(found)))
+    with user_input():
+        if rows is not None:
+            write_rows(rows, found.rows, None if about is None else about.ids)
         if json is not None:
             write_json(json, found.to_dict())
-    Console().print(terminal.render(documents.relation(found)))
     raise typer.Exit(DONE if found.same else NO)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import DONE, NO, JsonPath, Unusable, app, check_output, progress_bar, user_input
+from stationary._app import DONE, NO, JsonPath, Unusable, app, check_outputs, progress_bar, user_input
 
 
 @app.command()
@@ -32,15 +32,14 @@ def claims(
 
     Status 0 when every verdict is the recorded one, 1 when one is not.
     """
-    for path in (json, html, markdown):
-        check_output(path)
+    check_outputs(json, html, markdown)
     from rich.console import Console
 
     from theory.extras import require
 
     require("stationary claims", "sympy", "torch", "sklearn", extra="proofs,train")
+    from theory.files import write_text
     from verification.experiments.claims import LEDGER, Material, changes, pages, recorded, run, write_record
-    from verification.features.files.atomic import write_text
     from verification.reporting import write_json
 
     names = [claim.name for claim in LEDGER]

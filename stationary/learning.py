@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stationary._app import Device, JsonPath, Unusable, app, check_output, progress_bar, show_progress, user_input
+from stationary._app import Device, JsonPath, Unusable, app, check_outputs, progress_bar, say, show_progress, user_input
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -89,8 +89,8 @@ def train(
             directory=directory,
             progress=show_progress(bar, task),
         )
-    print(scenario)
-    print(f"{len(run.features)} models by {run.method} in {sum(run.seconds):.0f} s; features of each in {directory}")
+    say(str(scenario))
+    say(f"{len(run.features)} models by {run.method} in {sum(run.seconds):.0f} s; features of each in {directory}")
 
 
 def _changed(scenario: Scenario, protocol: str, changes: dict[str, Any]) -> Scenario:
@@ -155,7 +155,8 @@ def evaluate(
     json: JsonPath = None,
 ) -> None:
     """Compatibility matrix, AC, AA and an audit of each pair of models of a run; or a table of methods."""
-    check_output(json)
+    run = [] if directory is None else [directory / "run.json", directory / "trained.json", *directory.glob("task-*")]
+    check_outputs(json, inputs=run)
     from rich.console import Console
 
     from verification.experiments.evaluate import evaluate as judge
@@ -170,15 +171,16 @@ def evaluate(
             view, content = render_evaluation(found), found.to_dict()
         else:
             raise Unusable("give the folder of a run, or --suite.")
-        if json is not None:
-            write_json(json, content)
     Console().print(view)
+    if json is not None:
+        with user_input():
+            write_json(json, content)
 
 
 @app.command("bench-training")
 def bench_training(json: JsonPath = None) -> None:
     """Time a training step of HOC, the first-moment loss and others, and the training loop beside a bare one."""
-    check_output(json)
+    check_outputs(json)
     from dataclasses import asdict
 
     from rich.console import Console

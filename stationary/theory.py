@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import NO, JsonPath, app, check_output, user_input
+from stationary._app import NO, JsonPath, app, check_outputs, user_input
 
 
 @app.command()
@@ -47,7 +47,7 @@ def bench(
 
     CPU time of all threads. The released sampler is timed where it is installed (the extra "benchmark").
     """
-    check_output(json)
+    check_outputs(json)
     from dataclasses import asdict
 
     from rich.console import Console

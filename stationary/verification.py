@@ -15,8 +15,9 @@ from stationary._app import (
     JsonPath,
     Unusable,
     app,
-    check_output,
+    check_outputs,
     progress_bar,
+    say,
     show_progress,
     user_input,
 )
@@ -34,7 +35,7 @@ def verify(
 
     Status 0 when every answer is the one that the theory predicts, 1 when one is not.
     """
-    check_output(json)
+    check_outputs(json)
     seeds = seed or [0, 1]
     if min(seeds) < 0:
         raise Unusable(f"--seed must be an integer >= 0, got {min(seeds)}.")
@@ -92,7 +93,7 @@ def calibrate(
 
     A few minutes on one core with 200 runs.
     """
-    check_output(json)
+    check_outputs(json)
     if output is not None:
         from theory.extras import require
 
@@ -130,4 +131,4 @@ def calibrate(
         figure = importlib.import_module(f"paper_figures.{name}").draw(data)
         with user_input():
             for path in _style.save(figure, output, name):
-                print(path)
+                say(str(path))

@@ -88,7 +88,14 @@ def test_statuses_are_those_of_the_program():
     from verification.statistics.interval import Verdict
 
     rows = re.findall(r"^\| (\d+) \| (\w+)", PAGE, flags=re.MULTILINE)
-    assert {int(status) for status, _ in rows} == {_app.DONE, _app.NO, _app.UNDECIDED, _app.UNUSABLE, _app.DEFECT}
+    assert [int(status) for status, _ in rows] == [
+        _app.DONE,
+        _app.NO,
+        _app.UNDECIDED,
+        _app.UNUSABLE,
+        _app.DEFECT,
+        _app.UNWRITTEN,
+    ]
     for status, word in rows[:3]:
         assert Verdict(word).status == int(status)
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from verification.features.files.atomic import write_text
+from theory.files import write_text
 
 
 def json_safe(value: Any) -> Any:

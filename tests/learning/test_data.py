@@ -96,7 +96,7 @@ def test_a_folder_of_class_folders(tmp_path):
     assert bool((train.images[train.labels == 0, 0] < 0).all())  # cats are dark
     assert bool((train.images[train.labels == 1, 0] > 0).all())
     (tmp_path / "dogs" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"broken\.png: is not a readable image"):
+    with pytest.raises(ValueError, match=r"broken\.png: .*It must be an image"):
         load_data("folder", tmp_path)
     image.new("RGB", (7, 5)).save(tmp_path / "dogs" / "broken.png")
     with pytest.raises(ValueError, match=r"broken\.png: images must have one shape"):
@@ -120,7 +120,7 @@ def test_what_is_not_a_data_set_is_refused(tmp_path, fashion):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (lambda whole: whole[:-20], "is not a whole gzip file"),
+        (lambda whole: whole[:-20], ".*It must be a whole gzip file"),
         (lambda whole: gzip.compress(gzip.decompress(whole)[:-1]), "must hold 23520 bytes after its header, got 23519"),
         (lambda whole: gzip.compress(b"PNG."), "is not an IDX file of bytes"),
         (lambda whole: b"", "is not an IDX file of bytes"),

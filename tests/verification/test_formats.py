@@ -347,3 +347,11 @@ def test_a_table_is_read_batch_by_batch(tmp_path, how):
     rows, grown = map(int, done.stdout.split())
     assert rows == len(features)
     assert grown < 40_000  # KiB: some batches of 2 MiB, and a column chunk of 8 MiB with what decodes it
+
+
+@pytest.mark.parametrize("labels", [None, np.arange(5) % 2, np.arange(5, dtype=np.uint8)])
+def test_the_numbers_of_a_safetensors_begin_at_a_multiple_of_eight(tmp_path, labels):
+    """Where readers map them, and where the format wants them."""
+    FeatureSet(np.ones((5, 3)), labels).save(tmp_path / "f.safetensors")
+    size = int.from_bytes((tmp_path / "f.safetensors").read_bytes()[:8], "little")
+    assert (8 + size) % 8 == 0

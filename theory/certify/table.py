@@ -21,6 +21,7 @@ from theory.certify.rates import enclose_threshold
 from theory.certify.series import METRIC_NAMES, load_flint
 from theory.certify.sweep import certify_gaps
 from theory.decisions import safe_threshold
+from theory.files import write_text
 
 CLASSES = (2, 3, 4, 6, 10, 32, 100, 317, 1024)
 RADII = (0.05, 3.0)
@@ -214,10 +215,7 @@ def main(arguments: list[str]) -> Any:
     path = Path(arguments[0])
     if not path.parent.is_dir():
         return f"PATH must lie in a folder that exists, got {path}"
-    text = markdown()
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)
+    write_text(path, markdown())
     return 0
 
 

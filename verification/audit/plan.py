@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from theory.files import reading, regular
 from verification.audit.definition1 import judge_definition1, side_confidence
 from verification.audit.judge import Options
 from verification.audit.margin import Margin
@@ -105,15 +106,16 @@ class Plan:
         ValueError
             If the file is no plan, or was changed after it was written.
         """
-        try:
-            plain = json.loads(Path(path).read_text(encoding="utf-8"))
+        path = regular(Path(path))
+        with reading(path, "It is no plan that stationary plan wrote."):
+            plain = json.loads(path.read_text(encoding="utf-8"))
             options = {name: plain["options"][name] for name in FIXED}
             found = cls(options=options, seed=int(plain["seed"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{os.fspath(path)}: is no plan that stationary plan wrote ({error}).") from None
-        if found.digest != plain.get("sha256"):
-            raise ValueError(f"{os.fspath(path)}: was changed after it was written; plan anew.")
-        found.held()  # raises for what no audit can be asked for
+            digest = found.digest
+        if digest != plain.get("sha256"):
+            raise ValueError(f"{path}: was changed after it was written; plan anew.")
+        with reading(path):
+            found.held()  # raises for what no audit can be asked for
         return found
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from theory.files import reading, regular, write_atomically
 from verification.bridge.relation import Relation, relate
 from verification.features import FeatureSet
-from verification.features.files.atomic import write_atomically
 from verification.statistics.rows import stream
 
 ROWS = 50
@@ -99,7 +99,7 @@ def _named_by(path: Path) -> str | None:
     """What the ids of a canary are, ids or positions; None of a file that is no canary."""
     if path.suffix != ".npz":
         return None
-    with np.load(path, allow_pickle=False) as archive:
+    with reading(path), np.load(regular(path), allow_pickle=False) as archive:
         return str(archive["canary"]) if "canary" in archive.files else None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification.features.files.atomic import write_atomically
+from theory.files import reading, regular, write_atomically
+from verification.features.files.arrays import npz_arrays
 
 Direction = Literal["queries", "gallery"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -117,21 +117,16 @@ class FeatureMap:
         ValueError
             If its content cannot be used; the message begins with the path.
         """
-        path = check_suffix(Path(path))
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file.")
-        try:
-            arrays, metadata = _read(path)
-            return cls._of(arrays, metadata)
-        except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: is not a readable map of this program ({error}).") from None
+        path = regular(check_suffix(Path(path)))
+        with reading(path, "It is no map that stationary bridge fit saved, or it is damaged."):
+            return cls._of(*_read(path))
 
     @classmethod
     def _of(cls, arrays: dict[str, ndarray], metadata: dict[str, Any]) -> FeatureMap:
         if metadata.get("format") != FORMAT:
-            raise ValueError(f"format must be {FORMAT}, got {metadata.get('format')!r}")
+            raise ValueError(f"format must be {FORMAT}, got {metadata.get('format')!r}.")
         if metadata["direction"] not in DIRECTIONS:
-            raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {metadata['direction']!r}")
+            raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {metadata['direction']!r}.")
         d_in, d_out = metadata["d_in"], metadata["d_out"]
         shapes = {"A": (d_in, d_out), "b": (d_out,)}
         if "W" in arrays:
@@ -139,10 +134,10 @@ class FeatureMap:
             shapes |= {"W": (d_in, hidden), "c": (hidden,), "V": (hidden, d_out)}
         found = {name: arrays[name].shape for name in shapes if name in arrays}
         if found != shapes:
-            raise ValueError(f"arrays must have shapes {shapes}, got {found}")
+            raise ValueError(f"arrays must have shapes {shapes}, got {found}.")
         for name in shapes:
             if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
-                raise ValueError(f"{name} must hold finite floating-point numbers")
+                raise ValueError(f"{name} must hold finite floating-point numbers.")
         return cls(str(metadata["kind"]), metadata["direction"], **{name: arrays[name] for name in shapes})
 
 
@@ -155,16 +150,11 @@ def check_suffix(path: Path) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, ndarray], dict[str, Any]]:
     if path.suffix == ".npz":
-        # NumPy does not close what it opened itself when it turns out damaged
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        held = npz_arrays(path)  # sizes are checked before anything is read
+        arrays = {name: held.column(name) for name in held.there}
         return arrays, json.loads(str(arrays.pop("metadata")))
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="numpy") as archive:
-            return {name: archive.get_tensor(name) for name in archive.keys()}, json.loads(  # noqa: SIM118
-                archive.metadata()["metadata"]
-            )
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
+    with safe_open(path, framework="numpy") as archive:
+        arrays = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        return arrays, json.loads((archive.metadata() or {})["metadata"])

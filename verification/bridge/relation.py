@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from theory.files import write_atomically, write_text
 from verification.bridge.evidence import NEAR, NEARER, SINGLE, Evidence, cutoff, displaced, measure
 from verification.bridge.relation_kind import RelationKind
 from verification.features import FeatureSet, common_codes
-from verification.features.files.atomic import write_atomically, write_text
 from verification.reporting import json_safe
 from verification.search.nearest import nearest_rows, search, share_kept
 from verification.statistics.interval import Interval

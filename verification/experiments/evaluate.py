@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theory.files import reading, regular
 from verification.audit.definition1 import audit
 from verification.audit.report import Definition1Report
 from verification.experiments.dependence import class_means, mean_alignment
@@ -161,10 +162,12 @@ def load_run(directory: str | os.PathLike[str], classes: str = "all") -> list[Fe
     if classes == "all":
         return sets
     path = Path(directory) / "trained.json"
-    try:
-        trained = np.array(json.loads(path.read_text(encoding="utf-8")), dtype=sets[0].complete_labels.dtype.kind)
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: is not the list of trained classes of a finished run ({error}).") from None
+    if not path.exists():
+        raise ValueError(f"{path}: is missing; it is written when a run is finished.")
+    with reading(path, "It must be the list of trained classes of a finished run."):
+        trained = np.array(
+            json.loads(regular(path).read_text(encoding="utf-8")), dtype=sets[0].complete_labels.dtype.kind
+        )
     rows = np.isin(sets[0].complete_labels, trained, invert=classes == "open")
     if not rows.any():
         raise ValueError(f"{directory}: no held-out sample is of classes that are {classes}.")

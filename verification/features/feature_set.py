@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from theory.files import check_memory
 from verification.features.columns import Columns, Names, detached, encode
 from verification.features.files.filling import cached_rows, cut, fill, squared_lengths, usable
 from verification.features.files.loader import open_path
@@ -47,7 +48,7 @@ class FeatureSet:
     def __init__(self, features: Any, labels: Any = None, ids: Any = None, groups: Any = None) -> None:
         shard = array_shard(np.asarray(detached(features)))
         self._hold([shard], Columns.of(len(shard), labels, ids, groups))
-        room = np.empty((min(len(self), 2**10), self.dim), self.dtype)
+        room = np.empty((min(len(self), cached_rows(self.dim, self.dtype)), self.dim), self.dtype)
         for _ in fill(self.pieces(), cut(room, len(self)), squared_lengths):
             pass
 
@@ -122,6 +123,7 @@ class FeatureSet:
     @cached_property
     def unit(self) -> Float[ndarray, "n dim"]:
         """The features normalised to the unit sphere, float64, all in memory."""
+        check_memory(8 * len(self) * self.dim, "all rows in memory")
         gathered = np.empty((len(self), self.dim))
         step = cached_rows(self.dim, gathered.dtype)
         some = (gathered[start : start + step] for start in range(0, len(self), step))
@@ -245,6 +247,7 @@ class FeatureSet:
             first += len(shard)
 
     def _gathered(self, shards: Sequence[Shard]) -> Float[ndarray, "n dim"]:
+        check_memory(self.dtype.itemsize * sum(map(len, shards)) * self.dim, "all rows in memory")
         gathered = np.empty((sum(map(len, shards)), self.dim), self.dtype)
         for _ in fill([shard.piece(0, len(shard)) for shard in shards], [gathered], squared_lengths):
             pass

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from theory.files import reading, regular
+
 _NAMES = {
     "query": ("query-id", "query_id", "query"),
     "item": ("corpus-id", "corpus_id", "doc_id", "item_id", "item"),
@@ -75,10 +77,8 @@ def read_pairs(path: Path) -> Table:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: must be text in UTF-8.") from None
+    with reading(path, "It must be text in UTF-8."):
+        text = regular(path).read_text(encoding="utf-8-sig")
     some = [(number, line.strip(" \r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not some:
         raise ValueError(f"{path}: must have at least one line.")
@@ -112,7 +112,7 @@ def _from_columns(columns: list[str], count: int) -> tuple[str, str, float]:
 def _from_json(line: str) -> tuple[str, str, float]:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"must be JSON, but {error}.") from None
     if not isinstance(entry, dict):
         raise ValueError(f"must be a JSON object, got {line[:80]!r}.")

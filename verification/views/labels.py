@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from verification.views.verdicts import LOOKS
+
 # format characters that Persian and Indic spelling and emoji need; they order and hide nothing
 _JOINERS = "\u200c\u200d"
 
@@ -25,6 +27,11 @@ def visible(text: str) -> str:
 
 
 def label(value: int | str) -> str:
-    """Return the label of a class, made visible; of a long one both ends."""
+    """Return the label of a class, made visible; of a long one both ends.
+
+    One that is a verdict's word is put in quotes: a table would show it as a verdict.
+    """
     text = visible(str(value))
+    if text in LOOKS:
+        return f"'{text}'"
     return text if len(text) <= 40 else f"{text[:20]}…{text[-19:]}"

@@ -12,10 +12,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from theory.files import write_text
 from theory.metrics import METRICS
 from verification.audit.report import Definition1Report, UpgradeReport
 from verification.bridge.report import BridgeReport
-from verification.features.files.atomic import write_text
 from verification.search.matrices import MatrixReport
 from verification.views import documents, html
 

@@ -259,7 +259,7 @@ def other_rows(tmp_path):
         (few, "three splits need at least two classes with 6 samples each"),
         (other_dimension, "the map takes new queries of dimension 4, the features have 5"),
         (other_direction, "No such option: --direction"),
-        (truncated_map, "map.npz: is not a readable map"),
+        (truncated_map, "It is no map that stationary bridge fit saved"),
         (no_map, "none.npz: no such file"),
         (
             no_features,

@@ -67,7 +67,7 @@ def test_trained_and_open_classes_are_told_apart(tmp_path):
     sets = sequence((1.0, 0.8))
     for task, each in enumerate(sets):
         each.save(tmp_path / f"task-{task:02d}.features.npz")
-    with pytest.raises(ValueError, match=r"trained\.json: is not the list of trained classes of a finished run"):
+    with pytest.raises(ValueError, match=r"trained\.json: is missing"):
         load_run(tmp_path, "open")
     (tmp_path / "trained.json").write_text("[0, 3]")
     for classes, expected in (("all", {0, 1, 2, 3, 4}), ("trained", {0, 3}), ("open", {1, 2, 4})):

@@ -341,3 +341,41 @@ def test_of_a_server_the_report_is_that_of_the_file_to_the_last_digit(tmp_path: 
         for name in names:
             client.delete_collection(name)
         client.close()
+
+
+def test_a_damaged_folder_is_one_sentence(tmp_path: Path) -> None:
+    """Bytes changed or cut off anywhere; a description of another kind; files that are missing, or are pipes."""
+    client = qdrant_client.QdrantClient(path=str(tmp_path / "q"))
+    fill(client, "g", single(upgrade(0.5, 0.9, num_samples=20)[0]), np.arange(20))
+    client.close()
+    url, rng, refusals = f"qdrant://{tmp_path / 'q'}?collection=g", np.random.default_rng(0), 0
+
+    def read() -> int:
+        try:
+            assert len(list(FeatureSet.load(url).blocks()))
+            return 0
+        except (ValueError, FileNotFoundError) as error:
+            said = str(error)
+        assert said.startswith((f"{url}: ", f"{tmp_path}"))
+        assert "\n" not in said
+        return 1
+
+    for path in (tmp_path / "q" / "meta.json", tmp_path / "q" / "collection" / "g" / "storage.sqlite"):
+        whole = path.read_bytes()
+        for _ in range(60):
+            content = bytearray(whole)
+            at = int(rng.integers(len(content)))
+            content[at : at + 4] = rng.bytes(int(rng.integers(1, 5)))
+            path.write_bytes(content[:at] if rng.random() < 0.2 else content)
+            refusals += read()
+        for vectors in (b"3", b"[]", b'{"size": "x"}', b'{"size": 1e99}', b"[" * 10**5):
+            path.write_bytes(b'{"collections": {"g": {"vectors": ' + vectors + b"}}}")
+            assert read()
+        path.unlink()
+        assert read()
+        os.mkfifo(path)
+        assert read()
+        path.unlink()
+        path.write_bytes(whole)
+    assert not read()
+    assert refusals > 60

@@ -10,6 +10,7 @@ import json
 import math
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -22,9 +23,11 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from theory.extras import require
+from theory.files import check_memory
 from verification.features.columns import Columns, Names, check_column
 from verification.features.files.shards import (
     BFLOAT16,
+    Checksum,
     Fill,
     Shape,
     Shard,
@@ -118,6 +121,7 @@ class _Header:
 def _column(stream: IO[bytes], size: int) -> ndarray:
     header = _Header.read(stream)
     header.check(size)
+    check_memory(header.size, "an array")
     return np.frombuffer(stream.read(header.size), header.dtype).reshape(header.shape)
 
 
@@ -188,7 +192,9 @@ def npz_arrays(path: Path) -> Arrays:
             start += member.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
         if start + header.size > path.stat().st_size:
             raise ValueError("is truncated or damaged: its directory says more than it holds.")
-        shard = flat_shard(path, start, header.shape, header.dtype, fortran=header.fortran)
+        with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+            checksum = Checksum(zlib.crc32(stream.read(header.start)), member.CRC)
+        shard = flat_shard(path, start, header.shape, header.dtype, fortran=header.fortran, checksum=checksum)
         return replace(shard, open=partial(_open_stored, path, member.filename, shard.open))
 
     def column(name: str) -> ndarray:

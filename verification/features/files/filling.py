@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from verification.features.files.shards import Piece, reading
+from theory.files import reading
+from verification.features.files.shards import Piece
 
 # rows are read, checked and normalised while they are in the cache of one core
 _CACHED_BYTES = 2**20
@@ -110,8 +111,9 @@ def _complain(piece: Piece) -> NoReturn:
     count: dict[str, int] = {}
     # raised while the shard is open: how it was opened may know a likelier cause
     with piece.open_shard() as read, np.errstate(all="ignore"):
-        for start in range(0, piece.shape[0], 2**10):
-            rows = np.empty((min(2**10, piece.shape[0] - start), piece.shape[1]), piece.dtype)
+        step = cached_rows(piece.shape[1], piece.dtype)
+        for start in range(0, piece.shape[0], step):
+            rows = np.empty((min(step, piece.shape[0] - start), piece.shape[1]), piece.dtype)
             read(rows)
             for kind, bad in (("finite", ~np.isfinite(rows).all(axis=1)), ("zero", ~rows.any(axis=1))):
                 if bad.any():

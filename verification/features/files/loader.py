@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from theory.extras import require
+from theory.files import reading
 from verification.features.columns import Columns, Names
 from verification.features.files.arrays import ARRAYS, open_arrays
-from verification.features.files.shards import Shard, reading
+from verification.features.files.shards import Shard
 from verification.features.files.sidecars import is_sidecar, sidecars
 from verification.features.files.tables import FORMATS, TableFile, open_table
 

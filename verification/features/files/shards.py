@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import sqlite3
-import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,6 +20,8 @@ Fill = Callable[[ndarray], None]
 Shape = tuple[int, ...]
 
 _SIEVED_BYTES = 2**18
+# beyond what models give, and what blocks of rows and matrices of d × d numbers are made for
+MOST_DIMENSIONS = 2**16
 BFLOAT16 = np.dtype("<u2")  # NumPy has no bfloat16: its bits are the upper half of a float32's
 
 
@@ -126,11 +124,27 @@ def array_shard(features: ndarray) -> Shard:
     return Shard(None, features.shape, features.dtype, rows, whole, rows, partial(_open_taken, whole))
 
 
-def flat_shard(path: Path, offset: int, shape: Shape, stored: np.dtype, *, fortran: bool = False) -> Shard:
-    """Shard of rows that lie in a file as they are, from the byte ``offset`` on."""
+@dataclass(frozen=True)
+class Checksum:
+    """CRC-32 of what stands before the rows, and of that and the rows together."""
+
+    before: int
+    whole: int
+
+
+def flat_shard(
+    path: Path,
+    offset: int,
+    shape: Shape,
+    stored: np.dtype,
+    *,
+    fortran: bool = False,
+    checksum: Checksum | None = None,
+) -> Shard:
+    """Shard of rows that lie in a file as they are, from the byte ``offset`` on; read as a whole they are checked."""
     whole = partial(_mapped, path, stored, offset, shape, "F" if fortran else "C")
     dtype = np.dtype(np.float32) if stored == BFLOAT16 else _native(stored)
-    rows = partial(_open_mapped, whole) if fortran else partial(_open_flat, path, offset, shape[1], stored)
+    rows = partial(_open_mapped, whole) if fortran else partial(_open_flat, path, offset, shape, stored, checksum)
     return Shard(path, shape, dtype, rows, whole if stored == dtype else None, rows, partial(_open_taken, whole))
 
 
@@ -145,33 +159,8 @@ def check_features(shape: Shape, dtype: np.dtype) -> None:
         raise ValueError(f"features must be float16, float32 or float64, got {dtype}.")
     if len(shape) != 2 or min(shape) < 1:
         raise ValueError(f"features must have shape (N, d) with N, d >= 1, got {shape}.")
-
-
-# what a reader raises at a file that is damaged or of another kind, besides what its library does
-_DAMAGED = (
-    ValueError, OSError, EOFError, ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError,
-    TypeError, RuntimeError, sqlite3.Error, struct.error, pickle.UnpicklingError, tokenize.TokenError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-_LIBRARIES = ("pyarrow", "safetensors", "safetensors_rust", "chromadb", "pymilvus", "lancedb")
-
-
-@contextmanager
-def reading(name: Path | str | None) -> Iterator[None]:
-    """Whatever goes wrong in here while a file or a store is read, as one sentence that begins with its name."""
-    try:
-        yield
-    except (FileNotFoundError, ConnectionError):
-        raise
-    except MemoryError:
-        raise ValueError(f"{name}: does not fit in memory.") from None
-    except Exception as error:
-        if not (isinstance(error, _DAMAGED) or type(error).__module__.partition(".")[0] in _LIBRARIES):
-            raise
-        said = " ".join(str(error).split())
-        if not (isinstance(error, ValueError | OSError) and said):
-            said = f"cannot be read, it is damaged or of another kind ({type(error).__name__}: {said})."
-        raise ValueError(said if name is None or said.startswith(f"{name}: ") else f"{name}: {said}") from None
+    if shape[1] > MOST_DIMENSIONS:
+        raise ValueError(f"features must have at most {MOST_DIMENSIONS:,} dimensions, got {shape[1]:,}.")
 
 
 def _mapped(path: Path, stored: np.dtype, offset: int, shape: Shape, order: Literal["C", "F"]) -> ndarray:
@@ -237,21 +226,31 @@ def _open_sieved(
 
 
 @contextmanager
-def _open_flat(path: Path, offset: int, dim: int, stored: np.dtype, start: int = 0) -> Iterator[Fill]:
+def _open_flat(
+    path: Path, offset: int, shape: Shape, stored: np.dtype, checksum: Checksum | None, start: int = 0
+) -> Iterator[Fill]:
+    count, dim = shape
+    position, running = start, 0 if checksum is None else checksum.before
     with open(path, "rb", buffering=0) as file:
         file.seek(offset + start * dim * stored.itemsize)
 
         def fill(out: ndarray) -> None:
             # read, not mapped: a map of an .npz is not aligned, its pages count as memory of the process, and it kills
             # the process where the file has become shorter
+            nonlocal position, running
             direct = out.dtype == stored and out.flags.c_contiguous
             rows = out if direct else np.empty((len(out), dim), stored)
-            left = rows.reshape(-1).view(np.uint8).data
+            left = content = rows.reshape(-1).view(np.uint8).data
             while left:
                 got = file.readinto(left)
                 if not got:
                     raise ValueError("ends before its last row.")
                 left = left[got:]
+            position += len(out)
+            if checksum is not None and start == 0:
+                running = zlib.crc32(content, running)
+                if position == count and running != checksum.whole:
+                    raise ValueError("is damaged: its checksum is not that of its rows.")
             if not direct:
                 out[...] = _decoded(rows)
 

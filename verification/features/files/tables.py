@@ -30,6 +30,11 @@ Watch = Callable[[str, str, int, int | None], Any]
 
 BATCH_BYTES = 2**21
 _LONGEST = 2**23  # bytes of a line
+_DEEPEST = 64  # brackets in a line of JSON
+# what each byte adds to the depth: 1, −1, 0 at the end of a line; bytes that say nothing are left out
+_NO_OBJECT = re.compile(rb"\n[ \t\r]*[^ \t\r\n{]")
+_NO_STEPS = bytes(set(range(256)) - set(b"[{]}\n"))
+_STEPS = bytes({ord("["): 1, ord("{"): 1, ord("]"): 255, ord("}"): 255}.get(byte, 0) for byte in range(256))
 # seconds before each further try; a server that restarts is back within this minute
 DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 FORMATS = {
@@ -97,6 +102,8 @@ class TableFile:
 
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
         """Column names and types."""
+        if FORMATS[self.path[self.path.rindex(".") :]] == "json":
+            self._check_nesting()
         return {field.name: field.type for field in self._dataset().schema}, ()
 
     def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
@@ -137,6 +144,33 @@ class TableFile:
             if low < high:
                 yield batch.take(index[low:high] - first)
             first += len(batch)
+    def _check_nesting(self) -> None:
+        """Raise ValueError where a line of JSON is no object, or nested deeper than any row is.
+
+        Arrow's reader ends the process at a file that begins with ``null``, and where its stack overflows.
+        """
+        from pyarrow import fs
+
+        depth, blank = 0, b"\n"  # of the line so far; its beginning, as long as nothing else is in it
+        with (self.filesystem or fs.LocalFileSystem()).open_input_stream(self.path) as stream:
+            while block := stream.read(2**22):
+                text = blank + block
+                if _NO_OBJECT.search(text):
+                    raise ValueError("must have one JSON object a line.")
+                end = text.rfind(b"\n")
+                blank = b"" if end < 0 or text[end:].strip() else b"\n"
+                marks = np.frombuffer(block.translate(_STEPS, _NO_STEPS), np.int8)
+                depths = depth + np.cumsum(marks, dtype=np.int64)
+                ends = np.flatnonzero(marks == 0)  # of lines, where the depth begins anew
+                base = np.zeros(len(marks), np.int64)
+                if len(ends):
+                    base[ends] = np.diff(depths[ends], prepend=0)
+                    base = np.cumsum(base)
+                depths -= base
+                if len(depths):
+                    if depths.max() > _DEEPEST:
+                        raise ValueError(f"must have rows of JSON nested at most {_DEEPEST} deep.")
+                    depth = int(depths[-1])
 
     def _dataset(self) -> Any:
         """The file as a dataset; integers in the lists of a JSON file are read as floats."""

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from theory.files import Write, write_together
 from verification.features.columns import Columns
 from verification.features.files.arrays import SAFETENSORS
-from verification.features.files.atomic import write_atomically
 from verification.features.files.sidecars import sidecar, sidecars
 from verification.features.files.tables import write_parquet
 
@@ -64,11 +64,11 @@ def write_features(path: Path, blocks: Blocks, columns: Columns, shape: tuple[in
             else:
                 write_parquet(file, iter(blocks), columns, shape[1])
 
-    # rows first: where one cannot be used, nothing is left behind
-    write_atomically(path, write)
+    files: dict[Path, Write] = {path: write}
     if path.suffix == ".npy":
         for name, column in columns.named.items():
-            write_atomically(sidecar(path, name), partial(np.save, arr=column, allow_pickle=False))
+            files[sidecar(path, name)] = partial(np.save, arr=column, allow_pickle=False)
+    write_together(files)
 
 
 @contextmanager

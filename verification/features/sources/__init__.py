@@ -8,15 +8,17 @@ file that fsspec reaches. Nothing is written anywhere, and passwords come from t
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 
+from theory.files import reading
 from verification.features.columns import Columns, Names
 from verification.features.files.loader import open_remote
-from verification.features.files.shards import Shard, reading
+from verification.features.files.shards import Shard
 from verification.features.files.tables import ConnectionLost, Table, open_table, watching
 from verification.features.sources._url import Address, masked, parse
 
@@ -37,28 +39,35 @@ class Source:
         What may stand after the question mark of the URL.
     password : str
         The environment variable of the password, as messages say it.
+    users : bool
+        Whether a URL may name a user.
     """
 
     opener: Opener | str
     parameters: tuple[str, ...]
     password: str = "the environment"
+    users: bool = True
 
     def open(self, url: str, names: Names) -> Table:
         """Open the table that a URL names; names of columns replace those in the URL."""
-        address = parse(url, self.parameters, self.password, names)
+        address = parse(url, self.parameters, self.password, names, self.users)
         if callable(self.opener):
             return self.opener(address)
         module, _, function = self.opener.partition(":")
         return getattr(import_module(module), function)(address)
 
 
+# user:password@host, in a text that may be meant as a URL
+_PASSWORD = re.compile(r"[^/\s:]+:[^\s]*@[^/\s]")
 _HERE = "verification.features.sources"
 _COLUMNS = ("id", "label", "vector", "group")
 SOURCES: dict[str, Source] = {
-    "qdrant": Source(f"{_HERE}.qdrant:open_collection", ("collection", *_COLUMNS[1:], "tls"), "QDRANT_API_KEY"),
+    "qdrant": Source(
+        f"{_HERE}.qdrant:open_collection", ("collection", *_COLUMNS[1:], "tls"), "QDRANT_API_KEY", users=False
+    ),
     "pgvector": Source(f"{_HERE}.pgvector:open_source", ("table", *_COLUMNS, "tls"), "PGPASSWORD"),
     **{
-        scheme: Source(f"{_HERE}.embedded:open_embedded", ("collection", *_COLUMNS))
+        scheme: Source(f"{_HERE}.embedded:open_embedded", ("collection", *_COLUMNS), users=False)
         for scheme in ("chroma", "lancedb", "milvus")
     },
 }
@@ -87,8 +96,10 @@ def open_url(url: str, names: Names) -> tuple[list[Shard], Columns]:
             return open_remote(url, masked(url), names, tuple(SOURCES))
         except FileNotFoundError:
             raise FileNotFoundError(f"{masked(url)}: no such file.") from None
-        except (ValueError, OSError) as error:
-            if "@" not in url:
+        except ImportError as error:  # of fsspec, where what it needs for a scheme is not installed
+            raise ValueError(f"{masked(url)}: {error}.") from None
+        except Exception as error:  # of any library behind fsspec
+            if masked(url) == url and isinstance(error, ValueError | OSError):
                 raise
             # what a library says may hold the password
             raise ValueError(f"{masked(url)}: cannot be opened ({type(error).__name__}).") from None
@@ -100,6 +111,8 @@ def open_url(url: str, names: Names) -> tuple[list[Shard], Columns]:
 
 def is_url(text: str) -> bool:
     """Whether a text names a source by URL; half a URL of a known one raises ValueError, which does not repeat it."""
+    if "://" not in text and _PASSWORD.search(text) and not os.path.exists(text):
+        raise ValueError("a URL begins with SCHEME://, and holds no password: set it in the environment.")
     found = re.match(r"([a-z][a-z0-9+.-]+):(/{0,2})", text, re.IGNORECASE)
     if found is None:
         return False

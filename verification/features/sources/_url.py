@@ -10,6 +10,11 @@ from verification.features.columns import Names
 _LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 
 
+def is_here(host: str) -> bool:
+    """Whether a host, or the folder of a socket, is on this machine."""
+    return host in _LOOPBACK or host.startswith("/")
+
+
 @dataclass(frozen=True)
 class Address:
     """What a URL says.
@@ -36,7 +41,7 @@ class Address:
     @property
     def here(self) -> bool:
         """Whether the host is this machine."""
-        return self.host in _LOOPBACK or self.host.startswith("/")
+        return is_here(self.host)
 
     def tls(self, default: bool) -> bool:
         """Whether to encrypt: what ``tls=`` says, yes or no."""
@@ -46,8 +51,10 @@ class Address:
         return asked == "yes"
 
 
-def parse(url: str, known: tuple[str, ...], variable: str, names: Names) -> Address:
+def parse(url: str, known: tuple[str, ...], variable: str, names: Names, users: bool = True) -> Address:
     """Take a URL apart; names of columns that a user gave replace its parameters.
+
+    Where a store knows no ``users``, what stands in their place is taken for a key.
 
     Raises
     ------
@@ -64,10 +71,16 @@ def parse(url: str, known: tuple[str, ...], variable: str, names: Names) -> Addr
             f"{scheme}://…: must be {scheme}://[user@]host[:port]/…, got no readable host or port."
         ) from None
     user, host, path = unquote(parts.username or ""), unquote(parts.hostname or ""), unquote(parts.path)
-    if "@" in parts.path + parts.query + parts.fragment or ":" in user or "password" in path.lower() or "@" in user:
+    if (
+        "@" in parts.path + parts.query + parts.fragment
+        or ":" in user
+        or "password" in path.lower()
+        or "@" in user
+        or (user and not users)
+    ):
         raise ValueError(
-            f"{scheme}://…: a URL must not hold a password, others may see it; set {variable} instead, and write %40 "
-            "for an @ in a name."
+            f"{scheme}://…: a URL must not hold a password or a key, others may see it; set {variable} instead, "
+            "and write %40 for an @ in a name."
         )
     where = (f"{user}@" if user else "") + host + ("" if port is None else f":{port}")
     name = f"{scheme}://{where}{path}"

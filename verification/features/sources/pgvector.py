@@ -16,7 +16,7 @@ import numpy as np
 
 from theory.extras import require
 from verification.features.files.tables import ConnectionLost, Id
-from verification.features.sources._url import Address
+from verification.features.sources._url import Address, is_here
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -201,7 +201,8 @@ def open_source(address: Address) -> Table:
     connection: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_count": 3}
     given = {"host": address.host, "port": address.port, "user": address.user, "dbname": address.path.strip("/")}
     connection |= {name: value for name, value in given.items() if value}
-    off = bool(address.host or os.environ.get("PGHOST")) and not address.here
+    host = address.host or os.environ.get("PGHOST") or os.environ.get("PGHOSTADDR") or ""
+    off = not is_here(host) or "PGSERVICE" in os.environ  # a service may be anywhere
     if "tls" in asked or (off and "PGSSLMODE" not in os.environ):
         connection["sslmode"] = "require" if address.tls(True) else "disable"
     names = {"id": "id", "vector": "embedding", "label": "label", "group": "group"}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import UUID
 
+from theory.files import reading, regular
 from verification.features.files.tables import Id
 from verification.features.sources._points import batch_of, kinds_of
 from verification.features.sources.qdrant import chosen
@@ -73,10 +74,10 @@ class Folder:
         """Read the description that the client wrote beside its collections."""
         if not self.folder.exists():
             raise FileNotFoundError(f"{self.name}: no such folder.")
-        try:
-            described = json.loads((self.folder / "meta.json").read_text("utf-8"))["collections"]
-        except (OSError, ValueError, LookupError, TypeError):
-            raise ValueError("is not a folder of Qdrant's local mode: it has no readable meta.json.") from None
+        if not (self.folder / "meta.json").is_file():
+            raise ValueError("is not a folder of Qdrant's local mode: it has no meta.json.")
+        with reading(f"{self.name}: meta.json", "It must be that of a folder of Qdrant's local mode."):
+            described = json.loads(regular(self.folder / "meta.json").read_text("utf-8"))["collections"]
         if self.collection not in described:
             there = ", ".join(map(repr, sorted(described))) or "none"
             raise ValueError(f"there is no collection {self.collection!r}; the folder has {there}.")
@@ -88,7 +89,7 @@ class Folder:
 
     def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
         """Points in the order of their ids; of one stored twice, under two spellings of its id, the later counts."""
-        path = self.folder / "collection" / self.collection / "storage.sqlite"
+        path = regular(self.folder / "collection" / self.collection / "storage.sqlite")
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             places = {}
             for row, pickled in database.execute("SELECT rowid, point FROM points ORDER BY rowid"):
