@@ -18,12 +18,12 @@ TEXTS = ("sections", "names", "training", "sources")
 ENCODED = {
     "minilm-l3": ("sections", "names", "sources"),
     "minilm-l6": TEXTS,
-    "minilm-l6-int8": ("sections", "names", "sources"),
     "wordllama": ("sections",),
-    "magika-0.5.1": ("files",),
-    "magika-1.0.3": ("files",),
+    "minilm-l6-int8": ("sources",),
     "ddddocr-old": ("words",),
     "ddddocr-new": ("words",),
+    "magika-0.5.1": ("files",),
+    "magika-1.0.3": ("files",),
 }
 FOLDERS = tuple(map(Path, ("/usr/share", "/usr/include", "/usr/lib/python3")))
 
@@ -38,6 +38,8 @@ def embed(cache: Path) -> None:
     python, weights = environment.make(cache)
     draw(cache, python)
     for encoder, collections in ENCODED.items():
+        if path_of(cache, "minilm-l6", "sources").exists():
+            tune(cache)
         for collection in collections:
             out = path_of(cache, encoder, collection)
             if out.exists():
@@ -55,8 +57,6 @@ def embed(cache: Path) -> None:
                 print(f"{encoder} on {collection}: {done.stderr.strip().splitlines()[-1]}")
             else:
                 print(f"{encoder} on {collection}: {time.monotonic() - start:.0f} s", flush=True)
-    if path_of(cache, "minilm-l6", "training").exists():
-        tune(cache)
     (cache / "features.json").write_text(json.dumps(dict(digests(cache)), indent=1) + "\n")
 
 

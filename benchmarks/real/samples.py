@@ -26,7 +26,7 @@ QUERIES = 1000
 SOURCES, FEWEST, MOST = 600, 4, 4
 # files of one extension
 FILES, MOST_FILES, LARGEST = 40, 100, 2**22
-WORDS, FONTS, DRAWS = 120, 8, 4
+WORDS, FONTS, DRAWS = 40, 8, 3
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,12 @@ def text_collections(known: Sequence[Package]) -> dict[str, list[Sample]]:
         "sections": [_described(package, package.section) for package in collection],
         "training": [_described(package, package.section) for own in spare.values() for package in own[:TRAINING]],
         "names": [Sample(f"name:{package.name}", package.section, package.source, package.name) for package in asked],
-        "sources": [_described(package, source) for source in large for package in by_source[source][:MOST]],
+        # here the source is the class, and no two descriptions are of one thing
+        "sources": [
+            Sample(package.name, source, package.name, package.description)
+            for source in large
+            for package in by_source[source][:MOST]
+        ],
     }
 
 

@@ -144,6 +144,7 @@ class TableFile:
             if low < high:
                 yield batch.take(index[low:high] - first)
             first += len(batch)
+
     def _check_nesting(self) -> None:
         """Raise ValueError where a line of JSON is no object, or nested deeper than any row is.
 
