@@ -18,6 +18,7 @@ from verification.statistics.interval import Criterion, Interval, Verdict
 from verification.upgrade import Upgrade
 
 if TYPE_CHECKING:
+    from verification.audit.decisions import DecisionCheck, RateTests, check_decisions
     from verification.audit.hypotheses import Hypotheses, check_hypotheses, nearest_simplex
     from verification.audit.retrieval import compare_retrieval
     from verification.audit.retrieval_report import RetrievalReport
@@ -40,12 +41,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Criterion",
+    "DecisionCheck",
     "Definition1Report",
     "FeatureSet",
     "Hypotheses",
     "Interval",
     "MatrixReport",
     "Options",
+    "RateTests",
     "RetrievalReport",
     "SideReport",
     "TheoremCheck",
@@ -61,6 +64,7 @@ __all__ = [
     "average_compatibility",
     "average_precision",
     "backward_compatibility",
+    "check_decisions",
     "check_hypotheses",
     "check_theorem",
     "compare_retrieval",
@@ -81,6 +85,7 @@ _MODULES = {
     "audit.hypotheses": ("Hypotheses", "check_hypotheses", "nearest_simplex"),
     "audit.retrieval": ("compare_retrieval",),
     "audit.retrieval_report": ("RetrievalReport",),
+    "audit.decisions": ("DecisionCheck", "RateTests", "check_decisions"),
     "audit.theorem": ("TheoremCheck", "check_theorem"),
     "audit.threshold_report": ("ThresholdReport",),
     "audit.thresholds": ("compare_thresholds",),

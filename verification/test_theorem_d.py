@@ -6,6 +6,7 @@ With ``--new FILE --old FILE`` the assertions are made of the user's features, a
 from __future__ import annotations
 
 import functools
+import math
 
 import pytest
 
@@ -23,7 +24,9 @@ def more(seed: int):
 def assert_theorem_d(check):
     """No more settings, nor classes and pairs at all thresholds at once, go the wrong way than the level allows."""
     for tests in (check.true_accepts, check.false_accepts):
-        assert tests.share <= tests.level, f"{tests.wrong} of {tests.tested} settings go the wrong way"
+        # two standard errors of a share of classes or pairs: the thresholds of one of them are dependent
+        allowed = tests.level + 2.0 * math.sqrt(tests.level * (1.0 - tests.level) / tests.families)
+        assert tests.share <= allowed, f"{tests.wrong} of {tests.tested} settings go the wrong way"
         # of a few classes one may be found by chance
         assert tests.wrong_families <= 1 + tests.level * tests.families
 

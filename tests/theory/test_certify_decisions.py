@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from theory.acceptance import expected_acceptance
 from theory.caps import UniformCap
-from theory.certify import certify_circle_ranking, certify_orthogonal_recall, certify_rates, enclose_threshold
+from theory.certify import (
+    certify_circle_ranking,
+    certify_orthogonal_recall,
+    certify_rates,
+    enclose_threshold,
+    open_questions,
+)
 from theory.certify import table as certificates_table
 from theory.certify.decisions import _Sweep
 from theory.certify.hemispheres import _share
@@ -263,3 +269,16 @@ def test_the_tables_of_decisions_say_what_was_proved(monkeypatch):
     assert rows["below D2"][7:11] == ["0.00", "0.00", "100.00", "0.00"]
     assert rows["9"][5] == "-0.141079 … -0.141076"
     assert rows["a case"][3:5] == ["0.500000 … 0.750000", "0.100000 … 0.250000"]
+
+
+def test_open_searches_are_counted_and_a_known_loss_is_found():
+    found, least = open_questions.count(open_questions.wrong_items_of_overlapping_arcs, 2)
+    assert found == {"better": 2}
+    assert least > 0
+
+    def known_loss(rng):
+        before, after = (-certify_circle_ranking(a, [0.1, 0.52], [0, 0.5], [5, 1]).wrong_above for a in (0.1, 0.01))
+        return before, after
+
+    assert open_questions.count(known_loss, 1)[0] == {"worse": 1}
+    assert "usage" in open_questions.main([])

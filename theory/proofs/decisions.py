@@ -396,8 +396,8 @@ def separated_classes(slope: sp.Expr | None = None) -> Proof:
                    gap / sp.sin(theta) ** 2 if slope is None else slope)  # fmt: skip
     proof.sign("iii", "which does not fall, so that v' once above v stays above it,", "≥", gap / sine**2)
     return proof.qed(
-        "every wrong item is no nearer to the axis of the query's class than every right one, caps α_k + α'_j ≤ "
-        "arccos ρ_j: for every gallery, the number of wrong items above the j-th best right one does not rise on "
+        "if every wrong item is no nearer to the axis of the query's class than every right one, caps α_k + α'_j ≤ "
+        "arccos ρ_j, for every gallery the number of wrong items above the j-th best right one does not rise on "
         "average, and recall@k, average precision, nDCG and AUC do not fall",
         (
             "the law of the query is symmetric about its axis",

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,11 +63,11 @@ def widened(upgrade: Upgrade, factor: float = 1.5) -> Upgrade:
 def checks(seeds: tuple[int, ...] = (0, 1)) -> Iterator[tuple[str, int, DecisionCheck]]:
     """Every model of every seed, as it is and with its drift taken out; the controls as they are."""
     from learning.scenarios import ExtendedData
-    from verification.experiments.upgrades import LEARNED_CLASSIFIER, WAYS, train_ways
+    from verification.experiments.upgrades import LEARNED_CLASSIFIER, train_ways
 
     for seed in seeds:
-        runs = train_ways(replace(ExtendedData(), seed=seed))
-        upgrades = {name: as_upgrade(runs[name]) for name in WAYS} | train_more(seed)
+        runs = train_ways(ExtendedData(seed=seed), ("fine-tuned CE", LEARNED_CLASSIFIER))
+        upgrades = {name: as_upgrade(run) for name, run in runs.items()} | train_more(seed)
         control = upgrades.pop(LEARNED_CLASSIFIER)
         for name, upgrade in upgrades.items():
             yield name, seed, check_decisions(upgrade)
