@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy import sparse
 
 from verification.statistics.pairwise import AllPairs
 from verification.statistics.rows import Rows, never_met
@@ -142,11 +143,11 @@ def count(rows: Rows, gallery: Rows | None, kernels: Sequence[Kernel]) -> tuple[
     Rows are sorted by class.
     """
     items = rows if gallery is None else gallery
-    found = [_Sums(rows, items, gallery is None) for _ in kernels]
+    found = [_Sums(rows, items, kernel, gallery is None) for kernel in kernels]
     for block in _blocks(rows, gallery):
         same = rows.codes[block.rows, None] == items.codes
-        for kernel, sums in zip(kernels, found, strict=True):
-            sums.add(block, kernel, same)
+        for sums in found:
+            sums.add(block, same)
     return [sums.statistics(gallery) for sums in found], [sums.told_apart for sums in found]
 
 
@@ -182,17 +183,18 @@ def _tally(
 class _Sums:
     """The sums of one kernel, by class, as an audit's statistics hold them."""
 
-    def __init__(self, rows: Rows, items: Rows, paired: bool) -> None:
-        self.rows, self.items, self.paired = rows, items, paired
+    def __init__(self, rows: Rows, items: Rows, kernel: Kernel, paired: bool) -> None:
+        self.rows, self.items, self.kernel = rows, items, kernel
         num_classes = len(rows.sizes)
         self.ordered, self.squares = np.zeros((2, num_classes, num_classes))
-        self.by_query = np.zeros((len(rows.codes), num_classes))
-        self.by_item = self.by_query if paired else np.zeros((len(items.codes), num_classes))
+        # a threshold accepts few pairs of different classes
+        self.by_query: list[sparse.csr_array] = []
+        self.by_item = None if paired else np.zeros((len(items.codes), num_classes))
         self.told_apart = (0, 0)
 
-    def add(self, block: Cosines, kernel: Kernel, same: ndarray) -> None:
+    def add(self, block: Cosines, same: ndarray) -> None:
         """Take in a block of queries."""
-        some = block.rows
+        some, kernel = block.rows, self.kernel
         before = kernel.old_weight * (block.old >= kernel.old_threshold)
         t = kernel.new_weight * (block.new >= kernel.new_threshold) - before
         t[block.apart] = 0.0
@@ -203,17 +205,19 @@ class _Sums:
         apart = t != 0.0
         within = int(np.count_nonzero(apart & same))
         self.told_apart = self.told_apart[0] + int(np.count_nonzero(apart)) - within, self.told_apart[1] + within
-        self.by_query[some] = _by_item_class(h, self.items)
+        self.by_query.append(sparse.csr_array(_by_item_class(h, self.items)))
         codes = self.rows.codes[some]
         np.add.at(self.ordered, codes, _by_item_class(t, self.items))
         np.add.at(self.squares, codes, _by_item_class(np.square(h), self.items))
-        if not self.paired:
+        if self.by_item is not None:
             classes, starts = np.unique(codes, return_index=True)
             self.by_item[:, classes] += np.add.reduceat(t, starts, axis=0).T
 
     def statistics(self, gallery: Rows | None) -> AllPairs:
         """What was summed."""
-        return AllPairs(self.rows, gallery, self.ordered, self.by_query, self.by_item, self.squares, (0, 0))
+        by_query = sparse.vstack(self.by_query, format="csr")
+        by_item = by_query if self.by_item is None else self.by_item
+        return AllPairs(self.rows, gallery, self.ordered, by_query, by_item, self.squares, (0, 0))
 
 
 def _by_item_class(values: ndarray, items: Rows) -> ndarray:

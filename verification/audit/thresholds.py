@@ -111,9 +111,8 @@ def compare_thresholds(
     grids = [_grid(bins, model, different) for model in (0, 1)]
     estimates: list[list[Estimate]] = []
     told_apart: list[tuple[int, int]] = []
-    ordered: list[ndarray] = []
 
-    def look(new_threshold: float, *weights: tuple[float, float]) -> AllPairs:
+    def look(new_threshold: float, *weights: tuple[float, float]) -> list[AllPairs]:
         # two kernels at a time: each holds what every sample adds to every class
         kernels = [
             Kernel(old_threshold=threshold, new_threshold=new_threshold, old_weight=before, new_weight=after)
@@ -121,15 +120,14 @@ def compare_thresholds(
         ]
         sources, apart = count(rows, items, kernels)
         estimates.extend([side.fixed for side in estimate(source)[0]["pairs"].sides] for source in sources)
-        ordered.extend(source.ordered for source in sources)
         told_apart.extend(apart)
-        return sources[-1]
+        return sources
 
     look(threshold, (1.0, 1.0), (1.0 + rise, 1.0))
-    look(threshold, (1.0, 0.0), (0.0, 1.0))
+    old_counts, new_counts = (source.ordered for source in look(threshold, (1.0, 0.0), (0.0, 1.0)))
     # the old FAR is counted at the old threshold as it is; the others lie at the edges of bins
     kept_at = bins.threshold(1, estimates[2][1].value)
-    source = look(kept_at, (1.0, 1.0), (0.0, 1.0))
+    source = look(kept_at, (1.0, 1.0), (0.0, 1.0))[-1]
     tallies = tally(rows, items, grids)
     num = len(rows.codes) if items is None else min(len(rows.codes), len(items.codes))
     alike = np.array_equal(*rows.models)
@@ -139,7 +137,6 @@ def compare_thresholds(
         widened(count, both.confidence) if repeated else 1.0 for count in (int(rows.unit_counts.sum()), len(rows.sizes))
     ]
     looks = _Looks(num=num, level=level, unit="group" if upgrade.grouped else "sample", widen=widen[0])
-    old_counts, new_counts = ordered[2], ordered[3]
     far_change = both.judge(
         looks.change(estimates[1][1], told_apart[1][0], both, alike and rise == 0.0),
         _drawn_far(-old_counts, new_counts, source, 1.0 + rise, both.confidence, widen[1]),

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy import sparse
 
 from learning.progress import Progress, counter
 from theory.metrics import MetricLike, as_metric
@@ -24,6 +25,8 @@ from verification.statistics.sums import class_sums
 from verification.statistics.weights import Weights
 
 TILE = 1024
+# rows or columns, of those by class, that are held once more
+HELD = 256
 
 
 def shrinkage(metric: MetricLike, new: ndarray, old: ndarray, items: ndarray) -> ndarray:
@@ -46,7 +49,7 @@ class AllPairs:
         Queries and gallery items; None where they are the same samples.
     ordered : ndarray, shape (K, K)
         Sum of t over queries of the first class and gallery items of the second.
-    by_query, by_item : ndarray, shape (m, K), (g, K)
+    by_query, by_item : ndarray or sparse array, shape (m, K), (g, K)
         Sum over the items of a class for each query, over the queries of a class for each item: of t, or of h where
         queries and gallery are the same samples, and then both are one array.
     squares : ndarray, shape (K, K)
@@ -58,8 +61,8 @@ class AllPairs:
     rows: Rows
     gallery: Rows | None
     ordered: Float[ndarray, "k k"]
-    by_query: Float[ndarray, "m k"]
-    by_item: Float[ndarray, "g k"]
+    by_query: Float[ndarray, "m k"] | sparse.csr_array
+    by_item: Float[ndarray, "g k"] | sparse.csr_array
     squares: Float[ndarray, "k k"]
     satisfied: tuple[int, int]
     # means are of the rows here, which may be a part of the data
@@ -134,13 +137,12 @@ class AllPairs:
 
     def others(self, weights: Weights) -> tuple[Float[ndarray, " m"], ...]:
         """For each row, its weighted mean over partners of other classes, times the weight of its class."""
-        forward = self.by_query * (weights.gallery / np.maximum(self.gallery_sizes, 1))
-        queries = weights.query[self.rows.codes] * (forward.sum(axis=1) - _of_class(forward, self.rows))
+        forward = _of_others(self.by_query, weights.gallery / np.maximum(self.gallery_sizes, 1), self.rows)
+        queries = weights.query[self.rows.codes] * forward
         if self.gallery is None:
             return (2.0 * queries,)
-        backward = self.by_item * (weights.query / np.maximum(self.sizes, 1))
-        items = backward.sum(axis=1) - _of_class(backward, self.gallery)
-        return queries, weights.gallery[self.gallery.codes] * items
+        backward = _of_others(self.by_item, weights.query / np.maximum(self.sizes, 1), self.gallery)
+        return queries, weights.gallery[self.gallery.codes] * backward
 
     def same_spread(self) -> Float[ndarray, " k"]:
         """Variance of h within the pairs of each class; of what only pairs show in t, for a gallery."""
@@ -163,11 +165,17 @@ class AllPairs:
     def _doubly_centred(self) -> Float[ndarray, "k k"]:
         """Unbiased variance, for each two classes, of t or h less its means over either sample."""
         n, m = np.maximum(self.sizes, 1.0), np.maximum(self.gallery_sizes, 1.0)
-        totals = _sum_classes(self.by_query, self.rows)
-        over_queries = _sum_classes(np.square(self.by_query), self.rows) / m
-        over_items = _sum_classes(np.square(self.by_item), self.gallery or self.rows).T / n[:, None]
-        squares = self.squares - over_queries - over_items + totals**2 / (n[:, None] * m)
-        return np.maximum(squares, 0.0) / np.maximum((n - 1.0)[:, None] * (m - 1.0), 1.0)
+        part = _sum_classes(self.by_query, self.rows, np.square)
+        squares = self.squares - part / m
+        if self.gallery is not None:
+            part = _sum_classes(self.by_item, self.gallery, np.square)
+        squares -= part.T / n[:, None]
+        part = np.square(_sum_classes(self.by_query, self.rows, np.positive))
+        part /= n[:, None] * m
+        squares += part
+        np.maximum(squares, 0.0, out=squares)
+        squares /= np.maximum((n - 1.0)[:, None] * (m - 1.0), 1.0)
+        return squares
 
     def fractions(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Share of pairs that satisfy 1a and 1b, each with its standard error, zero as all were looked at."""
@@ -177,12 +185,37 @@ class AllPairs:
         return (self.satisfied[0] / max(within, 1), 0.0), (self.satisfied[1] / between, 0.0)
 
 
-def _of_class(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, " m"]:
-    return values[np.arange(len(values)), rows.codes]
+def _dense(values: ndarray | sparse.csr_array) -> ndarray:
+    dense: ndarray = values.toarray() if sparse.issparse(values) else values
+    return dense
 
 
-def _sum_classes(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, "k k"]:
-    return class_sums(values, rows.codes, len(rows.sizes))
+def _of_class(values: ndarray | sparse.csr_array, rows: Rows) -> Float[ndarray, " m"]:
+    """What each row has of its own class."""
+    result = np.empty(len(rows.codes))
+    for start in range(0, len(result), HELD):
+        codes = rows.codes[start : start + HELD]
+        result[start : start + HELD] = _dense(values[start : start + HELD])[np.arange(len(codes)), codes]
+    return result
+
+
+def _of_others(values: ndarray | sparse.csr_array, factors: Float[ndarray, " k"], rows: Rows) -> Float[ndarray, " m"]:
+    """Weighted sum over the classes that are not the row's own."""
+    result = np.empty(len(rows.codes))
+    for start in range(0, len(result), HELD):
+        some = slice(start, start + HELD)
+        weighted = _dense(values[some]) * factors
+        result[some] = weighted.sum(axis=1) - weighted[np.arange(len(weighted)), rows.codes[some]]
+    return result
+
+
+def _sum_classes(values: ndarray | sparse.csr_array, rows: Rows, of: np.ufunc) -> Float[ndarray, "k k"]:
+    """Sum of a function of the values over the rows of each class."""
+    result = np.empty((len(rows.sizes), values.shape[1]))
+    for start in range(0, values.shape[1], HELD):
+        some = slice(start, start + HELD)
+        result[:, some] = class_sums(of(_dense(values[:, some])), rows.codes, len(rows.sizes))
+    return result
 
 
 def look_at_all_pairs(
