@@ -137,18 +137,17 @@ class Tallies:
     items: Float[ndarray, "2 g t"]
 
 
-def count(rows: Rows, gallery: Rows | None, kernels: Sequence[Kernel]) -> tuple[list[AllPairs], list[tuple[int, int]]]:
-    """Statistics of some kernels, and the ordered pairs of different and of one class that each tells apart.
+def count(rows: Rows, gallery: Rows | None, kernel: Kernel) -> tuple[AllPairs, tuple[int, int]]:
+    """Statistics of a kernel, and the ordered pairs of different and of one class that it tells apart.
 
     Rows are sorted by class.
     """
     items = rows if gallery is None else gallery
-    found = [_Sums(rows, items, kernel, gallery is None) for kernel in kernels]
+    sums = _Sums(rows, items, kernel, gallery is None)
     for block in _blocks(rows, gallery):
         same = rows.codes[block.rows, None] == items.codes
-        for sums in found:
-            sums.add(block, same)
-    return [sums.statistics(gallery) for sums in found], [sums.told_apart for sums in found]
+        sums.add(block, same)
+    return sums.statistics(gallery), sums.told_apart
 
 
 def tally(rows: Rows, gallery: Rows | None, curves: Sequence[Float[ndarray, " _"]]) -> list[Tallies]:

@@ -34,7 +34,7 @@ SEARCH_WORK, RANKING, LEAST_QUERIES = 2e11, 256, 2**12
 # relevant pairs (query, item) that are ranked, for mAP
 RANKED_PAIRS = 2**20
 # queries that are compared with all templates at once
-TEMPLATE_QUERIES = 2**10
+TEMPLATE_QUERIES = 2**8
 SIMILARITIES = ("cosine", "dot", "l2")
 # cosine distance to the nearest item, over the usual one in its class, below which it is nearly a copy
 NEAR_COPY = 0.02
@@ -180,7 +180,10 @@ def _ask(upgrade: Upgrade) -> _Queries:
     if upgrade.same_samples:
         units = np.arange(len(upgrade.codes)) if units is None else units
         item_units = units
-    own = _own_items(units, item_units, upgrade.item_codes) if units is not None and item_units is not None else 0
+    if reading.units is None:  # a query's own item is itself, if it is there
+        own: ndarray | int = int(upgrade.same_samples)
+    else:
+        own = _own_items(units, item_units, upgrade.item_codes) if item_units is not None else 0
     here = upgrade.codes >= 0
     judged = upgrade.judgements
     if judged is not None:

@@ -26,7 +26,7 @@ from verification.statistics.weights import Weights
 
 TILE = 1024
 # rows or columns, of those by class, that are held once more
-HELD = 256
+HELD = 64
 
 
 def shrinkage(metric: MetricLike, new: ndarray, old: ndarray, items: ndarray) -> ndarray:
@@ -90,9 +90,9 @@ class AllPairs:
     @property
     def _pairs(self) -> Float[ndarray, "k k"]:
         """Ordered pairs of each class with each, at least 1 to divide by."""
-        pairs = np.outer(self.sizes, self.gallery_sizes).astype(np.float64)
+        pairs = np.outer(self.sizes.astype(np.float64), self.gallery_sizes)
         pairs[np.diag_indices_from(pairs)] -= np.bincount(self.rows.codes, self._left_out[0], len(pairs))
-        return np.maximum(pairs, 1.0)
+        return np.maximum(pairs, 1.0, out=pairs)
 
     def same_pairs(self) -> Float[ndarray, " k"]:
         """Number of ordered pairs of each class."""
@@ -124,7 +124,8 @@ class AllPairs:
 
     def between(self, weights: Weights) -> float:
         """Mean of t over pairs of different classes."""
-        products = weights.query[:, None] * weights.gallery * (self.ordered / self._pairs)
+        products = weights.query[:, None] * weights.gallery
+        products *= self.ordered / self._pairs
         np.fill_diagonal(products, 0.0)
         return float(products.sum())
 
@@ -158,7 +159,9 @@ class AllPairs:
         if not np.any(several):
             return np.inf
         # a class of one has no such variance of its own: it borrows the others'
-        share = float(np.sum((design * self._doubly_centred())[several])) / float(design[several].sum())
+        spread = self._doubly_centred()
+        spread *= design
+        share = float(np.sum(spread[several])) / float(design[several].sum())
         paired = 2.0 if self.gallery is None else 1.0
         return paired * float(design.sum()) * share
 
@@ -166,15 +169,21 @@ class AllPairs:
         """Unbiased variance, for each two classes, of t or h less its means over either sample."""
         n, m = np.maximum(self.sizes, 1.0), np.maximum(self.gallery_sizes, 1.0)
         part = _sum_classes(self.by_query, self.rows, np.square)
-        squares = self.squares - part / m
+        # in place: with many classes each array here is large
+        squares = part / m
+        np.subtract(self.squares, squares, out=squares)
         if self.gallery is not None:
             part = _sum_classes(self.by_item, self.gallery, np.square)
-        squares -= part.T / n[:, None]
-        part = np.square(_sum_classes(self.by_query, self.rows, np.positive))
+        part /= n
+        squares -= part.T
+        del part
+        part = _sum_classes(self.by_query, self.rows, np.positive)
+        np.square(part, out=part)
         part /= n[:, None] * m
         squares += part
         np.maximum(squares, 0.0, out=squares)
-        squares /= np.maximum((n - 1.0)[:, None] * (m - 1.0), 1.0)
+        pairs = np.multiply((n - 1.0)[:, None], m - 1.0, out=part)
+        squares /= np.maximum(pairs, 1.0, out=pairs)
         return squares
 
     def fractions(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -186,8 +195,7 @@ class AllPairs:
 
 
 def _dense(values: ndarray | sparse.csr_array) -> ndarray:
-    dense: ndarray = values.toarray() if sparse.issparse(values) else values
-    return dense
+    return values if isinstance(values, ndarray) else np.asarray(values.toarray())
 
 
 def _of_class(values: ndarray | sparse.csr_array, rows: Rows) -> Float[ndarray, " m"]:
