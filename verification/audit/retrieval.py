@@ -180,10 +180,9 @@ def _ask(upgrade: Upgrade) -> _Queries:
     if upgrade.same_samples:
         units = np.arange(len(upgrade.codes)) if units is None else units
         item_units = units
-    if reading.units is None:  # a query's own item is itself, if it is there
-        own: ndarray | int = int(upgrade.same_samples)
-    else:
-        own = _own_items(units, item_units, upgrade.item_codes) if item_units is not None else 0
+    own: ndarray | int = int(upgrade.same_samples)  # a query's own item is itself, if it is there
+    if reading.units is not None and item_units is not None:
+        own = _own_items(reading.units, item_units, upgrade.item_codes)
     here = upgrade.codes >= 0
     judged = upgrade.judgements
     if judged is not None:
