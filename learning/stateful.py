@@ -179,7 +179,7 @@ class UniversalPrototypes(nn.Module):
             update = self.update[0]
             unit, labels = update.old_features
             chosen = torch.arange(0, len(labels), max(1, -(-len(labels) // self.most)), device=labels.device)
-            new = embed(update.new_model, update.data).to(unit.device)[chosen]
+            new = embed(update.new_model, update.data.subset(chosen.cpu())).to(unit.device)
             self.get_buffer("rows").copy_(smoothed_prototypes(new, unit[chosen], labels[chosen], len(update.known)))
             self.get_buffer("used").fill_(True)
 

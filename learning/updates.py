@@ -70,17 +70,21 @@ class Update:
         return sums / labels.bincount(minlength=len(self.known)).clamp(min=1)[:, None]
 
     @cached_property
+    def _old_cosines(self) -> Float[Tensor, " n"]:
+        """Cosine of each old feature with the direction of its class mean."""
+        unit, labels = self.old_features
+        return F.cosine_similarity(unit, self.old_means[labels])
+
+    @cached_property
     def old_radius(self) -> Float[Tensor, " classes"]:
         """Smallest cosine of an old feature with the direction of its class mean; 1 for absent classes."""
-        unit, labels = self.old_features
-        cosines = F.cosine_similarity(unit, self.old_means[labels])
-        return torch.ones(len(self.known), device=unit.device).scatter_reduce_(0, labels, cosines, "amin")
+        labels, cosines = self.old_features[1], self._old_cosines
+        return torch.ones(len(self.known), device=labels.device).scatter_reduce_(0, labels, cosines, "amin")
 
     def old_cosine_quantile(self, share: float) -> Float[Tensor, " classes"]:
         """Cosine with its class mean below which a share of each class's old features lies; 1 for absent classes."""
-        unit, labels = self.old_features
-        cosines = F.cosine_similarity(unit, self.old_means[labels])
-        quantiles = torch.ones(len(self.known), device=unit.device)
+        labels, cosines = self.old_features[1], self._old_cosines
+        quantiles = torch.ones(len(self.known), device=labels.device)
         for label in torch.unique(labels).tolist():
             own = torch.sort(cosines[labels == label]).values
             quantiles[label] = own[min(int(share * len(own)), len(own) - 1)]

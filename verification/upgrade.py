@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from learning.progress import Progress, counter
-from verification.features import FeatureSet, common_codes
+from verification.features import FeatureSet, common_codes, places
 from verification.features.columns import SEPARATOR
 from verification.search.judgements import Judgements
 from verification.statistics.collect import Map, RowFacts, collect
@@ -620,7 +620,8 @@ class Upgrade:
         if item_facts is not None:
             hashes = np.concatenate([hashes, item_facts.hashes[-1]])
         equal = _repeated(hashes, codes)
-        copies = int(np.count_nonzero(_repeated(hashes[:count], self.codes) >= 0))
+        repeated = equal if total == count else _repeated(hashes[:count], self.codes)
+        copies = int(np.count_nonzero(repeated >= 0))
         in_gallery = np.zeros(count, dtype=bool)
         if both:
             in_gallery |= np.isin(hashes[:count], hashes[count:]) & (self.codes >= 0)
@@ -746,12 +747,9 @@ def _join(
 ) -> tuple[FeatureSet, FeatureSet]:
     """Rows with the ids that both sets have, in the order of the old one."""
     first, second = names
-    ids, mine, theirs = common_codes(new.ids, old.ids, what="ids")
-    if np.array_equal(mine, theirs):
+    order = places(new.ids, old.ids)
+    if np.array_equal(order, np.arange(len(new))):
         return new, old
-    at = np.full(len(ids), -1)
-    at[mine] = np.arange(len(new))
-    order = at[theirs]
     kept = np.flatnonzero(order >= 0)
     alone = len(new) - len(kept), len(old) - len(kept)
     if not len(kept):

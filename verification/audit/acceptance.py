@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy import sparse
 
 from verification.search.similarity import SimilarityName
 from verification.statistics.pairwise import AllPairs
@@ -192,18 +193,17 @@ class Tallies:
     items: Float[ndarray, "2 g t"]
 
 
-def count(compared: Compared, kernels: Sequence[Kernel]) -> tuple[list[AllPairs], list[tuple[int, int]]]:
-    """Statistics of some kernels, and the ordered pairs of different and of one class that each tells apart.
+def count(compared: Compared, kernel: Kernel) -> tuple[AllPairs, tuple[int, int]]:
+    """Statistics of a kernel, and the ordered pairs of different and of one class that it tells apart.
 
     Rows are sorted by class.
     """
     rows, items, gallery = compared.rows, compared.items, compared.gallery
-    found = [_Sums(rows, items, gallery is None) for _ in kernels]
+    sums = _Sums(rows, items, kernel, gallery is None)
     for block in compared.blocks():
         same = rows.codes[block.rows, None] == items.codes
-        for kernel, sums in zip(kernels, found, strict=True):
-            sums.add(block, kernel, same)
-    return [sums.statistics(gallery) for sums in found], [sums.told_apart for sums in found]
+        sums.add(block, same)
+    return sums.statistics(gallery), sums.told_apart
 
 
 def tally(compared: Compared, curves: Sequence[Float[ndarray, " _"]]) -> list[Tallies]:
@@ -238,17 +238,18 @@ def _tally(
 class _Sums:
     """The sums of one kernel, by class, as an audit's statistics hold them."""
 
-    def __init__(self, rows: Rows, items: Rows, paired: bool) -> None:
-        self.rows, self.items, self.paired = rows, items, paired
+    def __init__(self, rows: Rows, items: Rows, kernel: Kernel, paired: bool) -> None:
+        self.rows, self.items, self.kernel = rows, items, kernel
         num_classes = len(rows.sizes)
         self.ordered, self.squares = np.zeros((2, num_classes, num_classes))
-        self.by_query = np.zeros((len(rows.codes), num_classes))
-        self.by_item = self.by_query if paired else np.zeros((len(items.codes), num_classes))
+        # a threshold accepts few pairs of different classes
+        self.by_query: list[sparse.csr_array] = []
+        self.by_item = None if paired else np.zeros((len(items.codes), num_classes))
         self.told_apart = (0, 0)
 
-    def add(self, block: Places, kernel: Kernel, same: ndarray) -> None:
+    def add(self, block: Places, same: ndarray) -> None:
         """Take in a block of queries."""
-        some = block.rows
+        some, kernel = block.rows, self.kernel
         before = kernel.old_weight * (block.old >= kernel.old_threshold)
         t = kernel.new_weight * (block.new >= kernel.new_threshold) - before
         t[block.apart] = 0.0
@@ -259,17 +260,19 @@ class _Sums:
         apart = t != 0.0
         within = int(np.count_nonzero(apart & same))
         self.told_apart = self.told_apart[0] + int(np.count_nonzero(apart)) - within, self.told_apart[1] + within
-        self.by_query[some] = _by_item_class(h, self.items)
+        self.by_query.append(sparse.csr_array(_by_item_class(h, self.items)))
         codes = self.rows.codes[some]
         np.add.at(self.ordered, codes, _by_item_class(t, self.items))
         np.add.at(self.squares, codes, _by_item_class(np.square(h), self.items))
-        if not self.paired:
+        if self.by_item is not None:
             classes, starts = np.unique(codes, return_index=True)
             self.by_item[:, classes] += np.add.reduceat(t, starts, axis=0).T
 
     def statistics(self, gallery: Rows | None) -> AllPairs:
         """What was summed."""
-        return AllPairs(self.rows, gallery, self.ordered, self.by_query, self.by_item, self.squares, (0, 0))
+        by_query = sparse.vstack(self.by_query, format="csr")
+        by_item = by_query if self.by_item is None else self.by_item
+        return AllPairs(self.rows, gallery, self.ordered, by_query, by_item, self.squares, (0, 0))
 
 
 def _by_item_class(values: ndarray, items: Rows) -> ndarray:

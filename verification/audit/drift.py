@@ -78,26 +78,6 @@ class DriftMargin:
     pair: PairDrift | None
     tolerates_as_caps: float | None
 
-    @property
-    def sentence(self) -> str:
-        """The margin in words."""
-        rotated, tolerates = math.degrees(self.rotated), math.degrees(self.tolerates)
-        text = f"The class means rotated {rotated:.1f}° (median), the update tolerates {tolerates:.1f}°"
-        if self.tolerates_as_caps is not None:
-            text += f" ({math.degrees(self.tolerates_as_caps):.1f}° were classes uniform caps)"
-        text += (
-            f"; least room: class {self.worst.label}, rotated {math.degrees(self.worst.rotated):.1f}°, tolerates "
-            f"{math.degrees(self.worst.tolerates):.1f}°."
-        )
-        if self.pair is not None:
-            rotated, tolerates = math.degrees(self.pair.rotated), math.degrees(self.pair.tolerates)
-            where = f"rotated {rotated:.1f}°" if rotated >= 0 else f"rotated {-rotated:.1f}° away"
-            text += (
-                f" A single pair of classes is fragile where the average over pairs is not: class {self.pair.query} "
-                f"{where} towards class {self.pair.gallery} and tolerates {tolerates:.1f}°."
-            ).replace("away towards", "away from")
-        return text
-
 
 def drift_margin(
     metric: str,

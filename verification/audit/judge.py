@@ -267,7 +267,8 @@ def judge(
         from verification.audit.polar import polar_angles
 
         tell("measuring caps and drift", 0, len(upgrade.codes))
-        polar = polar_angles(upgrade)
+        if (upgrade.sizes > 1).any():
+            polar = polar_angles(upgrade)
         if 1 < upgrade.num_classes <= upgrade.old.dim + 1 and (upgrade.sizes > 0).all():
             hypotheses = check_hypotheses(upgrade)
     about = definition1.notes if definition1 is not None else (*upgrade.notes, *upgrade.findings())

@@ -24,14 +24,17 @@ from verification.search.ranks import precision_of_ranks
 from verification.search.similarity import SimilarityName
 from verification.statistics.interval import Change, Criterion, Interval, Population, Unit, check_confidence, widened
 from verification.statistics.paired import cluster_interval, inflation, mean_interval
-from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.rows import Rows, choose_in_proportion, stream
 from verification.statistics.sums import ClassSums, class_sums
 from verification.upgrade import Upgrade
 
-# queries·gallery·(d + RANKING): some seconds on two cores; queries beyond it are left out by a seeded choice
-SEARCH_WORK, RANKING = 2e11, 256
+# queries·gallery·(d + RANKING): some seconds on two cores; queries beyond it are left out by a seeded choice, but not
+# below what settles a point of recall where one query in ten changes its answer
+SEARCH_WORK, RANKING, LEAST_QUERIES = 2e11, 256, 2**12
 # relevant pairs (query, item) that are ranked, for mAP
 RANKED_PAIRS = 2**20
+# queries that are compared with all templates at once
+TEMPLATE_QUERIES = 2**8
 SIMILARITIES = ("cosine", "dot", "l2")
 # cosine distance to the nearest item, over the usual one in its class, below which it is nearly a copy
 NEAR_COPY = 0.02
@@ -178,7 +181,9 @@ def _ask(upgrade: Upgrade) -> _Queries:
     if upgrade.same_samples:
         units = np.arange(len(upgrade.codes)) if units is None else units
         item_units = units
-    own = _own_items(units, item_units, upgrade.item_codes) if units is not None and item_units is not None else 0
+    own: ndarray | int = int(upgrade.same_samples)  # a query's own item is itself, if it is there
+    if reading.units is not None and item_units is not None:
+        own = _own_items(reading.units, item_units, upgrade.item_codes)
     here = upgrade.codes >= 0
     judged = upgrade.judgements
     if judged is not None:
@@ -195,9 +200,9 @@ def _ask(upgrade: Upgrade) -> _Queries:
     assert rows.index is not None
     order = np.argsort(rows.index, kind="stable")
     order = order[can[rows.index[order]]]
-    most = int(SEARCH_WORK / (len(upgrade.items) * (upgrade.old.dim + RANKING)))
-    codes = rows.codes[order]
-    chosen = order[choose_rows(codes, np.bincount(codes, minlength=len(rows.sizes)), max(most, 1), _rng(upgrade))]
+    most = max(int(SEARCH_WORK / (len(upgrade.items) * (upgrade.old.dim + RANKING))), LEAST_QUERIES)
+    sizes = np.bincount(upgrade.codes[can], minlength=upgrade.num_classes)
+    chosen = order[choose_in_proportion(rows.codes[order], sizes, most, _rng(upgrade))]
     index = rows.index[chosen]
     return _Queries(
         index=index,
@@ -360,14 +365,19 @@ class _Templates:
         """Whether each query's nearest template is that of its class; ties go to the first class."""
         lengths = np.linalg.norm(self.sums, axis=1)
         there = lengths > 1e-9
-        cosines = rows @ (self.sums / np.where(there, lengths, 1.0)[:, None]).T
-        cosines[:, ~there] = -np.inf
-        if self.own is not None:
-            rest = self.sums[queries.codes] - self.own
-            length = np.linalg.norm(rest, axis=1)
-            own = np.vecdot(rows, rest) / np.where(length > 1e-9, length, 1.0)
-            cosines[np.arange(len(rows)), queries.codes] = np.where(length > 1e-9, own, -np.inf)
-        right: ndarray = np.argmax(cosines, axis=1) == queries.codes
+        axes = (self.sums / np.where(there, lengths, 1.0)[:, None]).T
+        right = np.empty(len(rows), dtype=bool)
+        for start in range(0, len(rows), TEMPLATE_QUERIES):
+            some = slice(start, start + TEMPLATE_QUERIES)
+            codes = queries.codes[some]
+            cosines = rows[some] @ axes
+            cosines[:, ~there] = -np.inf
+            if self.own is not None:
+                rest = self.sums[codes] - self.own[some]
+                length = np.linalg.norm(rest, axis=1)
+                own = np.vecdot(rows[some], rest) / np.where(length > 1e-9, length, 1.0)
+                cosines[np.arange(len(codes)), codes] = np.where(length > 1e-9, own, -np.inf)
+            right[some] = np.argmax(cosines, axis=1) == codes
         return right
 
 

@@ -105,7 +105,8 @@ def compare_thresholds(
     rise = Margin.parse(far_margin, "the margin of FAR").amount
     fall = Margin.parse_share(tar_margin, "the margin of TAR")
     check_confidence(confidence)
-    population = Population(classes)
+    population, level = Population(classes), 1.0 - confidence
+    both = Criterion(confidence=1.0 - level / 2.0)
     upgrade.check_pairs()
     compared, notes = _choose(upgrade, similarity)
     rows, items = compared.rows, compared.gallery
@@ -127,44 +128,41 @@ def compare_thresholds(
     grids = [_grid(bins, model, different) for model in (0, 1)]
     estimates: list[list[Estimate]] = []
     told_apart: list[tuple[int, int]] = []
-    ordered: list[ndarray] = []
 
-    def look(new_threshold: float, *weights: tuple[float, float]) -> AllPairs:
-        # two kernels at a time: each holds what every sample adds to every class
-        kernels = [
-            Kernel(old_threshold=old_at, new_threshold=new_threshold, old_weight=before, new_weight=after)
-            for before, after in weights
-        ]
-        sources, apart = count(compared, kernels)
-        estimates.extend([side.fixed for side in estimate(source)[0]["pairs"].sides] for source in sources)
-        ordered.extend(source.ordered for source in sources)
-        told_apart.extend(apart)
-        return sources[-1]
+    def look(new_threshold: float, before: float, after: float) -> AllPairs:
+        # one kernel at a time: with many classes each takes much memory
+        kernel = Kernel(old_threshold=old_at, new_threshold=new_threshold, old_weight=before, new_weight=after)
+        source, apart = count(compared, kernel)
+        estimates.append([side.fixed for side in estimate(source)[0]["pairs"].sides])
+        told_apart.append(apart)
+        return source
 
-    look(old_at, (1.0, 1.0), (1.0 + rise, 1.0))
-    look(old_at, (1.0, 0.0), (0.0, 1.0))
+    look(old_at, 1.0, 1.0)
+    look(old_at, 1.0 + rise, 1.0)
+    old_counts = look(old_at, 1.0, 0.0).ordered
+    source = look(old_at, 0.0, 1.0)
+    num_units = int(rows.unit_counts.sum())
+    widen = [widened(num, both.confidence) if repeated else 1.0 for num in (num_units, len(rows.sizes))]
+    drawn_far = _drawn_far(-old_counts, source.ordered, source, 1.0 + rise, both.confidence, widen[1])
+    drawn_tar = _drawn_tar(-old_counts, source.ordered, source, both.confidence, widen[1])
+    del old_counts, source
     # the old FAR is counted at the old threshold as it is; the others lie at the edges of bins
     kept_at = bins.threshold(1, estimates[2][1].value)
-    source = look(kept_at, (1.0, 1.0), (0.0, 1.0))
+    look(kept_at, 1.0, 1.0)
+    look(kept_at, 0.0, 1.0)
     tallies = tally(compared, grids)
     num = len(rows.codes) if items is None else min(len(rows.codes), len(items.codes))
     alike = np.array_equal(*rows.models)
-    level = 1.0 - confidence
-    both = Criterion(confidence=1.0 - level / 2.0)
-    widen = [
-        widened(count, both.confidence) if repeated else 1.0 for count in (int(rows.unit_counts.sum()), len(rows.sizes))
-    ]
     looks = _Looks(num=num, level=level, unit="group" if upgrade.grouped else "sample", widen=widen[0])
-    old_counts, new_counts = ordered[2], ordered[3]
     far_change = both.judge(
         looks.change(estimates[1][1], told_apart[1][0], both, alike and rise == 0.0),
-        _drawn_far(-old_counts, new_counts, source, 1.0 + rise, both.confidence, widen[1]),
+        drawn_far,
         population,
     ).flipped()
     fallen = Criterion(confidence=both.confidence, margin=fall)
     tar_change = fallen.judge(
         looks.change(estimates[0][0], told_apart[0][1], fallen, alike),
-        _drawn_tar(-old_counts, new_counts, source, fallen.confidence, widen[1]),
+        drawn_tar,
         population,
     )
     rates = [

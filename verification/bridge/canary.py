@@ -9,7 +9,7 @@ import numpy as np
 
 from theory.files import reading, regular, write_atomically
 from verification.bridge.relation import Relation, relate
-from verification.features import FeatureSet
+from verification.features import FeatureSet, places
 from verification.statistics.rows import stream
 
 ROWS = 50
@@ -106,12 +106,11 @@ def _named_by(path: Path) -> str | None:
 def _positions(ids: np.ndarray, wanted: np.ndarray, path: Path) -> np.ndarray:
     if ids.dtype.kind != wanted.dtype.kind and "U" in (ids.dtype.kind, wanted.dtype.kind):
         ids, wanted = ids.astype(str), wanted.astype(str)
-    order = np.argsort(ids, kind="stable")
-    place = np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)
-    missing = np.flatnonzero(ids[order[place]] != wanted)
+    rows = places(ids, wanted)
+    missing = np.flatnonzero(rows < 0)
     if len(missing):
         raise ValueError(
             f"{path}: {len(missing)} of the canary's {len(wanted)} inputs are not in the set, the first has the id "
             f"{wanted[missing[0]].item()!r}."
         )
-    return order[place]
+    return rows

@@ -22,7 +22,7 @@ from numpy import ndarray
 from theory.files import write_atomically, write_text
 from verification.bridge.evidence import NEAR, NEARER, SINGLE, Evidence, cutoff, displaced, measure
 from verification.bridge.relation_kind import RelationKind
-from verification.features import FeatureSet, common_codes
+from verification.features import FeatureSet, common_codes, places
 from verification.reporting import json_safe
 from verification.search.nearest import nearest_rows, search, share_kept
 from verification.statistics.interval import Interval
@@ -348,11 +348,9 @@ def _pair(new: FeatureSet, old: FeatureSet) -> tuple[Int[ndarray, "n 2"], list[s
             )
         every = np.arange(len(new))
         return np.stack([every, every], axis=1), []
-    names, mine, theirs = common_codes(new.ids, old.ids, what="ids")
-    at = np.full(len(names), -1)
-    at[mine] = np.arange(len(new))
-    there = np.flatnonzero(at[theirs] >= 0)
-    pairs = np.stack([at[theirs[there]], there], axis=1)
+    row = places(new.ids, old.ids)
+    there = np.flatnonzero(row >= 0)
+    pairs = np.stack([row[there], there], axis=1)
     if not len(pairs):
         raise ValueError("new and old share no id: they are not of the same samples.")
     if len(pairs) < max(len(new), len(old)):

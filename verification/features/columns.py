@@ -328,6 +328,20 @@ def encode(values: Shaped[ndarray, " n"], present: Bool[ndarray, " n"] | None) -
     return np.array(ordered, values.dtype), codes
 
 
+def places(ids: Any, wanted: Any) -> Int[ndarray, " m"]:
+    """Return the row in which each wanted id stands in ``ids``, which are unique; −1 where it is not there.
+
+    Raises
+    ------
+    ValueError
+        If one of the two has integers and the other strings.
+    """
+    names, mine, theirs = common_codes(ids, wanted, what="ids")
+    at = np.full(len(names), -1)
+    at[mine] = np.arange(len(mine))
+    return at[theirs]
+
+
 def common_codes(*sets: Any, what: str = "labels") -> tuple[Any, ...]:
     """Encode the labels of several sets by one list of classes.
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from verification.reporting import json_safe
 from verification.search.scores import (
@@ -161,7 +161,7 @@ def judge_matrix(matrix: ArrayLike, num_queries: int, confidence: float = 0.95) 
     pooled = (cross + own) / 2.0  # the variance where the two are equal, which is what a test has to assume
     score = _ratio(cross - own, np.sqrt(2.0 * pooled * (1.0 - pooled) / num_queries))
     flips: list[Flips | None] = [None] * len(t)
-    return _judge(matrix, score, stats.norm.sf(score), stats.norm.sf(-score), flips, num_queries, confidence)
+    return _judge(matrix, score, special.ndtr(-score), special.ndtr(score), flips, num_queries, confidence)
 
 
 def judge_outcomes(outcomes: ArrayLike, confidence: float = 0.95) -> MatrixReport:
@@ -198,8 +198,8 @@ def judge_outcomes(outcomes: ArrayLike, confidence: float = 0.95) -> MatrixRepor
     lost = np.array([np.count_nonzero(hits[k, k] & ~hits[t, k]) for t, k in cells], dtype=np.int64)
     score = _ratio((gained - lost).astype(float), np.sqrt(gained + lost))
     # under equality each query that flips is a fair coin
-    gain = stats.binom.sf(gained - 1, gained + lost, 0.5)
-    loss = stats.binom.sf(lost - 1, gained + lost, 0.5)
+    gain = special.bdtrc(gained - 1, gained + lost, 0.5)
+    loss = special.bdtrc(lost - 1, gained + lost, 0.5)
     flips: list[Flips | None] = [
         Flips(float(up) / num_queries, float(down) / num_queries) for up, down in zip(gained, lost, strict=True)
     ]
@@ -230,7 +230,7 @@ def judge_scores(scores: ArrayLike, confidence: float = 0.95) -> MatrixReport:
     score = _ratio(gains.mean(axis=1), gains.std(axis=1, ddof=1) / np.sqrt(array.shape[2]))
     flips: list[Flips | None] = [None] * len(t)
     return _judge(
-        matrix, score, stats.norm.sf(score), stats.norm.sf(-score), flips, array.shape[2], confidence, paired=True
+        matrix, score, special.ndtr(-score), special.ndtr(score), flips, array.shape[2], confidence, paired=True
     )
 
 

@@ -1,18 +1,16 @@
 """Exact nearest-neighbour search in one pass over a gallery: fast in float32, settled in float64.
 
-The gallery is read block by block and is never held. In each block a float32 product, by faiss where it is installed
-and by NumPy elsewhere, makes a shortlist only: whoever is within the rounding error of the k-th best so far may be
-among the k best, and nobody else can. The shortlist is then ranked by the exact similarity
-(:mod:`verification.search.similarity`), and of equals the first row of the gallery wins. So the answer does not depend
-on the engine, the blocks, the shards or the number of threads.
+The gallery is read block by block and is never held. Of each block a float32 product makes a shortlist only: whoever is
+within the rounding error of the k-th best so far may be among the k best, and nobody else can. The shortlist is then
+ranked by the exact similarity (:mod:`verification.search.similarity`), and of equals the first row of the gallery wins.
+So the answer does not depend on the blocks, the shards, the BLAS or the number of threads.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -21,13 +19,13 @@ from numpy import ndarray
 from verification.features import FeatureSet
 from verification.search.ranks import Pairs
 from verification.search.rules import Rules
-from verification.search.similarity import Scaled, Similarity, SimilarityName
+from verification.search.similarity import Similarity, SimilarityName
 from verification.statistics.interval import Interval
 
-_PRODUCTS = 2**22  # held at a time
+_PRODUCTS = 2**20  # held at a time, of so many queries at most: BLAS is fast at this shape, and the cache holds it
+_QUERIES = 2**11
 _SPARE = 32  # candidates beyond k that are settled without a closer look
-_FLOOD = 512  # candidates beyond k at which a float32 product cannot tell items apart, and a float64 one may
-_Candidates = tuple[ndarray, ndarray]  # (row of the stacked queries, item of the block)
+_FLOOD = 64  # candidates beyond k at which a float32 product cannot tell items apart, and a float64 one may
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,69 +158,52 @@ class _Best:
         items = np.arange(start, start + len(block))
         if self._rules.present is not None:
             items = items[self._rules.present[items]]
+            block = block[items - start]
         if not len(items):
             return
         # of equal rows no more are found than k and those of the query's own unit
-        items = items[_first_equals(block[items - start], self._k + int(self._rules.own(items).max()))]
-        block, own = block[items - start], self._rules.own(items)
-        for query, item in self._shortlists(block, own):
-            allowed = self._rules.allows(query, items[item])
-            query, item = query[allowed], item[allowed]
-            value = self._kind.of_pairs(query, block, item)
-            better = value > self.similarity[query, -1]  # an equal item of a later row is behind
-            self._merge(query[better], items[item[better]], value[better])
+        few = _first_equals(block, self._k + int(self._rules.own(items).max()))
+        if len(few) < len(items):
+            items, block = items[few], block[few]
+        step = max(1, _PRODUCTS // min(len(self.rows), _QUERIES))
+        for first in range(0, len(items), step):
+            some, rows = items[first : first + step], block[first : first + step]
+            for query, item in self._shortlists(rows, self._rules.own(some)):
+                allowed = self._rules.allows(query, some[item])
+                query, item = query[allowed], item[allowed]
+                value = self._kind.of_pairs(query, rows, item)
+                better = value > self.similarity[query, -1]  # an equal item of a later row is behind
+                self._merge(query[better], some[item[better]], value[better])
 
-    def _shortlists(self, block: Float[ndarray, "b dim"], own: Int[ndarray, " n"]) -> Iterator[_Candidates]:
-        """Yield pairs (query, item of the block), all that may be among the k best and some of the query's own."""
+    def _shortlists(self, block: Float[ndarray, "b dim"], own: Int[ndarray, " n"]) -> Iterator[tuple[ndarray, ndarray]]:
+        """Yield pairs (row of the stacked queries, item of the block): all that may be among the k best."""
         queries = np.arange(len(self.rows))
-        engine = _faiss()
-        if engine is not None:
-            scaled = self._kind.scaled(block, np.float32)
-            slack, floor = self._bounds(scaled)
-            asked = min(len(block), self._k + _SPARE)
-            values, item = engine.knn(scaled.queries, scaled.items, asked, metric=engine.METRIC_INNER_PRODUCT)
-            last = self._k + own  # the k-th that it may find is not behind this place
-            known = np.flatnonzero(last <= asked)
-            floor[known] = np.maximum(floor[known], values[known, last[known] - 1] - slack[known])
-            # what faiss left out is not above the last that it gave: a shortlist that reaches that one is cut off
-            cut = (values[:, -1] >= floor) & (asked < len(block))
-            query, column = np.nonzero((values >= floor[:, None]) & ~cut[:, None])
-            yield query, item[query, column]
-            queries = np.flatnonzero(cut)
         for dtype, most in ((np.float32, _FLOOD), (np.float64, len(block))):
-            if len(queries):
-                queries = yield from self._by_numpy(self._kind.scaled(block, dtype), own, queries, most)
-
-    def _by_numpy(
-        self, scaled: Scaled, own: Int[ndarray, " n"], queries: Int[ndarray, " some"], most: int
-    ) -> Generator[_Candidates, None, Int[ndarray, " left"]]:
-        """Yield the shortlists of some queries; return those of which it would be longer than ``most`` beyond k."""
-        slack, floor = self._bounds(scaled)
-        step = max(1, _PRODUCTS // len(scaled.items))
-        left = []
-        for first in range(0, len(queries), step):
-            some = queries[first : first + step]
-            values = scaled.queries[some] @ scaled.items.T
-            near = values >= floor[some, None]
-            last = self._k + own[some]
-            many = np.flatnonzero(np.count_nonzero(near, axis=1) > last + _SPARE)
-            if len(many):
-                place = values.shape[1] - last[many]
-                ordered = np.partition(values[many], np.unique(place), axis=1)
-                kth = ordered[np.arange(len(many)), place] - slack[some[many]]
-                near[many] = values[many] >= np.maximum(floor[some[many]], kth)[:, None]
-                flooded = many[np.count_nonzero(near[many], axis=1) > last[many] + most]
-                near[flooded] = False
-                left.append(some[flooded])
-            query, item = np.divmod(np.flatnonzero(near), values.shape[1])
-            yield some[query], item
-        return np.concatenate([*left, np.empty(0, np.int64)])
-
-    def _bounds(self, scaled: Scaled) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
-        """Return the slack of each query's products, and the least product of an item that may be among its k best."""
-        dtype = scaled.queries.dtype
-        slack = np.minimum(scaled.slack, 4.0).astype(dtype)  # products are from −1 to 1
-        return slack, np.clip(scaled.threshold(self.similarity[:, -1]), -1.0, 1.0).astype(dtype) - slack
+            if not len(queries):
+                return
+            scaled = self._kind.scaled(block, dtype)
+            slack = np.minimum(scaled.slack, 4.0).astype(dtype)  # products are from −1 to 1
+            floor = np.clip(scaled.threshold(self.similarity[:, -1]), -1.0, 1.0).astype(dtype) - slack
+            left = []
+            for first in range(0, len(queries), _QUERIES):
+                some = queries[first : first + _QUERIES]
+                values = scaled.queries[some] @ scaled.items.T
+                near = np.flatnonzero(values >= floor[some, None])
+                last = self._k + own[some]  # the k-th that it may find is not behind this place
+                many = np.flatnonzero(np.bincount(near // len(block), minlength=len(some)) > last + _SPARE)
+                if len(many):
+                    closer = values >= floor[some, None]
+                    place = len(block) - last[many]
+                    ordered = np.partition(values[many], np.unique(place), axis=1)
+                    kth = ordered[np.arange(len(many)), place] - slack[some[many]]
+                    closer[many] = values[many] >= np.maximum(floor[some[many]], kth)[:, None]
+                    flooded = many[np.count_nonzero(closer[many], axis=1) > last[many] + most]
+                    closer[flooded] = False
+                    left.append(some[flooded])
+                    near = np.flatnonzero(closer)
+                query, item = np.divmod(near, len(block))
+                yield some[query], item
+            queries = np.concatenate([*left, np.empty(0, np.int64)])
 
     def _merge(self, query: ndarray, item: ndarray, value: ndarray) -> None:
         changed = np.unique(query)
@@ -245,14 +226,6 @@ def _first_equals(rows: Float[ndarray, "b dim"], most: int) -> Int[ndarray, " m"
     order = np.argsort(group, kind="stable")
     place = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
     return np.sort(order[place < most])
-
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError:
-        return None
-    return faiss
 
 
 def share_kept(old: Int[ndarray, "q k"], new: Int[ndarray, "q k"], confidence: float) -> Interval:

@@ -20,8 +20,8 @@ from numpy import ndarray
 from verification.features import FeatureSet
 
 SimilarityName = Literal["cosine", "dot", "l2"]
-BLOCK_ROWS, BLOCK_NUMBERS = 2**14, 2**22  # of the gallery, at a time
-_PAIR_NUMBERS = 2**20  # of pairs of rows, at a time
+BLOCK_ROWS, BLOCK_NUMBERS = 2**14, 2**20  # of the gallery, at a time
+_PAIR_NUMBERS = 2**17  # of pairs of rows, at a time
 
 
 class Similarity:
@@ -50,7 +50,7 @@ class Similarity:
             raise ValueError(f"queries and gallery must have one dimension, got {shapes[0][1]} and {gallery.dim}.")
         self.name = name
         self.gallery = gallery
-        self.rows = np.concatenate([np.asarray(rows, dtype=np.float64) for rows in queries])
+        self.rows = np.concatenate(queries, dtype=np.float64)
         lengths = _lengths(self.rows, "queries")
         # float32 rows of any dimension are normalised to much better than this
         if name == "cosine" and not np.all(np.abs(lengths - 1.0) < 1e-3):
@@ -60,6 +60,7 @@ class Similarity:
                 "divide each row by its length."
             )
         self._lengths = np.where(lengths > 0.0, lengths, 1.0)
+        self._rounded = self.rows.astype(np.float32)
 
     def blocks(self) -> Iterator[Float[ndarray, "b dim"]]:
         """Read the gallery once, in the order of its rows."""
@@ -85,7 +86,8 @@ class Similarity:
     def scaled(self, block: Float[ndarray, "b dim"], dtype: Any) -> Scaled:
         """Return the block and the queries as factors of a product of this dtype."""
         if self.name == "cosine":
-            return Scaled(self.rows.astype(dtype), block.astype(dtype, copy=False), np.ones(len(self.rows)))
+            rows = self._rounded if dtype is np.float32 else self.rows
+            return Scaled(rows, block.astype(dtype, copy=False), np.ones(len(self.rows)))
         items = block.astype(np.float64)
         longest = float(_lengths(items, "gallery").max()) or 1.0  # squares of tiny rows underflow
         items /= longest

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy import sparse
 
 from learning.progress import Progress, counter
 from theory.metrics import MetricLike, as_metric
@@ -24,6 +25,8 @@ from verification.statistics.sums import class_sums
 from verification.statistics.weights import Weights
 
 TILE = 1024
+# rows or columns, of those by class, that are held once more
+HELD = 64
 
 
 def shrinkage(metric: MetricLike, new: ndarray, old: ndarray, items: ndarray) -> ndarray:
@@ -46,7 +49,7 @@ class AllPairs:
         Queries and gallery items; None where they are the same samples.
     ordered : ndarray, shape (K, K)
         Sum of t over queries of the first class and gallery items of the second.
-    by_query, by_item : ndarray, shape (m, K), (g, K)
+    by_query, by_item : ndarray or sparse array, shape (m, K), (g, K)
         Sum over the items of a class for each query, over the queries of a class for each item: of t, or of h where
         queries and gallery are the same samples, and then both are one array.
     squares : ndarray, shape (K, K)
@@ -58,8 +61,8 @@ class AllPairs:
     rows: Rows
     gallery: Rows | None
     ordered: Float[ndarray, "k k"]
-    by_query: Float[ndarray, "m k"]
-    by_item: Float[ndarray, "g k"]
+    by_query: Float[ndarray, "m k"] | sparse.csr_array
+    by_item: Float[ndarray, "g k"] | sparse.csr_array
     squares: Float[ndarray, "k k"]
     satisfied: tuple[int, int]
     # means are of the rows here, which may be a part of the data
@@ -87,9 +90,9 @@ class AllPairs:
     @property
     def _pairs(self) -> Float[ndarray, "k k"]:
         """Ordered pairs of each class with each, at least 1 to divide by."""
-        pairs = np.outer(self.sizes, self.gallery_sizes).astype(np.float64)
+        pairs = np.outer(self.sizes.astype(np.float64), self.gallery_sizes)
         pairs[np.diag_indices_from(pairs)] -= np.bincount(self.rows.codes, self._left_out[0], len(pairs))
-        return np.maximum(pairs, 1.0)
+        return np.maximum(pairs, 1.0, out=pairs)
 
     def same_pairs(self) -> Float[ndarray, " k"]:
         """Number of ordered pairs of each class."""
@@ -121,7 +124,8 @@ class AllPairs:
 
     def between(self, weights: Weights) -> float:
         """Mean of t over pairs of different classes."""
-        products = weights.query[:, None] * weights.gallery * (self.ordered / self._pairs)
+        products = weights.query[:, None] * weights.gallery
+        products *= self.ordered / self._pairs
         np.fill_diagonal(products, 0.0)
         return float(products.sum())
 
@@ -134,13 +138,12 @@ class AllPairs:
 
     def others(self, weights: Weights) -> tuple[Float[ndarray, " m"], ...]:
         """For each row, its weighted mean over partners of other classes, times the weight of its class."""
-        forward = self.by_query * (weights.gallery / np.maximum(self.gallery_sizes, 1))
-        queries = weights.query[self.rows.codes] * (forward.sum(axis=1) - _of_class(forward, self.rows))
+        forward = _of_others(self.by_query, weights.gallery / np.maximum(self.gallery_sizes, 1), self.rows)
+        queries = weights.query[self.rows.codes] * forward
         if self.gallery is None:
             return (2.0 * queries,)
-        backward = self.by_item * (weights.query / np.maximum(self.sizes, 1))
-        items = backward.sum(axis=1) - _of_class(backward, self.gallery)
-        return queries, weights.gallery[self.gallery.codes] * items
+        backward = _of_others(self.by_item, weights.query / np.maximum(self.sizes, 1), self.gallery)
+        return queries, weights.gallery[self.gallery.codes] * backward
 
     def same_spread(self) -> Float[ndarray, " k"]:
         """Variance of h within the pairs of each class; of what only pairs show in t, for a gallery."""
@@ -156,18 +159,32 @@ class AllPairs:
         if not np.any(several):
             return np.inf
         # a class of one has no such variance of its own: it borrows the others'
-        share = float(np.sum((design * self._doubly_centred())[several])) / float(design[several].sum())
+        spread = self._doubly_centred()
+        spread *= design
+        share = float(np.sum(spread[several])) / float(design[several].sum())
         paired = 2.0 if self.gallery is None else 1.0
         return paired * float(design.sum()) * share
 
     def _doubly_centred(self) -> Float[ndarray, "k k"]:
         """Unbiased variance, for each two classes, of t or h less its means over either sample."""
         n, m = np.maximum(self.sizes, 1.0), np.maximum(self.gallery_sizes, 1.0)
-        totals = _sum_classes(self.by_query, self.rows)
-        over_queries = _sum_classes(np.square(self.by_query), self.rows) / m
-        over_items = _sum_classes(np.square(self.by_item), self.gallery or self.rows).T / n[:, None]
-        squares = self.squares - over_queries - over_items + totals**2 / (n[:, None] * m)
-        return np.maximum(squares, 0.0) / np.maximum((n - 1.0)[:, None] * (m - 1.0), 1.0)
+        part = _sum_classes(self.by_query, self.rows, np.square)
+        # in place: with many classes each array here is large
+        squares = part / m
+        np.subtract(self.squares, squares, out=squares)
+        if self.gallery is not None:
+            part = _sum_classes(self.by_item, self.gallery, np.square)
+        part /= n
+        squares -= part.T
+        del part
+        part = _sum_classes(self.by_query, self.rows, np.positive)
+        np.square(part, out=part)
+        part /= n[:, None] * m
+        squares += part
+        np.maximum(squares, 0.0, out=squares)
+        pairs = np.multiply((n - 1.0)[:, None], m - 1.0, out=part)
+        squares /= np.maximum(pairs, 1.0, out=pairs)
+        return squares
 
     def fractions(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Share of pairs that satisfy 1a and 1b, each with its standard error, zero as all were looked at."""
@@ -177,12 +194,36 @@ class AllPairs:
         return (self.satisfied[0] / max(within, 1), 0.0), (self.satisfied[1] / between, 0.0)
 
 
-def _of_class(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, " m"]:
-    return values[np.arange(len(values)), rows.codes]
+def _dense(values: ndarray | sparse.csr_array) -> ndarray:
+    return values if isinstance(values, ndarray) else np.asarray(values.toarray())
 
 
-def _sum_classes(values: Float[ndarray, "m k"], rows: Rows) -> Float[ndarray, "k k"]:
-    return class_sums(values, rows.codes, len(rows.sizes))
+def _of_class(values: ndarray | sparse.csr_array, rows: Rows) -> Float[ndarray, " m"]:
+    """What each row has of its own class."""
+    result = np.empty(len(rows.codes))
+    for start in range(0, len(result), HELD):
+        codes = rows.codes[start : start + HELD]
+        result[start : start + HELD] = _dense(values[start : start + HELD])[np.arange(len(codes)), codes]
+    return result
+
+
+def _of_others(values: ndarray | sparse.csr_array, factors: Float[ndarray, " k"], rows: Rows) -> Float[ndarray, " m"]:
+    """Weighted sum over the classes that are not the row's own."""
+    result = np.empty(len(rows.codes))
+    for start in range(0, len(result), HELD):
+        some = slice(start, start + HELD)
+        weighted = _dense(values[some]) * factors
+        result[some] = weighted.sum(axis=1) - weighted[np.arange(len(weighted)), rows.codes[some]]
+    return result
+
+
+def _sum_classes(values: ndarray | sparse.csr_array, rows: Rows, of: np.ufunc) -> Float[ndarray, "k k"]:
+    """Sum of a function of the values over the rows of each class."""
+    result = np.empty((len(rows.sizes), values.shape[1]))
+    for start in range(0, values.shape[1], HELD):
+        some = slice(start, start + HELD)
+        result[:, some] = class_sums(of(_dense(values[:, some])), rows.codes, len(rows.sizes))
+    return result
 
 
 def look_at_all_pairs(

@@ -140,3 +140,22 @@ def choose_rows(
     order = order[np.argsort(codes[order].astype(np.min_scalar_type(len(sizes))), kind="stable")]
     rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return np.sort(order[rank < np.repeat(quota, sizes)])
+
+
+def choose_in_proportion(
+    codes: Int[ndarray, " n"], sizes: Int[ndarray, " k"], budget: int, rng: np.random.Generator
+) -> Int[ndarray, " m"]:
+    """Sorted indices of about ``budget`` random rows, in which the classes have the shares of ``sizes``.
+
+    Means over them are then means over what the sizes count: no class is given more, however small it is. Each class
+    has its expected number, rounded up or down by one draw for all of them (systematic sampling).
+    """
+    if len(codes) <= budget and np.array_equal(np.bincount(codes, minlength=len(sizes)), sizes):
+        return np.arange(len(codes))
+    bounds = np.cumsum(sizes) * (min(budget, len(codes)) / sizes.sum()) + rng.random()
+    quota = np.diff(np.floor(bounds), prepend=0.0).astype(np.intp)
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    counts = np.bincount(codes, minlength=len(sizes))
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(order[rank < np.repeat(quota, counts)])

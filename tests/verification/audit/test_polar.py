@@ -10,6 +10,7 @@ import pytest
 from tests.verification.samples import cap_features, upgrade
 from theory.angles import angle_cdf
 from theory.simplex import simplex_vertices
+from verification.audit.judge import Options, judge
 from verification.audit.polar import polar_angles
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
@@ -47,3 +48,18 @@ def test_axes_that_do_not_fit_are_refused():
         polar_angles(Upgrade(new, old), simplex_vertices(4, 8))
     with pytest.raises(ValueError, match="some row is all zero"):
         polar_angles(Upgrade(new, old), np.zeros((5, 8)))
+
+
+def test_classes_of_one_sample_have_no_caps_and_are_judged_all_the_same(tmp_path):
+    """One text and one image a pair: nothing is left of the axis of a class of one."""
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((60, 16))
+    new, old = (
+        FeatureSet(images + spread * rng.standard_normal((60, 16)), np.arange(60), ids=[f"text {i}" for i in range(60)])
+        for spread in (0.2, 0.3)
+    )
+    gallery = FeatureSet(images, np.arange(60))
+    report = judge(Upgrade(new, old, gallery), Options(explain=True))
+    assert report.polar is None
+    report.to_html(tmp_path / "report.html")
+    assert "May the new model" in (tmp_path / "report.html").read_text()

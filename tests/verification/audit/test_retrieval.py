@@ -160,6 +160,7 @@ def test_labels_of_many_items_and_of_none():
 def test_queries_are_left_out_and_never_the_gallery(monkeypatch):
     new, old = upgrade(1.2, 1.3, num_samples=600)
     monkeypatch.setattr(compare, "SEARCH_WORK", 600 * (8 + compare.RANKING) * 150.0)
+    monkeypatch.setattr(compare, "LEAST_QUERIES", 1)
     monkeypatch.setattr(compare, "RANKED_PAIRS", 120 * 40)  # of 40 queries, each with 120 items of its class
     report = compare_retrieval(Upgrade(new, old, seed=3))
     assert report.num_gallery == 600
@@ -171,6 +172,24 @@ def test_queries_are_left_out_and_never_the_gallery(monkeypatch):
     hits = nearest_neighbor_hits(old, old, same_samples=True)
     # five standard errors of 150 queries
     assert abs(report.scores[0].old_old - hits.mean()) < 5 * math.sqrt(0.25 / 150)
+
+
+def test_a_part_of_the_queries_has_the_recall_of_all(monkeypatch):
+    """Half of the queries are of one class and find another; the others, of 150 classes of four, find their own."""
+    rng = np.random.default_rng(0)
+    places = np.repeat(rng.standard_normal((150, 24)), 4, axis=0)
+    places /= np.linalg.norm(places, axis=1, keepdims=True)
+    around = np.linalg.qr(rng.standard_normal((24, 4)))[0].T[np.arange(600) % 4]
+    rows = np.concatenate([places + 0.2 * around, places + 1e-3 * rng.standard_normal((600, 24))])
+    features = FeatureSet(rows, np.concatenate([np.zeros(600, int), 1 + np.arange(600) // 4]))
+    report = compare_retrieval(Upgrade(features, features))
+    assert report.scores[0].old_old == 0.5
+    monkeypatch.setattr(compare, "SEARCH_WORK", 0.0)
+    monkeypatch.setattr(compare, "LEAST_QUERIES", 120)
+    report = compare_retrieval(Upgrade(features, features))
+    assert report.scores[0].num_queries == pytest.approx(120, abs=1)
+    # rounding one class up or down moves a query
+    assert report.scores[0].old_old == pytest.approx(0.5, abs=2 / 120)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib import resources
 
 import numpy as np
 import pytest
 
 from tests.verification.samples import upgrade
+from theory.metrics import METRICS, FunctionDistance
 from verification import FeatureSet, Options, Upgrade, judge
 from verification.search.judgements import Judgements
 
@@ -69,3 +71,30 @@ def test_what_no_report_writes_is_refused(validator, spoil):
     report = written(judge(Upgrade(*upgrade(0.6, 0.8))))
     with pytest.raises(jsonschema.ValidationError):
         validator.validate(report | spoil)
+
+
+def test_a_new_distance_is_audited_shown_and_described(validator, call, monkeypatch, tmp_path):
+    """One entry in the registry; the gap is that of a plain loop, not that of another distance."""
+    entry = FunctionDistance("squared angle", "angle in radians, squared", lambda c: np.arccos(c) ** 2)
+    monkeypatch.setitem(METRICS, entry.name, entry)
+    sets = upgrade(0.6, 0.8, num_samples=80)
+    for name, features in zip(("new", "old"), sets, strict=True):
+        features.save(tmp_path / f"{name}.npz")
+    outputs = ("--json", tmp_path / "report.json", "--html", tmp_path / "report.html")
+    status, out, err = call(
+        "audit", tmp_path / "new.npz", tmp_path / "old.npz", "--metric", "squared angle", "--decide", "definition-1",
+        *outputs,
+    )  # fmt: skip
+    assert (status in (0, 1, 3), err) == (True, "")
+    assert entry.description in " ".join(out.split())
+    assert entry.description in (tmp_path / "report.html").read_text(encoding="utf-8")
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    validator.validate(report)
+    new, old = (features.unit for features in sets)
+    labels = sets[1].labels
+    pairs = [(i, j) for i in range(80) for j in range(80) if i != j and labels[i] == labels[j]]
+    squared = [[math.acos(float(rows[i] @ old[j])) ** 2 for i, j in pairs] for rows in (old, new)]
+    # of float64 rows in both
+    assert report["definition1"]["same_class"]["fixed"]["value"] == pytest.approx(
+        np.mean(squared[0]) - np.mean(squared[1]), abs=1e-9
+    )

@@ -15,6 +15,7 @@ from numpy import ndarray
 from learning.store import Store
 from theory.simplex import simplex_vertices
 from verification.experiments.evaluate import Evaluation, evaluate
+from verification.experiments.upgrades import WAYS, train_ways
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 
@@ -22,12 +23,7 @@ if TYPE_CHECKING:
     from learning.protocol import Scenario
     from learning.scenarios import ExtendedData
 
-CE, HOC, RETRAINED, LEARNED = (
-    "fine-tuned CE",
-    "fine-tuned HOC",
-    "retrained, fixed classifier",
-    "retrained, learned classifier",
-)
+CE, HOC, RETRAINED, LEARNED = WAYS
 SIMPLEX = (CE, HOC, RETRAINED)  # the ways to update that keep the d-Simplex fixed classifier
 PREALLOCATED = 64
 ARCHITECTURES = "iam-cl2r-architectures"
@@ -182,8 +178,6 @@ def _described(scenario: Scenario, methods: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _extended(scenario: ExtendedData, methods: tuple[str, ...]) -> dict[str, ndarray]:
-    from verification.experiments.upgrades import train_ways
-
     runs = train_ways(scenario, methods)
     first = runs[methods[0]]
     return {"labels": first.labels, "old": first.features[0], **{name: run.features[1] for name, run in runs.items()}}

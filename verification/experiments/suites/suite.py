@@ -198,10 +198,14 @@ class _Run:
             for name, rows in groups.items()
             if rows.any()
         }
-        searches = {
-            (score, name): judge_search(sets[name], score=score) for name in sets for score in ("nearest", "template")
+        evaluation = evaluate(sets["trained"])
+        searches = {("nearest", "trained"): evaluation.matrix} | {
+            (score, name): judge_search(sets[name], score=score)
+            for name in sets
+            for score in ("nearest", "template")
+            if (score, name) != ("nearest", "trained")
         }
-        found = judged(self.seed, evaluate(sets["trained"]), sum(run.seconds[1:]), searches)
+        found = judged(self.seed, evaluation, sum(run.seconds[1:]), searches)
         result: dict[str, Any] = json_safe(asdict(found))
         return result
 
