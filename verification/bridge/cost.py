@@ -16,8 +16,9 @@ from verification.bridge.judge import Rule, cost_of_map, mapped
 from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
 from verification.features import FeatureSet
-from verification.search.scores import nearest_neighbor_hits
+from verification.search.nearest import search
 from verification.statistics.interval import Criterion, Interval
+from verification.statistics.paired import cluster_freedom
 from verification.statistics.rows import stream
 
 # searched among each other, of the audit part
@@ -33,7 +34,8 @@ class Cost:
     distances : Sides
         Gaps with the new model's own distances as the standard: negative is worse than new → new.
     old_old, mapped, new_new : float
-        Share of queries whose nearest gallery item, other than themselves, has their label.
+        Share of queries whose nearest gallery item, neither themselves nor of their group, has their label; of queries
+        that an item could answer.
     lost : Interval
         ``new_new`` − ``mapped``, over queries, the gallery as it is, with the report's confidence.
     num_searched : int
@@ -55,21 +57,36 @@ def cost(feature_map: FeatureMap, part: Part, confidence: float, seed: int) -> C
         rows = np.sort(stream(seed, "bridge: search").permutation(len(part.codes))[:SEARCHED])
         some = part.rows(rows)
     queries, items = mapped(feature_map, some)
+    units = np.arange(len(some.codes)) if some.units is None else some.units
+    firsts = np.unique(units, return_index=True)[1]
+    # of a class of one unit no query can find an item
+    answerable = (np.bincount(some.codes[firsts], minlength=int(some.codes.max()) + 1) > 1)[some.codes]
     old_old, through, new_new = (
-        _hits(q, g, some.codes) for q, g in ((some.old, some.old), (queries, items), (some.new, some.new))
+        _hits(q, g, some.codes, units)[answerable]
+        for q, g in ((some.old, some.old), (queries, items), (some.new, some.new))
     )
-    differences = new_new - through
-    error = float(differences.std(ddof=1)) / np.sqrt(len(differences))
+    error, freedom = _clustered(new_new - through, units[answerable])
     return Cost(
         distances=cost_of_map(feature_map, part, Rule(criterion=Criterion(confidence=confidence), seed=seed)),
         old_old=float(old_old.mean()),
         mapped=float(through.mean()),
         new_new=float(new_new.mean()),
-        lost=Interval.student(float(differences.mean()), error, len(differences) - 1.0, confidence),
-        num_searched=len(differences),
+        lost=Interval.student(float(np.mean(new_new - through)), error, freedom, confidence),
+        num_searched=len(new_new),
     )
 
 
-def _hits(queries: Float[ndarray, "n dim"], items: Float[ndarray, "n dim"], codes: ndarray) -> Float[ndarray, " n"]:
-    pair = FeatureSet(queries, codes), FeatureSet(items, codes)
-    return nearest_neighbor_hits(*pair, same_samples=True).astype(np.float64)
+def _hits(
+    queries: Float[ndarray, "n dim"], items: Float[ndarray, "n dim"], codes: ndarray, units: ndarray
+) -> Float[ndarray, " n"]:
+    """1 where the nearest item of another unit has the query's class."""
+    found = search([queries], FeatureSet(items), 1, query_units=units, item_units=units)
+    return (codes[found.rows[0, :, 0]] == codes).astype(np.float64)
+
+
+def _clustered(values: Float[ndarray, " n"], units: ndarray) -> tuple[float, float]:
+    """Standard error of a mean whose values vary together within units, by CR2, and its degrees of freedom."""
+    own = np.unique(units, return_inverse=True)[1].ravel()
+    share = np.bincount(own) / len(values)
+    deviations = np.bincount(own, values - np.mean(values))
+    return float(np.sqrt(np.sum(deviations**2 / (1.0 - share)))) / len(values), cluster_freedom(share)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
 from verification.audit.definition1 import judge_sides, side_confidence
@@ -21,7 +21,7 @@ from verification.bridge.maps import FeatureMap
 from verification.bridge.splits import Part
 from verification.statistics.gaps import estimate
 from verification.statistics.interval import Criterion, Population
-from verification.statistics.linear import SAMPLED_PAIRS, LinearPairs
+from verification.statistics.linear import SAMPLED_PAIRS, LeftOut, LinearPairs
 from verification.statistics.rows import Rows
 
 # that tell the second-order part of the variance, to some per cent even of a hundred rows
@@ -47,13 +47,13 @@ class Rule:
 def judge_map(feature_map: FeatureMap, part: Part, rule: Rule, population: Population = Population.fixed) -> Sides:
     """Both inequalities for new queries and the old gallery, one of them mapped, against the old model itself."""
     queries, items = mapped(feature_map, part)
-    return judge(queries, items, part.old, part.codes, part.stored, rule, population)
+    return judge(queries, items, part.old, part, rule, population)
 
 
 def cost_of_map(feature_map: FeatureMap, part: Part, rule: Rule) -> Sides:
     """As :func:`judge_map`, against the new model itself: a negative gap is what reindexing would win."""
     queries, items = mapped(feature_map, part)
-    return judge(queries, items, part.new, part.codes, part.stored, rule)
+    return judge(queries, items, part.new, part, rule)
 
 
 def mapped(feature_map: FeatureMap, part: Part) -> tuple[Float[ndarray, "n dim"], Float[ndarray, "n dim"]]:
@@ -73,8 +73,7 @@ def judge(
     queries: Float[ndarray, "n dim"],
     items: Float[ndarray, "n dim"],
     standard: Float[ndarray, "n own"],
-    codes: Int[ndarray, " n"],
-    stored: float,
+    part: Part,
     rule: Rule,
     population: Population = Population.fixed,
 ) -> Sides:
@@ -84,9 +83,8 @@ def judge(
     ----------
     queries, items, standard : ndarray
         Unit rows of the same samples.
-    codes : ndarray of int
-    stored : float
-        Unit roundoff of the dtype in which features came.
+    part : Part
+        Their classes and units, and the unit roundoff of the dtype in which features came.
     rule : Rule
         A side is compatible when its lower bound is ≥ −margin, to rounding (below).
     population : {"fixed", "drawn"}
@@ -99,7 +97,8 @@ def judge(
     n samples that is below three standard errors of theirs, 3 · 8 · stored/√n, is zero; so is 8 · d · 2⁻⁵³, which
     float64 arithmetic adds.
     """
-    _, codes = np.unique(codes, return_inverse=True)
+    _, codes = np.unique(part.codes, return_inverse=True)
+    stored = part.stored
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     if items is standard:
@@ -108,7 +107,8 @@ def judge(
         # t = 2 p·w with p = (q, −r), w = (g, r): what the audit's sums call new − old and old
         first, second = (queries + items, np.zeros_like(standard)), (items, standard)
         models = np.stack((np.concatenate(first, axis=1), np.concatenate(second, axis=1)))[:, order]
-    rows = Rows(models=models, codes=codes[order], sizes=sizes)
+    units = None if part.units is None else part.units[order]
+    rows = Rows(models=models, codes=codes[order], sizes=sizes, units=units)
     num_pairs = min(SAMPLED_PAIRS, PAIRS_A_ROW * len(codes))
     arithmetic = 8.0 * models.shape[2] * 2.0**-53
     source = LinearPairs(
@@ -119,6 +119,7 @@ def judge(
         seed=rule.seed,
         rounding=8.0 * stored + arithmetic,
         num_pairs=num_pairs,
+        left_out=None if units is None else LeftOut.of(rows),
     )
     zero = 24.0 * stored / np.sqrt(len(codes)) + arithmetic
     criterion = replace(

@@ -1,18 +1,18 @@
 """Three disjoint parts of the samples, to fit maps, choose one and audit it; and classes that are kept from the fit.
 
-Parts are drawn by sample within each class. A file of any size gives a seeded part of its rows, which are all that is
-held in memory.
+Parts are drawn by sample within each class, or by group where rows have groups: shots of one object stay together. A
+file of any size gives a seeded part of its rows, which are all that is held in memory.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from verification.features import FeatureSet
+from verification.features import FeatureSet, common_codes
 from verification.statistics.rows import choose_rows, stream
 
 # numbers of one model's rows in each part
@@ -34,12 +34,15 @@ class Part:
         Classes 0 … K−1 of the whole data.
     stored : float
         Unit roundoff of the dtype in which the rows came.
+    units : ndarray of int, shape (n,), or None
+        Rows of one unit, a group of one class, never meet; None where each row is its own.
     """
 
     new: Float[ndarray, "n d_new"]
     old: Float[ndarray, "n d_old"]
     codes: Int[ndarray, " n"]
     stored: float
+    units: Int[ndarray, " n"] | None = None
 
     def of(self, classes: Int[ndarray, " some"]) -> Part:
         """The samples of some classes."""
@@ -51,7 +54,8 @@ class Part:
 
     def rows(self, rows: Int[ndarray, " m"]) -> Part:
         """Some samples."""
-        return Part(self.new[rows], self.old[rows], self.codes[rows], self.stored)
+        units = None if self.units is None else self.units[rows]
+        return Part(self.new[rows], self.old[rows], self.codes[rows], self.stored, units)
 
 
 @dataclass(frozen=True)
@@ -81,21 +85,27 @@ def split(new: FeatureSet, old: FeatureSet, seed: int, hold_out: bool = True) ->
         Unless two classes have samples enough to be paired in each part.
     """
     codes = old.codes
+    units = _units(codes, old.groups if old.groups is not None else new.groups)
     sizes = np.bincount(codes)
-    enough = np.flatnonzero(sizes >= FEWEST)
+    firsts = np.arange(len(codes)) if units is None else np.unique(units, return_index=True)[1]
+    independent = np.bincount(codes[firsts], minlength=len(sizes))
+    enough = np.flatnonzero(independent >= FEWEST)
     if len(enough) < 2:
+        what = "samples" if units is None else "groups"
         raise ValueError(
-            f"three splits need at least two classes with {FEWEST} samples each, got {len(enough)} with as many; the "
-            f"largest classes have {', '.join(str(size) for size in np.sort(sizes)[::-1][:3])} samples."
+            f"three splits need at least two classes with {FEWEST} {what} each, got {len(enough)} with as many; the "
+            f"largest classes have {', '.join(str(size) for size in np.sort(independent)[::-1][:3])} {what}."
         )
     rng = stream(seed, "bridge: splits")
     rows = choose_rows(codes, sizes, 3 * PART // max(new.dim, old.dim), rng)
-    part = _deal(codes[rows], rng)
-    read_new, read_old = (features.rows(rows) for features in (new, old))
-    stored = max(new.roundoff, old.roundoff)
-    fit, choice, audit = (
-        Part(read_new[part == p], read_old[part == p], codes[rows[part == p]], stored) for p in range(3)
-    )
+    read = Part(new.rows(rows), old.rows(rows), codes[rows], max(new.roundoff, old.roundoff))
+    if units is None:
+        part = _deal(read.codes, rng)
+    else:
+        read = replace(read, units=units[rows])
+        _, first, own = np.unique(units[rows], return_index=True, return_inverse=True)
+        part = _deal(read.codes[first], rng)[own.ravel()]
+    fit, choice, audit = (read.rows(np.flatnonzero(part == p)) for p in range(3))
     held_out = np.sort(rng.permutation(enough)[: max(FEWEST_HELD_OUT, round(HELD_OUT * len(enough)))])
     # a fit to fewer than two classes would be held against the map
     if not hold_out or len(enough) - len(held_out) < 2:
@@ -121,6 +131,13 @@ def split_pairs(new: FeatureSet, old: FeatureSet, seed: int) -> tuple[Part, Part
         Part(new.rows(some), old.rows(some), np.zeros(len(some), dtype=np.intp), stored) for some in (fit, choice)
     )
     return first, second
+
+
+def _units(codes: Int[ndarray, " n"], groups: ndarray | None) -> Int[ndarray, " n"] | None:
+    """Number the groups of each class; None without groups."""
+    if groups is None:
+        return None
+    return common_codes(groups, what="groups")[1] * (int(codes.max()) + 1) + codes
 
 
 def _deal(codes: Int[ndarray, " n"], rng: np.random.Generator) -> Int[ndarray, " n"]:

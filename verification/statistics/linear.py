@@ -31,6 +31,20 @@ class LeftOut:
     products: Float[ndarray, " k"]
     old_products: Float[ndarray, " k"]
 
+    @classmethod
+    def of(cls, rows: Rows) -> LeftOut:
+        """The pairs of rows of one unit, each row with itself among them, where all rows are here."""
+        assert rows.units is not None
+        order = np.argsort(rows.unit_codes, kind="stable")
+        starts = np.searchsorted(rows.unit_codes[order], np.arange(len(rows.unit_classes)))
+        shift, old = (np.add.reduceat(side[order], starts) for side in (rows.models[0] - rows.old, rows.old))
+        sizes = np.diff(starts, append=len(order)).astype(np.float64)
+        pairs, products, old_products = (
+            np.bincount(rows.unit_classes, values, minlength=len(rows.sizes))
+            for values in (sizes**2, np.vecdot(shift, old), np.vecdot(old, old))
+        )
+        return cls(pairs=pairs, products=products, old_products=old_products)
+
     def without_new(self) -> LeftOut:
         """The same pairs where the new model is the vector 0."""
         return replace(self, products=-self.old_products)

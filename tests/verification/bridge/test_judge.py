@@ -19,12 +19,12 @@ def part_of(new, old, stored: float = 2.0**-53) -> Part:
     return Part(new.unit, old.unit, old.codes, stored)
 
 
-def naive(queries, items, standard, codes) -> tuple[float, float]:
+def naive(queries, items, standard, codes, units=None) -> tuple[float, float]:
     """Both gaps by a double loop."""
     same, different = [], []
     for i in range(len(codes)):
         for j in range(len(codes)):
-            if i != j:
+            if i != j and (units is None or units[i] != units[j]):
                 t = np.sum((standard[i] - standard[j]) ** 2) - np.sum((queries[i] - items[j]) ** 2)
                 (same if codes[i] == codes[j] else different).append(t)
     return float(np.mean(same)), -float(np.mean(different))
@@ -35,11 +35,12 @@ def test_gaps_are_those_of_a_double_loop():
     codes = np.array([2, 0, 1, 0, 2, 1, 1, 0, 0, 2])
     queries, items = unit(rng.standard_normal((10, 4))), unit(rng.standard_normal((10, 4)))
     standard = unit(rng.standard_normal((10, 3)))
-    sides = judge(queries, items, standard, codes, 0.0, RULE)
-    # rounding in sums of a hundred terms
-    assert (sides.same_class.gap, sides.different_class.gap) == pytest.approx(
-        naive(queries, items, standard, codes), abs=1e-13
-    )
+    for units in (None, np.array([7, 1, 4, 1, 8, 4, 5, 2, 3, 9])):
+        sides = judge(queries, items, standard, Part(queries, items, codes, 0.0, units), RULE)
+        # rounding in sums of a hundred terms
+        assert (sides.same_class.gap, sides.different_class.gap) == pytest.approx(
+            naive(queries, items, standard, codes, units), abs=1e-13
+        )
 
 
 @pytest.mark.parametrize("direction", ["queries", "gallery"])
@@ -62,8 +63,8 @@ def test_a_map_that_ruins_the_gallery_is_not_compatible():
     rng = np.random.default_rng(0)
     noise = unit(rng.standard_normal(old.unit.shape))
     ruined = unit(0.02 * old.unit + 0.2 * noise)
-    against_itself = judge(new.unit, ruined, ruined, old.codes, 0.0, RULE)
-    against_the_old = judge(new.unit, ruined, old.unit, old.codes, 0.0, RULE)
+    against_itself = judge(new.unit, ruined, ruined, part_of(new, old, 0.0), RULE)
+    against_the_old = judge(new.unit, ruined, old.unit, part_of(new, old, 0.0), RULE)
     assert against_itself.same_class.verdict == "compatible"
     assert against_the_old.same_class.verdict == "incompatible"
 
@@ -75,12 +76,13 @@ def test_rounding_is_no_loss_and_ten_times_as_much_is(dtype, error):
     rng = np.random.default_rng(0)
     noise = error * rng.standard_normal(old.unit.shape)
     rounded = unit(old.unit + noise)
-    sides = judge(rounded, old.unit, old.unit, old.codes, stored, RULE)
+    part = part_of(old, old, stored)
+    sides = judge(rounded, old.unit, old.unit, part, RULE)
     assert sides.verdict == "compatible"
     assert sides.same_class.pair_fraction == sides.different_class.pair_fraction == 1.0
     # away from the mean of the class: seen, however small
     shifted = unit(old.unit - 20.0 * max(stored, 1e-13) * _class_means(old))
-    assert judge(shifted, old.unit, old.unit, old.codes, stored, RULE).verdict == "incompatible"
+    assert judge(shifted, old.unit, old.unit, part, RULE).verdict == "incompatible"
 
 
 def _class_means(features) -> np.ndarray:

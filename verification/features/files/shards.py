@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 
 _SIEVED_BYTES = 2**18
 # beyond what models give, and what blocks of rows and matrices of d × d numbers are made for
-MOST_DIMENSIONS = 2**16
+MOST_DIMENSIONS = 2**21
 BFLOAT16 = np.dtype("<u2")  # NumPy has no bfloat16: its bits are the upper half of a float32's
 
 
