@@ -228,7 +228,9 @@ def _compared(outcomes: Sequence[Outcome]) -> str:
         for gap in (outcome.same_class, outcome.different_class, outcome.contrast):
             mean, half = mean_interval(gap)
             cells[-1].append(f"{mean:+.3f} ± {half:.3f}")
-        cells[-1].append(f"{statistics.fmean(outcome.seconds) / statistics.fmean(reference.seconds):.1f}")
+        ratio = statistics.fmean(outcome.seconds) / statistics.fmean(reference.seconds)
+        # what was not planned was trained later, on another machine
+        cells[-1].append(f"{ratio:.1f}" if outcome in inside else "–")
     return _markdown(["method", *columns, "gap 1a", "gap 1b", "contrast gap", "time, HOC = 1"], cells)
 
 
