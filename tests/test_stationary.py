@@ -205,7 +205,7 @@ BAD_FILES = {
     ),
     "object features": (
         {"features": X.astype(object), "labels": Y},
-        "features must be float16, float32 or float64, got object",
+        "features must be float16, float32, float64 or int8, got object",
     ),
     "object labels": ({"features": X, "labels": Y.astype(object)}, "Nothing is unpickled"),
     "NaN": ({"features": bad_row(np.nan), "labels": Y}, "finite, but 1 of 6 rows are not, the first is row 4"),
@@ -218,7 +218,7 @@ BAD_FILES = {
     "float labels": ({"features": X, "labels": Y / 1.0}, "labels must be integers or strings, got float64"),
     "labels of another kind": ({"features": X, "labels": Y.astype(str)}, "labels of one kind"),
     "labels in a column": ({"features": X, "labels": Y[:, None]}, "labels must have shape (N,), got (6, 1)"),
-    "integer features": ({"features": X.astype(int), "labels": Y}, "float16, float32 or float64, got int64"),
+    "integer features": ({"features": X.astype(int), "labels": Y}, "float16, float32, float64 or int8, got int64"),
     "one dimension": ({"features": X[:, 0], "labels": Y}, "features must have shape (N, d)"),
     "empty": ({"features": X[:0], "labels": Y[:0]}, "features must have shape (N, d) with N, d >= 1, got (0, 3)"),
 }

@@ -36,7 +36,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Cosines:
-    """A block of queries with all items: of old and of new queries, and of old queries with new items.
+    """A block of queries with all items: of old and of new queries, and of the same pairs with the roles exchanged.
 
     ``apart`` are the pairs that never meet: queries counted from the start of the block, and items.
     """
@@ -89,15 +89,17 @@ def edge(at: int) -> float:
 def _blocks(rows: Rows, gallery: Rows | None) -> Iterator[Cosines]:
     new, old = rows.models
     # copies, because NumPy multiplies a matrix by its own transpose differently, to other roundings
-    items = (rows if gallery is None else gallery).old.copy().T
+    side = rows if gallery is None else gallery
+    items = side.old.copy().T
+    theirs = side.models[0].copy().T if rows.own else items
     step = max(1, _PAIRS // items.shape[1])
-    back = new.copy().T if gallery is None else None
+    back = new.copy().T if gallery is None and not rows.own else None
     for start in range(0, len(old), step):
         some = slice(start, min(start + step, len(old)))
         yield Cosines(
             rows=some,
             old=old[some] @ items,
-            new=new[some] @ items,
+            new=new[some] @ theirs,
             back=None if back is None else old[some] @ back,
             apart=never_met(rows, some, gallery),
         )

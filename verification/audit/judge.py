@@ -163,13 +163,18 @@ def judge(
     tell = progress or (lambda stage, done, total: None)
     judged = upgrade.judgements is not None
     labelled = not judged and len(upgrade.labels) > 0
+    copy = upgrade.compression is not None
+    if copy and (pairs is not None or options.fpir is not None):
+        raise ValueError(
+            "listed pairs and identification (fpir) are not judged of a compressed copy; give a threshold."
+        )
     if pairs is None and not judged:
         upgrade.check_pairs()
     if pairs is not None and not options.with_threshold:
         raise ValueError("listed pairs need the old accept threshold, or the false accept rate that it had.")
     upgrade.read(run, progress)
     definition1 = retrieval = thresholds = identification = listed = polar = hypotheses = None
-    if labelled:
+    if labelled and not copy:  # no query of a copy meets the original
         upgrade.check_order()
         definition1 = judge_definition1(
             upgrade,
@@ -223,7 +228,7 @@ def judge(
             tar_margin=options.tar_margin,
             confidence=options.confidence,
         )
-    if options.explain and labelled:
+    if options.explain and labelled and not copy:
         from verification.audit.hypotheses import check_hypotheses
         from verification.audit.polar import polar_angles
 
@@ -240,6 +245,7 @@ def judge(
         thresholds=thresholds,
         identification=identification,
         pairs=listed,
+        compression=upgrade.compression,
         hypotheses=hypotheses,
         polar=polar,
         notes=(

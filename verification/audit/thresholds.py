@@ -221,6 +221,7 @@ def _choose(upgrade: Upgrade) -> tuple[Rows, Rows | None, list[str]]:
             sizes=np.bincount(codes, minlength=len(chosen)),
             index=part.index,
             units=part.units,
+            own=upgrade.compression is not None,
         )
 
     reading = upgrade.read()

@@ -12,6 +12,7 @@ from verification.audit.drift import ClassDrift, DriftMargin, PairDrift
 from verification.audit.report import ASKED, Definition1Report, Sides, UpgradeReport
 from verification.audit.retrieval_report import RetrievalReport
 from verification.audit.threshold_report import ThresholdReport
+from verification.features.compression import Compression
 from verification.statistics.interval import Judged, Population, Verdict
 from verification.views.labels import label
 from verification.views.numbers import (
@@ -94,12 +95,14 @@ def audit(report: UpgradeReport) -> Document:
     """Everything that was found about an upgrade."""
     one = report.definition1
     sections = [_claims(report)]
+    if report.compression is not None:
+        sections.append(Section("What is saved and what is lost", tuple(_saved(report))))
     if report.retrieval is not None:
-        sections.append(_retrieval(report.retrieval))
+        sections.append(_retrieval(report.retrieval, report.compression))
     for claim, found in report.accepted.items():
         sections.append(_accepted(ASKED[claim], found))
     if report.thresholds is not None:
-        sections.append(_thresholds(report.thresholds))
+        sections.append(_thresholds(report.thresholds, search_words(report.compression)))
     if one is not None:
         sections += [_distances(one), _classes(one)]
         if one.drift is not None:
@@ -121,15 +124,15 @@ def audit(report: UpgradeReport) -> Document:
 def _answer(report: UpgradeReport) -> tuple[str, str]:
     by, against = (_joined(claims) for claims in (report.decided_by, report.against))
     who = f"The answer is about {report.population.words}."
+    what, does, they = "new queries", "search the old gallery", "they"
+    if report.compression is not None:
+        what, does, they = "the compressed copy", "replace the original", "it"
     if report.verdict == Verdict.compatible and report.against:
-        return (
-            "In part",
-            f"Judged by {by}, new queries may search the old gallery; judged by {against}, they may not. {who}",
-        )
+        return "In part", f"Judged by {by}, {what} may {does}; judged by {against}, {they} may not. {who}"
     means = {
-        Verdict.compatible: "new queries may search the old gallery",
-        Verdict.incompatible: "new queries should not search the old gallery",
-        Verdict.inconclusive: "these samples do not decide whether new queries may search the old gallery",
+        Verdict.compatible: f"{what} may {does}",
+        Verdict.incompatible: f"{what} should not {does}",
+        Verdict.inconclusive: f"these samples do not decide whether {what} may {does}",
     }
     return report.verdict.word, f"Judged by {by}, {means[report.verdict]}. {who}"
 
@@ -278,11 +281,84 @@ def common_mean(report: Definition1Report) -> str | None:
     )
 
 
-def _retrieval(r: RetrievalReport) -> Section:
-    """Scores of the three searches, and what the old gallery gains or loses."""
-    first = r.scores[0]
+def _saved(report: UpgradeReport) -> Iterator[str | Table]:
+    """Memory beside the scores of a compressed copy."""
+    assert report.compression is not None
+    copy, r = report.compression, report.retrieval
+    change = f"{number(100.0 * (copy.share - 1.0), 1, '')} %"
+    rows = [("bytes of a vector", count(copy.bytes_before), count(copy.bytes_after), change)]
+    for s in () if r is None else r.scores:
+        old, new = (number(100.0 * value, 1, "") for value in (s.old_old, s.new_old))
+        rows.append((f"{s.name}, per cent", old, new, f"{points(s.upgrade.fixed)} points"))
+    yield Table(("", "original", "copy", "change"), tuple(rows))
+    yield memory(copy)
+
+
+def memory(copy: Compression) -> str:
+    """What a compressed copy is, and what it saves."""
+    ranked = (
+        f" It is ranked by the Hamming distance H of its signs, whose cosine is 1 − 2H/{copy.dim}."
+        if copy.hamming
+        else ""
+    )
+    return (
+        f"The copy holds {copy.kind}. A vector takes {plural(copy.bytes_after, 'byte')} instead of "
+        f"{count(copy.bytes_before)}.{ranked}"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchWords:
+    """What the searches that are compared are called.
+
+    Attributes
+    ----------
+    searches : tuple of str
+        The first two searches, in short.
+    old, new, have : str
+        Who asks in them, and the verb that follows.
+    short : tuple of str
+        The same in a word.
+    where : str
+        Where the verdict's search is.
+    """
+
+    searches: tuple[str, str]
+    old: str
+    new: str
+    have: str
+    short: tuple[str, str]
+    where: str
+
+
+UPGRADE_WORDS = SearchWords(
+    searches=("old → old", "new → old"),
+    old="old queries",
+    new="new queries",
+    have="have",
+    short=("old", "new"),
+    where="in the old gallery",
+)
+COPY_WORDS = SearchWords(
+    searches=("original", "copy"),
+    old="the original",
+    new="the copy",
+    have="has",
+    short=("original", "copy"),
+    where="in the compressed copy",
+)
+
+
+def search_words(compression: Compression | None) -> SearchWords:
+    """What to call the searches of an upgrade, or of a compressed copy."""
+    return UPGRADE_WORDS if compression is None else COPY_WORDS
+
+
+def _retrieval(r: RetrievalReport, compression: Compression | None) -> Section:
+    """Scores of the searches, and what the new queries or the copy gain or lose."""
+    first, say = r.scores[0], search_words(compression)
     searches = Table(
-        ("per cent", "old → old", "new → old", *(["new → new"] if first.new_new is not None else [])),
+        ("per cent", *say.searches, *(["new → new"] if first.new_new is not None else [])),
         tuple(
             (s.name, *(number(100 * v, 1, "") for v in (s.old_old, s.new_old, s.new_new) if v is not None))
             for s in r.scores
@@ -312,20 +388,34 @@ def _retrieval(r: RetrievalReport) -> Section:
         "Retrieval",
         (
             f"{plural(r.num_queries, 'query', 'queries')} searched {plural(r.num_gallery, 'gallery item')}. The "
-            f"verdict is about {first.name} in the old gallery, which may fall by {in_points(r.margin)}.{lone}",
+            f"verdict is about {first.name} {say.where}, which may fall by {in_points(r.margin)}.{lone}",
             searches,
-            f"Query model → gallery model.{template}",
+            f"{'Query model → gallery model.' if compression is None else 'Each was searched in itself.'}{template}",
             changes,
-            "What new queries change in the old gallery, with intervals for new samples of these classes and for new "
-            f"classes like these. Each interval has {confidence(r.confidence)} confidence; the gallery is taken as it "
-            f"is.{again}",
-            f"Only the new model puts a right item first for {percent(r.gained)} of the queries, and only the old "
-            f"model for {percent(r.lost)}. New queries find {estimate(r.kept, '', 100.0)} % of the first items that "
-            f"old queries find, which is agreement and not quality.{copies}",
+            f"What {say.new} {'change in the old gallery' if compression is None else 'changes'}, with intervals for "
+            f"new samples of these classes and for new classes like these. Each interval has "
+            f"{confidence(r.confidence)} confidence; the gallery is taken as it is.{again}",
+            *_agreement(r, compression, copies),
             *_slices(r),
         ),
         r.verdict,
     )
+
+
+def _agreement(r: RetrievalReport, compression: Compression | None, copies: str) -> Iterator[str]:
+    """Which queries only one side answers, and how many items both find."""
+    kept = estimate(r.kept, "", 100.0)
+    if compression is None:
+        yield (
+            f"Only the new model puts a right item first for {percent(r.gained)} of the queries, and only the old "
+            f"model for {percent(r.lost)}. New queries find {kept} % of the first items that old queries find, which "
+            f"is agreement and not quality.{copies}"
+        )
+    else:
+        yield (
+            f"Only the copy puts a right item first for {percent(r.gained)} of the queries, and only the original for "
+            f"{percent(r.lost)}. The copy finds {kept} % of the first items that the original finds.{copies}"
+        )
 
 
 def _slices(r: RetrievalReport) -> Iterator[str | Table]:
@@ -365,14 +455,14 @@ def _accepted(name: str, claim: AcceptClaim) -> Section:
     )
 
 
-def _thresholds(t: ThresholdReport) -> Section:
+def _thresholds(t: ThresholdReport, say: SearchWords) -> Section:
     """FAR and TAR at the old threshold, and the threshold that keeps FAR."""
-    chosen = "" if t.target_far is None else f", where old queries have FAR {digits(t.target_far)}"
+    chosen = "" if t.target_far is None else f", where {say.old} {say.have} FAR {digits(t.target_far)}"
     rates = (
-        ("FAR", "old", t.old_far, ""),
-        ("FAR", "new", t.new_far, t.far_change.verdict),
-        ("TAR", "old", t.old_tar, ""),
-        ("TAR", "new", t.new_tar, t.tar_change.verdict),
+        ("FAR", say.short[0], t.old_far, ""),
+        ("FAR", say.short[1], t.new_far, t.far_change.verdict),
+        ("TAR", say.short[0], t.old_tar, ""),
+        ("TAR", say.short[1], t.new_tar, t.tar_change.verdict),
     )
     return Section(
         "Accept threshold",
@@ -383,7 +473,7 @@ def _thresholds(t: ThresholdReport) -> Section:
                 ("rate", "queries", "share of pairs", "verdict"),
                 tuple((name, model, rate(found), verdict) for name, model, found, verdict in rates),
             ),
-            f"New queries have the old FAR at the threshold {kept_threshold(t)}. TAR is "
+            f"{say.new[:1].upper()}{say.new[1:]} {say.have} the old FAR at the threshold {kept_threshold(t)}. TAR is "
             f"{rate(t.kept.tar)} there, which is a change of {estimate(t.kept.tar_change)}.",
         ),
         t.verdict,
@@ -399,7 +489,7 @@ def _not_checked(report: UpgradeReport) -> str:
     missing = [
         *([] if report.thresholds else ["an accept threshold (--threshold, --far)"]),
         "kinds of data that are not among these",
-        "whether the labels are right" if report.definition1 else "whether all relevant items were judged",
+        "whether the labels are right" if report.labelled else "whether all relevant items were judged",
         "the errors of an approximate index",
     ]
     text = ", ".join(missing)
@@ -407,6 +497,12 @@ def _not_checked(report: UpgradeReport) -> str:
 
 
 def _next(report: UpgradeReport) -> str:
+    if (copy := report.compression) is not None and report.verdict != Verdict.inconclusive:
+        return (
+            "Replace the vectors of queries and gallery by the copy."
+            if report.verdict == Verdict.compatible
+            else f"Keep the original, or compress it less than to {plural(copy.bytes_after, 'byte')} a vector."
+        )
     if report.verdict == Verdict.compatible:
         return "Switch queries to the new model and keep the old gallery."
     if report.verdict == Verdict.incompatible:
@@ -444,6 +540,7 @@ _BRIDGE_NEXT = {
     "queries": "Send new queries through the map, then search the old gallery.",
     "gallery": "Send the vectors of the old gallery through the map, then search them with new queries.",
     "identity": "Switch queries to the new model and keep the old gallery.",
+    "slerp": "Embed every query with both models, send both rows through the map, then search the old gallery.",
     "incompatible": "Embed the gallery again with the new model, or train the new model to be compatible.",
     "inconclusive": "Add samples, because these do not decide whether a map helps.",
 }
@@ -486,7 +583,7 @@ def _bridge_next(report: BridgeReport) -> str:
     """What to do after a bridge was judged."""
     if report.verdict != "compatible":
         return _BRIDGE_NEXT[report.verdict]
-    return _BRIDGE_NEXT["identity" if report.kind == "identity" else report.direction]
+    return _BRIDGE_NEXT[report.kind if report.kind in ("identity", "slerp") else report.direction]
 
 
 def without_map(report: BridgeReport) -> str:

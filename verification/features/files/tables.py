@@ -177,7 +177,13 @@ def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
     check_features((count, dim), dtype)
     rows = partial(_open_rows, table, parts, key, columns.ids if key else None, dim, dtype)
     shard = Shard(
-        table.name, (count, dim), dtype, rows, seek=rows if key else None, remarks=(*remarks, *chosen.remarks)
+        table.name,
+        (count, dim),
+        dtype,
+        rows,
+        seek=rows if key else None,
+        remarks=(*remarks, *chosen.remarks),
+        stored=_code_dtype(kinds[parts[0]]),
     )
     return shard, columns
 
@@ -220,6 +226,13 @@ def _layout(table: Table, parts: Sequence[str], kinds: Mapping[str, pa.DataType]
     if first is None:
         raise ValueError("features must have shape (N, d) with N, d >= 1, got no rows.")
     return len(_lists(first.column(0)[:1]).flatten()), dtype
+
+
+def _code_dtype(kind: pa.DataType) -> np.dtype | None:
+    """int8 or uint8, of lists of such codes; else None."""
+    if not is_list(kind) or kind.value_type.bit_width != 8:
+        return None
+    return np.dtype(kind.value_type.to_pandas_dtype())
 
 
 def _dtype(kind: pa.DataType) -> np.dtype:
