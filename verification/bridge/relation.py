@@ -31,6 +31,8 @@ from verification.statistics.sums import class_sums
 
 # of relation reports
 SCHEMA_VERSION = 2
+# rows of which one is measured, from which on the others are not read past
+FEW = 16
 # rows that are measured, numbers that they may have, and how few there are at least
 ROWS, NUMBERS, FEWEST = 2560, 2**25, 32
 # share of rows that have to be equal for a match of coordinates, and that have to change for single rows to be named
@@ -330,7 +332,7 @@ def _pair(new: FeatureSet, old: FeatureSet) -> tuple[Int[ndarray, "n 2"], list[s
 
 def _read(features: FeatureSet, rows: Int[ndarray, " m"]) -> FeatureSet:
     """Rows in memory, with their labels."""
-    chosen = features.select(rows)
+    chosen = features.select(rows, few=len(rows) < len(features) / FEW)
     read = FeatureSet(chosen.features)
     read.columns = chosen.columns
     return read

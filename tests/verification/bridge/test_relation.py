@@ -338,3 +338,26 @@ def test_what_cannot_be_used(new, options, message):
 def test_two_rows_are_too_few():
     with pytest.raises(ValueError, match="at least three rows, got 2"):
         relate(FeatureSet(X[:2]), FeatureSet(X[:2]))
+
+
+def test_of_a_large_file_only_the_rows_that_are_measured_are_read(monkeypatch, tmp_path):
+    """A file that can be mapped is not read past the rows between those; one that is compressed has to be."""
+    from verification.features.files import shards
+
+    rng = np.random.default_rng(0)
+    sets = [rng.standard_normal((50_000, 16)).astype(np.float32) for _ in range(2)]
+    for name, rows in zip(("new", "old"), sets, strict=True):
+        np.save(tmp_path / f"{name}.npy", rows)
+        np.savez_compressed(tmp_path / f"{name}.npz", features=rows)
+    passed = []
+    sieved = shards._open_sieved
+
+    def watched(*arguments):
+        passed.append(arguments)
+        return sieved(*arguments)
+
+    monkeypatch.setattr(shards, "_open_sieved", watched)
+    found = [relate(*(FeatureSet.load(tmp_path / f"{n}{kind}") for n in ("new", "old"))) for kind in (".npy", ".npz")]
+    assert len(passed) == 2
+    assert found[0].evidence == found[1].evidence
+    assert found[0].relation == RelationKind.space
