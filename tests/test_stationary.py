@@ -213,7 +213,7 @@ BAD_FILES = {
     "zero row": ({"features": bad_row(0.0), "labels": Y}, "1 of 6 rows are all zero, the first is row 4"),
     "other length": ({"features": X[:4], "labels": Y[:4]}, "new and old must hold the same samples, got 4 and 6 rows"),
     "rows and labels": ({"features": X, "labels": Y[:5]}, "one length, got 6 rows and 5 labels"),
-    "other dimension": ({"features": X[:, :2], "labels": Y}, "new and old must have one dimension, got 2 and 3"),
+    "other dimension": ({"features": X[:, 1:], "labels": Y}, "new and old must have one dimension, got 2 and 3"),
     "other labels": ({"features": X, "labels": Y[::-1]}, "equal labels row by row, but 6 rows differ"),
     "float labels": ({"features": X, "labels": Y / 1.0}, "labels must be integers or strings, got float64"),
     "labels of another kind": ({"features": X, "labels": Y.astype(str)}, "labels of one kind"),

@@ -66,7 +66,7 @@ def _as_codes(new: FeatureSet, old: FeatureSet, seed: int) -> tuple[Decode, str,
     if binary:
         return signs, "packed binary codes" if packed else "binary codes", True
     same = found.relation in (RelationKind.quantised, RelationKind.same, RelationKind.lengths)
-    return (lambda features: features, "int8 codes", False) if same and not packed else None
+    return (lambda features: features, f"{new.stored} codes", False) if same and not packed else None
 
 
 def _as_cut(new: FeatureSet, old: FeatureSet, seed: int) -> tuple[Decode, str, bool] | None:
