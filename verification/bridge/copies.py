@@ -61,7 +61,7 @@ def _as_codes(new: FeatureSet, old: FeatureSet, seed: int) -> tuple[Decode, str,
     packed = new.dim != old.dim
     if packed and new.dim != -(-old.dim // 8):
         return None
-    found = relate(signs(new) if packed else new, old, seed=seed)
+    found = relate(new, old, seed=seed)
     binary = found.evidence.quantised == "binary"
     if binary:
         return signs, "packed binary codes" if packed else "binary codes", True

@@ -373,3 +373,25 @@ def test_of_a_large_file_only_the_rows_that_are_measured_are_read(monkeypatch, t
     assert len(passed) == 2
     assert found[0].evidence == found[1].evidence
     assert found[0].relation == RelationKind.space
+
+
+@pytest.mark.parametrize("offset", [0, 128])
+def test_packed_signs_are_codes_and_other_bytes_are_another_dimension(offset):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200, 20)).astype(np.float32)
+    packed = np.packbits(rows > 0.0, axis=1).astype(int) - offset
+    codes = FeatureSet(packed.astype(np.int8 if offset else np.uint8))
+    for sets in ((codes, FeatureSet(rows)), (FeatureSet(rows), codes)):
+        found = relate(*sets)
+        assert found.relation == RelationKind.quantised
+        assert "quantised to binary" in found.sentence
+    other = FeatureSet(rng.integers(1, 100, (200, 3)).astype(np.int8))
+    assert relate(other, FeatureSet(rows)).relation == RelationKind.dimension
+    assert relate(FeatureSet(packed.astype(np.float32)), FeatureSet(rows)).relation == RelationKind.dimension
+
+
+def test_of_packed_signs_a_sample_is_read_too():
+    packed = FeatureSet(np.packbits(X > 0.0, axis=1))
+    found = relate(packed, FeatureSet(X), sample=40)
+    assert found.relation == RelationKind.quantised
+    assert any(note.startswith(f"40 of the {len(X):,} rows were drawn") for note in found.notes)
