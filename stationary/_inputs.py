@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from verification.features import FeatureSet
+    from verification.features.compression import Compression
     from verification.upgrade import Upgrade
 
 DATA = "Data"
@@ -35,6 +36,9 @@ NewFeatures = Annotated[
     ),
 ]
 OldFeatures = Annotated[str, typer.Argument(metavar="OLD", help="Features of the same samples by the old model.")]
+OptionalOldFeatures = Annotated[
+    str | None, typer.Argument(metavar="[OLD]", help="Features of the same samples by the old model.")
+]
 Gallery = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Old-model features of what is searched, if not OLD.", rich_help_panel=DATA),
@@ -152,7 +156,7 @@ class Inputs:
     """What a command was given to compare."""
 
     new: str
-    old: str
+    old: str | None
     gallery: str | None = None
     new_gallery: str | None = None
     columns: Columns = Columns()
@@ -160,6 +164,9 @@ class Inputs:
     ignore: tuple[str, ...] = ()
     distractors: tuple[str, ...] = ()
     qrels: Path | None = None
+    truncate: int | None = None
+    copies: bool = False
+    binary: bool = False
     same_dim: bool = True
     seed: int = 0
 
@@ -167,14 +174,13 @@ class Inputs:
         """Read the sets and pair their rows."""
         from verification.upgrade import Upgrade
 
-        def load(path: str | None) -> FeatureSet | None:
-            return None if path is None else self.columns.load(path)
-
+        new, old, gallery, new_gallery, compression = self._sets()
         return Upgrade(
-            self.columns.load(self.new),
-            self.columns.load(self.old),
-            load(self.gallery),
-            load(self.new_gallery),
+            new,
+            old,
+            gallery,
+            new_gallery,
+            compression=compression,
             join=self.join.value,
             ignore=self.ignore,
             distractors=self.distractors,
@@ -182,6 +188,44 @@ class Inputs:
             same_dim=self.same_dim,
             seed=self.seed,
         )
+
+    def _sets(
+        self,
+    ) -> tuple[FeatureSet, FeatureSet, FeatureSet | None, FeatureSet | None, Compression | None]:
+        """New and old set and their galleries, cut as asked, and how the new one is a copy of the old one."""
+        new = self.columns.load(self.new)
+        old, gallery, new_gallery = (
+            None if path is None else self.columns.load(path) for path in (self.old, self.gallery, self.new_gallery)
+        )
+        if self.binary:
+            from verification.bridge.copies import signs_of
+
+            new = signs_of(new)
+            old, gallery, new_gallery = (each and signs_of(each) for each in (old, gallery, new_gallery))
+        if old is None:
+            if self.truncate is None:
+                raise ValueError("NEW is audited against OLD, or by itself with --truncate K; give one of the two.")
+            if self.binary:
+                raise ValueError("--similarity hamming compares two sets of binary codes: give NEW and OLD.")
+            if new_gallery is not None:
+                raise ValueError("--new-gallery is not used with --truncate and one set, whose gallery is cut here.")
+            from verification.features.compression import truncate
+
+            copy, compression = truncate(new, self.truncate)
+            return copy, new, gallery, gallery and truncate(gallery, self.truncate)[0], compression
+        if (k := self.truncate) is not None:
+            smallest = min(each.dim for each in (new, old, gallery, new_gallery) if each is not None)
+            if not 1 <= k <= smallest:
+                raise ValueError(f"--truncate must be from 1 to {smallest}, the least dimension, got {k}.")
+            new, old = new.first(k), old.first(k)
+            gallery, new_gallery = (each and each.first(k) for each in (gallery, new_gallery))
+        if self.copies and (gallery is None) == (new_gallery is None):
+            from verification.bridge.copies import compressed_copy
+
+            if (found := compressed_copy(new, old, self.seed)) is not None:
+                decode, compression = found
+                return decode(new), old, gallery, new_gallery and decode(new_gallery), compression
+        return new, old, gallery, new_gallery, None
 
 
 @contextmanager

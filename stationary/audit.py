@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +13,7 @@ import typer
 
 from stationary._app import JsonPath, app, check_outputs, progress_when_long, say, title_of, user_input
 from stationary._inputs import (
+    DATA,
     Columns,
     DistractorLabels,
     FeaturesName,
@@ -25,7 +28,7 @@ from stationary._inputs import (
     LabelsName,
     NewFeatures,
     NewGallery,
-    OldFeatures,
+    OptionalOldFeatures,
     Qrels,
     SampleSize,
     Seed,
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from verification.audit.plan import Plan
+    from verification.audit.report import UpgradeReport
     from verification.features import FeatureSet
     from verification.search.pairs import PairList
     from verification.upgrade import Upgrade
@@ -67,6 +71,7 @@ class Similarity(StrEnum):
     cosine = "cosine"
     dot = "dot"
     l2 = "l2"
+    hamming = "hamming"
 
 
 class Classes(StrEnum):
@@ -80,9 +85,19 @@ class Classes(StrEnum):
 def audit(
     context: typer.Context,
     new: NewFeatures,
-    old: OldFeatures,
+    old: OptionalOldFeatures = None,
     gallery: Gallery = None,
     new_gallery: NewGallery = None,
+    truncate: Annotated[
+        int | None,
+        typer.Option(
+            "--truncate",
+            metavar="K",
+            help="Cut every vector to its first K coordinates, as of Matryoshka embeddings. Without OLD: what does NEW "
+            "lose if it is cut?",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     features: FeaturesName = None,
     labels: LabelsName = None,
     label_separator: LabelSeparator = None,
@@ -124,8 +139,9 @@ def audit(
     similarity: Annotated[
         Similarity,
         typer.Option(
-            help="How the index ranks and what thresholds are of: the cosine, or the inner product or Euclidean "
-            "distance of rows as they are.",
+            help="How the index ranks and what thresholds are of: the cosine; the inner product (dot) or Euclidean "
+            "distance (l2) of rows as they are; or the Hamming distance of binary codes, packed eight to a byte or one "
+            "a byte.",
             rich_help_panel=QUESTION,
         ),
     ] = Similarity.cosine,
@@ -143,8 +159,8 @@ def audit(
         float | None,
         typer.Option(
             metavar="SCORE",
-            help="Old accept threshold: does it still hold? A cosine, or with --similarity dot the dot product and "
-            "with l2 the Euclidean distance of rows as they are.",
+            help="Old accept threshold: does it still hold? A cosine, or with --similarity dot the dot product, with "
+            "l2 the Euclidean distance of rows as they are, and with hamming the number of bits that differ.",
             rich_help_panel=THRESHOLD,
         ),
     ] = None,
@@ -200,6 +216,22 @@ def audit(
         Path | None,
         typer.Option(metavar="FILE", help="Hold the audit to a plan of stationary plan.", rich_help_panel=QUESTION),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Also write a block for the card of the new model, where the answer is yes; - prints it.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    names: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="NEW OLD",
+            help="What the card calls the models, with their versions. [default: the names of the files]",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     summary: Annotated[bool, typer.Option("--summary", help="Print one line.", rich_help_panel=OUTPUT)] = False,
     json: JsonPath = None,
     html: Annotated[
@@ -215,12 +247,21 @@ def audit(
 
     Example: stationary audit new.npz old.npz --html report.html
 
+    A compressed copy of OLD (int8 or binary codes, or its first coordinates) is searched in itself and compared with
+    OLD in itself:
+
+    stationary audit old-int8.npz old.npz
+
+    stationary audit old.npz --truncate 256
+
     Status 0 yes, 1 no, 3 undecided, by the claims that --decide names; every other claim is shown beside them.
     """
-    check_outputs(json, html, markdown, inputs=(new, old, gallery, new_gallery, qrels, pairs, plan))
+    check_outputs(json, html, markdown, card, inputs=(new, old, gallery, new_gallery, qrels, pairs, plan))
     from verification.audit.judge import Options, judge
 
     with user_input(), progress_when_long() as progress:
+        if names is not None and card is None:
+            raise ValueError("--names is not used without --card.")
         options = Options(
             metric=metric,
             confidence=confidence,
@@ -254,8 +295,13 @@ def audit(
             ignore=tuple(ignore_label or ()),
             distractors=tuple(distractor_label or ()),
             qrels=qrels,
+            truncate=truncate,
+            copies=similarity != Similarity.hamming,
+            binary=similarity == Similarity.hamming,
             seed=seed,
         ).upgrade()
+        if upgrade.compression is not None:
+            _check_copy(context)
         slices = None if by is None else _slices(replace(columns, groups=by).load(new), upgrade)
         listed = None if pairs is None else _listed(pairs, upgrade)
         report = judge(upgrade, options, slices=slices, pairs=listed, progress=progress)
@@ -274,25 +320,60 @@ def audit(
             say(remark, error=True)
     with user_input():
         if html is not None:
-            report.to_html(html, title=f"{title_of(new)} → {title_of(old)}")
+            report.to_html(html, title=title_of(new) if old is None else f"{title_of(new)} → {title_of(old)}")
         if markdown is not None:
             from theory.files import write_text
 
             write_text(markdown, report.to_markdown())
         if json is not None:
             report.to_json(json)
+        if card is not None:
+            _write_card(report, card, names or (title_of(new), title_of(old or new)))
     raise typer.Exit(report.verdict.status)
+
+
+def _write_card(report: UpgradeReport, path: Path, names: tuple[str, str]) -> None:
+    """Write the block of a model card, or say on stderr why there is none."""
+    from verification.statistics.interval import Verdict
+    from verification.views import markdown
+    from verification.views.card import card
+
+    if report.verdict != Verdict.compatible:
+        print(
+            f"stationary: {path}: no card was written, because the answer is {report.verdict.word.lower()}: a "
+            "card says whose galleries may be searched.",
+            file=sys.stderr,
+        )
+        return
+    text = markdown.render(card(report, *names))
+    if str(path) == "-":
+        print(text)
+    else:
+        from theory.files import write_text
+
+        write_text(path, text)
+
+
+def _given(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Which of some options were given."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+
+
+def _check_copy(context: typer.Context) -> None:
+    """Refuse options about Definition 1, which is not judged of a compressed copy."""
+    if given := _given(context, ("margin", "metric", "weights")):
+        raise ValueError(
+            f"--{given[0]} is about new queries in the old gallery, and NEW is a compressed copy, of which retrieval "
+            "and thresholds are judged (--retrieval-margin, --far)."
+        )
 
 
 def _held_to(path: Path, context: typer.Context) -> Plan:
     """The plan, which no option beside it may contradict."""
     from verification.audit.plan import FIXED, Plan
 
-    given = [
-        name
-        for name in (*FIXED, "seed")
-        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
-    ]
+    given = _given(context, (*FIXED, "seed"))
     if given:
         raise ValueError(f"--plan fixes --{given[0].replace('_', '-')}: leave that out, or plan anew.")
     return Plan.load(path)

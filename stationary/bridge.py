@@ -57,7 +57,14 @@ def fit(
             "--maps",
             metavar="KINDS",
             help="Maps that compete, with commas: identity, translation, cut, orthogonal, lambda-orthogonal, ridge, "
-            "adapter. [default: all]",
+            "adapter, and where they are named qdc, bottleneck and slerp. [default: all of the first]",
+        ),
+    ] = None,
+    drift: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MAP",
+            help="For qdc: a translation that was saved for one update between neighbouring models; repeat it.",
         ),
     ] = None,
     margin: Annotated[
@@ -91,7 +98,7 @@ def fit(
     3 undecided, or not judged for want of labels. The verdict without a map is printed beside it.
     """
     check_outputs(json, html, save, inputs=(new, old), fresh=None if force else save)
-    from verification.bridge import BridgeReport, FittedReport, fit_pairs
+    from verification.bridge import BridgeReport, FeatureMap, FittedReport, fit_pairs
     from verification.bridge import bridge as build
     from verification.bridge.maps import check_suffix
 
@@ -99,6 +106,7 @@ def fit(
     with user_input(), progress_when_long() as show:
         if save is not None:
             check_suffix(save)
+        drifts = [FeatureMap.load(path) for path in drift or ()]
         upgrade = Inputs(
             new=new,
             old=old,
@@ -119,13 +127,14 @@ def fit(
                 closed_set,
                 seed,
                 lambda stage: show(stage, 0, None),
+                drifts,
             )
         else:
             judging = {"--margin": margin != "0", "--confidence": confidence != 0.95, "--closed-set": closed_set}
             if unused := [name for name, given in (judging | {"--html": html is not None}).items() if given]:
                 raise ValueError(f"{unused[0]} is not used without labels, which a verdict needs (--labels).")
             report = fit_pairs(
-                upgrade.new, upgrade.old, direction.value, chosen, seed, lambda stage: show(stage, 0, None)
+                upgrade.new, upgrade.old, direction.value, chosen, seed, lambda stage: show(stage, 0, None), drifts
             )
 
     from rich.console import Console
@@ -155,6 +164,10 @@ def apply(
         str, typer.Argument(metavar="FEATURES", help="Features by the model that the map takes, files or URLs.")
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .npz, .npy, .safetensors, .parquet.")],
+    other: Annotated[
+        str | None,
+        typer.Option("--with", metavar="FEATURES", help="For slerp: features of the same queries by the old model."),
+    ] = None,
     features: FeaturesName = None,
     labels: LabelsName = None,
     ids: IdsName = None,
@@ -165,14 +178,15 @@ def apply(
 
     Example: stationary bridge apply map.npz queries.npz mapped.npz
     """
-    check_outputs(out, inputs=(map_file, source), fresh=None if force else out)
+    check_outputs(out, inputs=(map_file, source, other), fresh=None if force else out)
     from verification.bridge import FeatureMap
     from verification.bridge.apply import apply as write
 
     with user_input(), progress_when_long() as show:
         found = FeatureMap.load(map_file)
         columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
-        write(found, columns.load(source), out, lambda done, total: show("rows", done, total))
+        beside = None if other is None else columns.load(other)
+        write(found, columns.load(source), out, lambda done, total: show("rows", done, total), beside)
     say(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
 
 

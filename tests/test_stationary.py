@@ -226,7 +226,7 @@ BAD_FILES = {
     ),
     "object features": (
         {"features": X.astype(object), "labels": Y},
-        "features must be float16, float32 or float64, got object",
+        "features must be float16, float32, float64 or int8, got object",
     ),
     "object labels": ({"features": X, "labels": Y.astype(object)}, "Nothing is unpickled"),
     "NaN": ({"features": bad_row(np.nan), "labels": Y}, "finite, but 1 of 6 rows are not, the first is row 4"),
@@ -234,12 +234,12 @@ BAD_FILES = {
     "zero row": ({"features": bad_row(0.0), "labels": Y}, "1 of 6 rows are all zero, the first is row 4"),
     "other length": ({"features": X[:4], "labels": Y[:4]}, "new and old must hold the same samples, got 4 and 6 rows"),
     "rows and labels": ({"features": X, "labels": Y[:5]}, "one length, got 6 rows and 5 labels"),
-    "other dimension": ({"features": X[:, :2], "labels": Y}, "new and old must have one dimension, got 2 and 3"),
+    "other dimension": ({"features": X[:, 1:], "labels": Y}, "new and old must have one dimension, got 2 and 3"),
     "other labels": ({"features": X, "labels": Y[::-1]}, "equal labels row by row, but 6 rows differ"),
     "float labels": ({"features": X, "labels": Y / 1.0}, "labels must be integers or strings, got float64"),
     "labels of another kind": ({"features": X, "labels": Y.astype(str)}, "labels of one kind"),
     "labels in a column": ({"features": X, "labels": Y[:, None]}, "labels must have shape (N,), got (6, 1)"),
-    "integer features": ({"features": X.astype(int), "labels": Y}, "float16, float32 or float64, got int64"),
+    "integer features": ({"features": X.astype(int), "labels": Y}, "float16, float32, float64 or int8, got int64"),
     "one dimension": ({"features": X[:, 0], "labels": Y}, "features must have shape (N, d)"),
     "empty": ({"features": X[:0], "labels": Y[:0]}, "features must have shape (N, d) with N, d >= 1, got (0, 3)"),
 }

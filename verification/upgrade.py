@@ -28,6 +28,7 @@ from numpy import ndarray
 from learning.progress import Progress, counter
 from verification.features import FeatureSet, common_codes, places
 from verification.features.columns import SEPARATOR
+from verification.features.compression import Compression
 from verification.search.judgements import Judgements
 from verification.statistics.collect import Map, RowFacts, collect
 from verification.statistics.gaps import statistics
@@ -127,6 +128,9 @@ class Upgrade:
         What makes rows a unit beside ids: equal rows, and one label with one group.
     same_dim : bool
         Whether both models must have one dimension; maps between models do without.
+    compression : Compression, optional
+        How ``new`` is a compressed copy of ``old`` that replaces it. Then new queries search new items, those of
+        ``new_gallery`` where there is a gallery, and not the old ones.
     seed : int
         ≥ 0; of the rows that are kept.
 
@@ -162,6 +166,7 @@ class Upgrade:
         distractors: Sequence[int | str] = (),
         exclude: Collection[str] = EXCLUSIONS,
         same_dim: bool = True,
+        compression: Compression | None = None,
         seed: int = 0,
     ) -> None:
         if join not in ("exact", "inner"):
@@ -170,7 +175,12 @@ class Upgrade:
             raise ValueError(f"exclude must be of {', '.join(EXCLUSIONS)}, got {unknown[0]!r}.")
         if not (isinstance(seed, int | np.integer) and seed >= 0):
             raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
-        self.seed, self.exclude = int(seed), frozenset(exclude)
+        if compression is not None and (gallery is None) != (new_gallery is None):
+            raise ValueError(
+                "a compressed copy is searched in a gallery that is compressed too: give both (--gallery, "
+                "--new-gallery)."
+            )
+        self.seed, self.exclude, self.compression = int(seed), frozenset(exclude), compression
         self.of: Upgrade | None = None
         self.sampled: Sample | None = None
         notes: list[str] = []
@@ -490,7 +500,8 @@ class Upgrade:
     @property
     def lengths_note(self) -> str | None:
         """What a reader has to know of rows of unequal lengths; None where lengths are equal."""
-        lengths = self.read().lengths
+        # the codes of a copy have a unit of their own
+        lengths = self.read().lengths if self.compression is None else self.read().lengths[-1:]
         shortest, longest = lengths[:, 0].min(), lengths[:, 1].max()
         if longest <= UNEQUAL * shortest:
             return None
@@ -581,7 +592,8 @@ class Upgrade:
         sums, rows, facts = one((self.new, self.old), self.codes, groups)
         gallery_sums = items = item_facts = None
         if self.gallery is not None and self.gallery_codes is not None:
-            gallery_sums, items, item_facts = one((self.gallery,), self.gallery_codes, None)
+            own = () if self.compression is None or self.new_gallery is None else (self.new_gallery,)
+            gallery_sums, items, item_facts = one((*own, self.gallery), self.gallery_codes, None)
         units, item_units, copies, in_gallery = self._units(groups, facts, item_facts)
         if units is not None:
             rows = replace(rows, units=units[rows.index])
@@ -687,7 +699,7 @@ class Upgrade:
 
 
 def _digests(facts: RowFacts, items: RowFacts | None) -> dict[str, str]:
-    named = {"new": facts.hashes[0], "old": facts.hashes[-1], **({} if items is None else {"gallery": items.hashes[0]})}
+    named = {"new": facts.hashes[0], "old": facts.hashes[-1]} | ({} if items is None else {"gallery": items.hashes[-1]})
     return {name: hashlib.sha256(hashes.tobytes()).hexdigest() for name, hashes in named.items()}
 
 
@@ -802,7 +814,8 @@ def _check_dims(new: FeatureSet, old: FeatureSet, gallery: FeatureSet | None) ->
     if new.dim != old.dim:
         raise ValueError(
             f"new and old must have one dimension, got {new.dim} and {old.dim}; a map can bring them together "
-            "(stationary bridge)."
+            "(stationary bridge), and embeddings that were trained to be cut meet in their first coordinates "
+            f"(--truncate {min(new.dim, old.dim)})."
         )
     if gallery is not None and gallery.dim != old.dim:
         raise ValueError(f"gallery must have the samples' dimension {old.dim}, got {gallery.dim}.")

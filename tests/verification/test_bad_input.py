@@ -248,14 +248,20 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "wrong tensors": (lambda f: safetensors(f, {"x": tensor("F32", [1], 0, 4)}, bytes(4)), "must hold tensors named"),
     # ---- dtype and shape
-    "integer features": (lambda f: npz(f, features=X.astype(int), labels=Y), "float16, float32 or float64, got int64"),
-    "complex features": (lambda f: npy(f, X.astype(complex)), "float16, float32 or float64, got complex128"),
-    "long double features": (lambda f: npy(f, X.astype(np.longdouble)), "float16, float32 or float64, got float128"),
+    "integer features": (
+        lambda f: npz(f, features=X.astype(int), labels=Y),
+        "float16, float32, float64 or int8, got int64",
+    ),
+    "complex features": (lambda f: npy(f, X.astype(complex)), "float16, float32, float64 or int8, got complex128"),
+    "long double features": (
+        lambda f: npy(f, X.astype(np.longdouble)),
+        "float16, float32, float64 or int8, got float128",
+    ),
     "integer tensor": (
         lambda f: safetensors(
             f, {"features": tensor("I32", [60, 3], 0, 720), "labels": tensor("I64", [60], 720, 1200)}, bytes(1200)
         ),
-        "features must be float16, float32 or float64, got int32",
+        "features must be float16, float32, float64 or int8, got int32",
     ),
     "boolean labels of a tensor": (
         lambda f: safetensors(
@@ -263,13 +269,13 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         ),
         "labels must be integers or strings, got bool",
     ),
-    "object features": (lambda f: npz(f, features=X.astype(object), labels=Y), "float32 or float64, got object"),
+    "object features": (lambda f: npz(f, features=X.astype(object), labels=Y), "float64 or int8, got object"),
     "object labels in npz": (
         lambda f: npz(f, features=X, labels=Y.astype(object)),
         "Nothing is unpickled; np.asarray(",
     ),
     "object labels": (lambda f: npy(f, X, Y.astype(object)), "bad.labels.npy: Object arrays cannot be loaded"),
-    "structured features": (lambda f: npy(f, np.zeros(60, "f4,f4")), "float16, float32 or float64, got"),
+    "structured features": (lambda f: npy(f, np.zeros(60, "f4,f4")), "float16, float32, float64 or int8, got"),
     "no dimension": (lambda f: npy(f, np.float32(1.0)), "shape (N, d) with N, d >= 1, got ()"),
     "one dimension": (lambda f: npz(f, features=X[:, 0], labels=Y), "shape (N, d) with N, d >= 1, got (60,)"),
     "three dimensions": (lambda f: npz(f, features=X[:, None], labels=Y), "got (60, 1, 3)"),

@@ -80,7 +80,7 @@ ZERO[2] = 0.0
         (X, Y[:4], "one length, got 5 rows and 4 labels"),
         (X[0], Y, r"shape \(N, d\) with N, d >= 1, got \(3,\)"),
         (X[:0], Y[:0], r"got \(0, 3\)"),
-        (X.astype(int), Y, "float16, float32 or float64, got int64"),
+        (X.astype(int), Y, "float16, float32, float64 or int8, got int64"),
         (X.astype(complex), Y, "got complex128"),
         (X.astype(object), Y, "got object"),
         (X, Y.astype(float), "integers or strings, got float64"),

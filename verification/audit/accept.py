@@ -12,7 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from verification.audit.margin import Margin
-from verification.audit.threshold_report import UNITS, ThresholdUnit
+from verification.audit.threshold_report import UNITS, ThresholdUnit, is_distance
 from verification.search.nearest import search
 from verification.search.openset import compare_open_set
 from verification.search.pairs import PairList, compare_pairs, pair_similarities
@@ -40,7 +40,7 @@ class AcceptClaim:
         False accepts may rise by this share of themselves, true ones fall by this much.
     confidence : float
         In (0, 1), of both changes at once.
-    threshold_unit : {"cosine", "dot product", "Euclidean distance"}
+    threshold_unit : {"cosine", "dot product", "Euclidean distance", "Hamming distance"}
         As of :class:`~verification.audit.threshold_report.ThresholdReport`.
     unknown : int
         Pairs of a list that were left out because an id is not there.
@@ -78,8 +78,9 @@ def compare_identification(
         FPIR may rise by this share of itself, DIR fall by this much.
     confidence : float
         In (0, 1), of both changes at once.
-    similarity : {"cosine", "dot", "l2"}
-        By the cosine, or by the dot product or Euclidean distance of rows as they are.
+    similarity : {"cosine", "dot", "l2", "hamming"}
+        By the cosine, by the dot product or Euclidean distance of rows as they are, or by the Hamming distance of rows
+        of ±1.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def compare_identification(
         present=upgrade.in_search,
         similarity=similarity,
     )
-    found = replace(found, similarity=_accepted_from(found.similarity, similarity))
+    found = replace(found, similarity=_accepted_from(found.similarity, similarity, upgrade.items.dim))
     right = (found.rows[..., 0] >= 0) & (upgrade.item_codes[found.rows[..., 0]] == rows.codes)
     level = 1.0 - (1.0 - confidence) / 2.0
     report = compare_open_set(
@@ -141,7 +142,7 @@ def compare_listed_pairs(
     grouped = upgrade.grouped and (upgrade.gallery is None or upgrade.gallery.groups is not None)
     query_units, item_units = _units(upgrade, grouped)
     report = compare_pairs(
-        _accepted_from(pair_similarities(queries, items, listed, similarity), similarity),
+        _accepted_from(pair_similarities(queries, items, listed, similarity), similarity, items.dim),
         listed,
         query_units[index],
         item_units,
@@ -155,11 +156,13 @@ def compare_listed_pairs(
 
 def _sign(similarity: SimilarityName) -> float:
     """A distance is accepted up to its threshold, so what is compared is minus the distance."""
-    return -1.0 if similarity == "l2" else 1.0
+    return -1.0 if is_distance(UNITS[similarity]) else 1.0
 
 
-def _accepted_from(values: ndarray, similarity: SimilarityName) -> ndarray:
-    """Similarities of a search, of which that of the Euclidean distance is squared, in the unit of a threshold."""
+def _accepted_from(values: ndarray, similarity: SimilarityName, dim: int) -> ndarray:
+    """Similarities of a search, minus a squared distance or d − 2H of signs among them, in the unit of a threshold."""
+    if similarity == "hamming":
+        return (values - dim) / 2.0
     return -np.sqrt(np.maximum(-values, 0.0)) if similarity == "l2" else values
 
 

@@ -39,7 +39,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """A block of queries with all items: of old and of new queries, and of old queries with new items.
+    """A block of queries with all items: of old and of new queries, and of the same pairs with the roles exchanged.
 
     ``apart`` are the pairs that never meet: queries counted from the start of the block, and items.
     """
@@ -94,7 +94,7 @@ class Compared:
     """Queries and items, and the similarity by which a pair is accepted.
 
     A pair has a *place* in [−1, 1], the higher the more similar: with L the length of the longest row, its cosine, its
-    dot product over L², or 1 − D/L for the Euclidean distance D.
+    dot product over L², or 1 − D/L for the Euclidean distance D; for the Hamming distance H of d signs 1 − 2H/d.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Compared:
         Sorted by class; unit rows for the cosine, else rows as they are.
     gallery : Rows or None
         None where queries are compared with each other.
-    similarity : {"cosine", "dot", "l2"}
+    similarity : {"cosine", "dot", "l2", "hamming"}
     """
 
     rows: Rows
@@ -122,6 +122,9 @@ class Compared:
         """Return where a threshold lies, which is given in the unit of the similarity."""
         if self.similarity == "cosine":
             return threshold
+        if self.similarity == "hamming":
+            dim = self.rows.old.shape[1]
+            return (dim - 2.0 * threshold) / dim  # rounded as the places of pairs are
         longest = self._longest
         return threshold / longest**2 if self.similarity == "dot" else 1.0 - threshold / longest
 
@@ -129,6 +132,8 @@ class Compared:
         """Return the threshold that lies at a place."""
         if self.similarity == "cosine":
             return place
+        if self.similarity == "hamming":
+            return float(np.floor(self.rows.old.shape[1] * (1.0 - place) / 2.0))  # of whole bits
         longest = self._longest
         return place * longest**2 if self.similarity == "dot" else (1.0 - place) * longest
 
@@ -136,6 +141,8 @@ class Compared:
         products = queries @ items
         if self.similarity == "cosine":
             return products
+        if self.similarity == "hamming":
+            return products / len(items)
         longest = self._longest
         if self.similarity == "dot":
             return products / longest**2
@@ -143,18 +150,20 @@ class Compared:
         return 1.0 - np.sqrt(np.maximum(squares - 2.0 * products, 0.0)) / longest
 
     def blocks(self) -> Iterator[Places]:
-        """All pairs, a block of queries at a time."""
+        """All pairs, a block of queries at a time; each model in its own space where its rows meet each other only."""
         new, old = self.rows.models
+        own = self.rows.own
         # copies, because NumPy multiplies a matrix by its own transpose differently, to other roundings
         items = self.items.old.copy().T
+        theirs = self.items.models[0].copy().T if own else items
         step = max(1, _PAIRS // items.shape[1])
-        back = new.copy().T if self.gallery is None else None
+        back = new.copy().T if self.gallery is None and not own else None
         for start in range(0, len(old), step):
             some = slice(start, min(start + step, len(old)))
             yield Places(
                 rows=some,
                 old=self._places(old[some], items),
-                new=self._places(new[some], items),
+                new=self._places(new[some], theirs),
                 back=None if back is None else self._places(old[some], back),
                 apart=never_met(self.rows, some, self.gallery),
             )

@@ -17,7 +17,7 @@ from verification.audit.margin import Margin
 from verification.audit.report import CLAIMS, UpgradeReport, provenance
 from verification.audit.retrieval import SIMILARITIES, compare_retrieval
 from verification.audit.threshold_report import UNITS
-from verification.audit.thresholds import check_threshold, compare_thresholds
+from verification.audit.thresholds import check_threshold, check_unit, compare_thresholds
 from verification.search.pairs import PairList
 from verification.search.similarity import SimilarityName
 from verification.statistics.collect import Map
@@ -58,9 +58,10 @@ class Options:
         The false accept rate may rise by this share of itself, the true accept rate fall by this much.
     k : int, optional
         ≥ 1, of recall@k; 5, or 10 where relevance was judged.
-    similarity : {"cosine", "dot", "l2"}
-        How the index ranks and what thresholds are of: the cosine, or the inner product or the Euclidean distance of
-        rows as they are. Mean distances are of unit rows whatever it is.
+    similarity : {"cosine", "dot", "l2", "hamming"}
+        How the index ranks and what thresholds are of: the cosine, the inner product or the Euclidean distance of rows
+        as they are, or the Hamming distance of rows of ±1 (:meth:`~verification.features.FeatureSet.signs`). Mean
+        distances are of unit rows whatever it is.
     decide : tuple of str
         Claims that make the verdict: "retrieval", "definition-1", "contrast", "threshold", "identification", "pairs",
         or "all" of those that were judged. Empty: all but mean distances and contrast, so retrieval, and the threshold
@@ -183,6 +184,13 @@ def judge(
     tell = progress or (lambda stage, done, total: None)
     judged = upgrade.judged
     labelled = not judged and len(upgrade.labels) > 0
+    copy = upgrade.compression is not None
+    if copy and (pairs is not None or options.fpir is not None):
+        raise ValueError(
+            "listed pairs and identification (fpir) are not judged of a compressed copy; give a threshold."
+        )
+    if options.with_threshold:
+        check_unit(upgrade, options.similarity)
     if pairs is None and not judged:
         upgrade.check_pairs()
     if pairs is not None and not options.with_threshold:
@@ -205,7 +213,7 @@ def judge(
             upgrade.check_pairs()
     upgrade.read(run, progress)
     definition1 = retrieval = thresholds = identification = listed = polar = hypotheses = None
-    if labelled:
+    if labelled and not copy:  # no query of a copy meets the original
         upgrade.check_order()
         definition1 = judge_definition1(
             upgrade,
@@ -262,7 +270,7 @@ def judge(
             confidence=options.confidence,
             similarity=options.similarity,
         )
-    if options.explain and labelled:
+    if options.explain and labelled and not copy:
         from verification.audit.hypotheses import check_hypotheses
         from verification.audit.polar import polar_angles
 
@@ -281,6 +289,7 @@ def judge(
         thresholds=thresholds,
         identification=identification,
         pairs=listed,
+        compression=upgrade.compression,
         hypotheses=hypotheses,
         polar=polar,
         sample=upgrade.sampled,

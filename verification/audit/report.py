@@ -16,6 +16,7 @@ from verification.audit.drift import DriftMargin
 from verification.audit.power import SamplesNeeded
 from verification.audit.retrieval_report import RetrievalReport
 from verification.audit.threshold_report import ThresholdReport
+from verification.features.compression import Compression
 from verification.reporting import json_safe, write_json
 from verification.statistics.interval import Judged, Population, Unit, Verdict
 from verification.statistics.stratified import Sample
@@ -213,6 +214,9 @@ class UpgradeReport:
         Open-set identification, where a false-positive identification rate was given.
     pairs : AcceptClaim or None
         1:1 verification, where pairs were listed.
+    compression : Compression or None
+        How the new set is a compressed copy of the old one. Then retrieval and thresholds compare the copy in itself
+        with the original in itself, and Definition 1, which is about new queries in the old gallery, is not judged.
     hypotheses : Hypotheses or None
     polar : PolarAngles or None
         What explains the answer, where it was asked for.
@@ -232,11 +236,18 @@ class UpgradeReport:
     thresholds: ThresholdReport | None
     identification: AcceptClaim | None
     pairs: AcceptClaim | None
+    compression: Compression | None
     hypotheses: Hypotheses | None
     polar: PolarAngles | None
     sample: Sample | None
     notes: tuple[str, ...]
     provenance: dict[str, Any]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether each row has one label, so that classes say what is right."""
+        by_class = self.retrieval is not None and self.retrieval.relevance == "labels"
+        return self.definition1 is not None or by_class
 
     @property
     def claims(self) -> dict[str, Verdict]:
@@ -267,8 +278,8 @@ class UpgradeReport:
 
     @property
     def whom(self) -> str:
-        """Whom the verdict is about; without labels there are no classes."""
-        if self.definition1 is not None:
+        """Whom the verdict is about; without one label per row there are no classes."""
+        if self.labelled:
             return self.population.words
         return f"new {'pairs' if self.retrieval is None else 'queries'} like these"
 
@@ -276,11 +287,15 @@ class UpgradeReport:
     def headline(self) -> str:
         """The answer in one sentence, for whom it holds, and what speaks against it."""
         by = " and ".join(ASKED[claim] for claim in self.decided_by)
+        may = (
+            ("queries of the new model", "search the gallery of the old one")
+            if self.compression is None
+            else ("the compressed copy", "replace the original")
+        )
         text = {
-            Verdict.compatible: f"Yes, by {by}: queries of the new model may search the gallery of the old one",
-            Verdict.incompatible: f"No, by {by}: queries of the new model should not search the gallery of the old one",
-            Verdict.inconclusive: f"Undecided, by {by}: this data does not show whether queries of the new model may "
-            "search the gallery of the old one",
+            Verdict.compatible: f"Yes, by {by}: {may[0]} may {may[1]}",
+            Verdict.incompatible: f"No, by {by}: {may[0]} should not {may[1]}",
+            Verdict.inconclusive: f"Undecided, by {by}: this data does not show whether {may[0]} may {may[1]}",
         }[self.verdict]
         if self.verdict == Verdict.compatible and self.against:
             text = f"Kept: {by}. Not kept: {' and '.join(ASKED[claim] for claim in self.against)}"
@@ -320,6 +335,8 @@ class UpgradeReport:
     def summary(self) -> str:
         """One line: the verdict, whom it is about, and every claim with its number."""
         parts = [f"{self.verdict} by {' and '.join(self.decided_by)} for {self.whom}"]
+        if (copy := self.compression) is not None:
+            parts.append(f"{copy.kind}, {copy.bytes_before} → {copy.bytes_after} bytes a vector")
         if self.retrieval is not None:
             score, change = self.retrieval.scores[0].name, self.retrieval.change
             parts.append(f"{score} {100.0 * change.value:+.1f} points {self.retrieval.verdict}")
@@ -358,6 +375,7 @@ class UpgradeReport:
                 "sample": None if self.sample is None else {**asdict(self.sample), "sentence": self.sample.sentence},
                 "left_out": _shorten(parts),
                 **parts,
+                "compression": None if self.compression is None else asdict(self.compression),
                 "claims": self.claims,
                 "headline": self.headline,
                 "disagreement": self.disagreement,

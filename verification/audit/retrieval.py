@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -35,7 +36,7 @@ SEARCH_WORK, RANKING, LEAST_QUERIES = 2e11, 256, 2**12
 RANKED_PAIRS = 2**20
 # queries that are compared with all templates at once
 TEMPLATE_QUERIES = 2**8
-SIMILARITIES = ("cosine", "dot", "l2")
+SIMILARITIES = get_args(SimilarityName)
 # cosine distance to the nearest item, over the usual one in its class, below which it is nearly a copy
 NEAR_COPY = 0.02
 
@@ -119,8 +120,9 @@ def compare_retrieval(
         Whether the intervals have to stay valid however often one looks at growing data.
     slices : ndarray, shape (N,), optional
         A part, such as a language or a tenant, that each query belongs to: each is judged too, all at once.
-    similarity : {"cosine", "dot", "l2"}
-        How the index ranks: by the cosine, or by the inner product or the Euclidean distance of rows as they are.
+    similarity : {"cosine", "dot", "l2", "hamming"}
+        How the index ranks: by the cosine, by the inner product or the Euclidean distance of rows as they are, or by
+        the Hamming distance of rows of ±1.
 
     Raises
     ------
@@ -138,10 +140,8 @@ def compare_retrieval(
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}.")
     queries = _ask(upgrade)
-    if similarity != "cosine":  # rows as they are
-        raw = [features.select(queries.index).features for features in (upgrade.new, upgrade.old)]
-        queries = replace(queries, models=np.stack(raw).astype(np.float64))
-    answers = _ask_all(upgrade, queries, similarity, min(k, len(upgrade.items) - upgrade.same_samples))
+    ask = _ask_all if upgrade.compression is None else _ask_copy
+    answers = ask(upgrade, queries, similarity, min(k, len(upgrade.items) - upgrade.same_samples))
     unit: Unit = "group" if upgrade.grouped else "sample"
     judge = _Compare(
         upgrade=upgrade, queries=queries, answers=answers, confidence=confidence, unit=unit, repeated=repeated
@@ -232,7 +232,7 @@ def _own_items(
 
 def _ask_all(upgrade: Upgrade, queries: _Queries, similarity: SimilarityName, k: int) -> list[_Answers]:
     """Old and new queries in the old gallery, and new queries in a new one, if there is one."""
-    ranked = _ranked(upgrade, queries)
+    queries, ranked = _for(similarity, upgrade, queries), _ranked(upgrade, queries)
     cosine = similarity == "cosine"
 
     def ask(models: Sequence[int], gallery: FeatureSet, templates: _Templates | None) -> list[_Answers]:
@@ -247,6 +247,30 @@ def _ask_all(upgrade: Upgrade, queries: _Queries, similarity: SimilarityName, k:
     elif upgrade.new_gallery is not None:
         answers += ask([0], upgrade.new_gallery, None)
     return answers
+
+
+def _ask_copy(upgrade: Upgrade, queries: _Queries, similarity: SimilarityName, k: int) -> list[_Answers]:
+    """The original in itself and its compressed copy in itself, each ranked by its own distance."""
+    assert upgrade.compression is not None
+    ranked = _ranked(upgrade, queries)
+    of_copy: SimilarityName = "hamming" if upgrade.compression.hamming else similarity
+    old, new = (upgrade.old, upgrade.new) if upgrade.gallery is None else (upgrade.gallery, upgrade.new_gallery)
+    assert new is not None  # the upgrade was checked
+    # both or neither: a template is a mean, which has no Hamming distance
+    cosine = of_copy == similarity == "cosine"
+    answers = []
+    for model, items, rank in ((1, old, similarity), (0, new, of_copy)):
+        templates = _templates(upgrade, queries, new=model == 0) if cosine else None
+        answers += _search(upgrade, _for(rank, upgrade, queries), [model], items, k, ranked, templates, rank)
+    return answers
+
+
+def _for(similarity: SimilarityName, upgrade: Upgrade, queries: _Queries) -> _Queries:
+    """The queries as a similarity takes them: unit rows, or rows as they are."""
+    if similarity == "cosine":
+        return queries
+    raw = [features.select(queries.index).features for features in (upgrade.new, upgrade.old)]
+    return replace(queries, models=np.stack(raw).astype(np.float64))
 
 
 def _ranked(upgrade: Upgrade, queries: _Queries) -> tuple[Int[ndarray, " p"], Int[ndarray, " p"]] | None:
@@ -385,9 +409,9 @@ def _templates(upgrade: Upgrade, queries: _Queries, *, new: bool) -> _Templates 
     """Templates from the sums that were read; the queries' own rows are taken out where they search each other."""
     reading = upgrade.read()
     sums: ClassSums = reading.sums if reading.gallery_sums is None else reading.gallery_sums
-    total = sums.sums[-1] + (sums.sums[0] if new else 0.0)
+    total = sums.sums[-1] + (sums.sums[0] if new else 0.0)  # of old, and new − old
     if upgrade.gallery is not None:
-        return None if new else _Templates(sums=total, own=None)
+        return _Templates(sums=total, own=None) if not new or upgrade.compression is not None else None
     if reading.units is None:
         return _Templates(sums=total, own=queries.models[0 if new else 1].astype(np.float64))
     return _Templates(sums=total, own=_unit_sums(reading.rows, queries, 0 if new else 1))

@@ -21,7 +21,8 @@ class Scores:
         of the paper; by judgements "hit@1", "recall@10", "MRR@10", "nDCG@10", "mAP".
     num_queries : int
     old_old, new_old : float
-        Mean score of old and of new queries in the old gallery.
+        Mean score of old and of new queries in the old gallery; ``new_old`` of a compressed copy is that of its queries
+        in its own gallery.
     new_new : float or None
         Of new queries in a gallery embedded again; None where there are no new features of the gallery.
     upgrade : Change

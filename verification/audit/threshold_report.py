@@ -8,8 +8,23 @@ from typing import Literal
 from verification.search.similarity import SimilarityName
 from verification.statistics.interval import Interval, Judged, Population, Verdict
 
-ThresholdUnit = Literal["cosine", "dot product", "Euclidean distance"]
-UNITS: dict[SimilarityName, ThresholdUnit] = {"cosine": "cosine", "dot": "dot product", "l2": "Euclidean distance"}
+ThresholdUnit = Literal["cosine", "dot product", "Euclidean distance", "Hamming distance"]
+UNITS: dict[SimilarityName, ThresholdUnit] = {
+    "cosine": "cosine",
+    "dot": "dot product",
+    "l2": "Euclidean distance",
+    "hamming": "Hamming distance",
+}
+
+
+def is_distance(unit: ThresholdUnit) -> bool:
+    """Whether pairs are accepted up to a threshold, and not from it on."""
+    return unit in ("Euclidean distance", "Hamming distance")
+
+
+def is_raw(unit: ThresholdUnit) -> bool:
+    """Whether the unit depends on the lengths of rows as they are."""
+    return unit in ("dot product", "Euclidean distance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +77,9 @@ class ThresholdReport:
         Whom the verdict is about.
     threshold : float
         The old accept threshold.
-    threshold_unit : {"cosine", "dot product", "Euclidean distance"}
-        What a threshold is of: the least cosine, or the least dot product or largest Euclidean distance of rows as they
-        are. Those of ``kept`` and of the curves are of the same unit.
+    threshold_unit : {"cosine", "dot product", "Euclidean distance", "Hamming distance"}
+        What a threshold is of: the least cosine, the least dot product or largest Euclidean distance of rows as they
+        are, or the largest Hamming distance, in bits. Those of ``kept`` and of the curves are of the same unit.
     target_far : float or None
         The FAR of old queries that it was chosen for, or None where it was given.
     far_margin, tar_margin, confidence : float

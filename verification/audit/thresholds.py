@@ -1,7 +1,7 @@
 r"""Accept thresholds, 1:1: does the old one still hold for new queries, and which one keeps the old false accept rate?
 
 A pair (query, gallery item) is accepted when its cosine similarity, or the dot product of rows as they are, is at least
-τ, or their Euclidean distance at most τ. FAR is the share of pairs of
+τ, or their Euclidean distance, or the Hamming distance of their signs, at most τ. FAR is the share of pairs of
 different classes that are accepted, TAR that of pairs of one class. At a threshold the change of either rate is a
 U-statistic of the same form as a gap of Definition 1, whose "distance" is a step
 (:mod:`verification.audit.acceptance`): its interval has the sample for a unit, and labels are held fixed. A
@@ -27,7 +27,8 @@ from verification.audit.acceptance import BINS, Compared, Histogram, Kernel, Tal
 from verification.audit.margin import Margin
 from verification.audit.threshold_report import UNITS, Curve, KeptFar, ThresholdReport
 from verification.features import FeatureSet
-from verification.search.similarity import SimilarityName
+from verification.features.files.shards import is_code
+from verification.search.similarity import SimilarityName, check_signs
 from verification.statistics.gaps import estimate
 from verification.statistics.interval import Criterion, Interval, Population, Unit, Verdict, check_confidence, widened
 from verification.statistics.paired import cluster_freedom, score_interval
@@ -54,11 +55,21 @@ def check_threshold(threshold: float | None, far: float | None, similarity: Simi
         "cosine": (-1.0, 1.0, "cosine similarity in [-1, 1]"),
         "dot": (-sys.float_info.max, sys.float_info.max, "finite dot product"),
         "l2": (0.0, sys.float_info.max, "finite Euclidean distance >= 0"),
+        "hamming": (0.0, sys.float_info.max, "finite Hamming distance >= 0, in bits"),
     }[similarity]
     if threshold is not None and not least <= threshold <= most:
         raise ValueError(f"threshold must be a {what}, got {threshold!r}.")
     if far is not None and not 0.0 < far < 1.0:
         raise ValueError(f"far must be in (0, 1), got {far!r}.")
+
+
+def check_unit(upgrade: Upgrade, similarity: SimilarityName) -> None:
+    """Raise ValueError if codes of a copy are to be compared with a threshold in the unit of the original."""
+    if upgrade.compression is not None and similarity != "cosine" and is_code(upgrade.new.stored):
+        raise ValueError(
+            f"a threshold on the {UNITS[similarity]} cannot be carried over to a copy of codes, which have a unit of "
+            "their own: compare cosines (leave out --similarity), or leave out the threshold."
+        )
 
 
 def compare_thresholds(
@@ -80,7 +91,7 @@ def compare_thresholds(
     upgrade : Upgrade
     threshold : float
         The accept threshold of the old system, in the unit of the similarity: the least cosine, in [−1, 1], or the
-        least dot product, or the largest Euclidean distance, ≥ 0.
+        least dot product, or the largest Euclidean distance or Hamming distance, ≥ 0.
     far : float
         In (0, 1), instead of it: the FAR of old queries that the threshold is to have, on these pairs.
     far_margin : float or str
@@ -93,15 +104,17 @@ def compare_thresholds(
         Whether the verdict is about new samples of these classes or about new classes like these.
     repeated : bool
         Whether the intervals of the two changes have to stay valid however often one looks at growing data.
-    similarity : {"cosine", "dot", "l2"}
-        What is compared with the threshold: the cosine, or the dot product or Euclidean distance of rows as they are.
+    similarity : {"cosine", "dot", "l2", "hamming"}
+        What is compared with the threshold: the cosine, the dot product or Euclidean distance of rows as they are, or
+        the Hamming distance of rows of ±1.
 
     Raises
     ------
     ValueError
-        If an argument is out of range, or the pairs are too few for ``far``.
+        If an argument is out of range, the pairs are too few for ``far``, or a copy has another unit than its original.
     """
     check_threshold(threshold, far, similarity)
+    check_unit(upgrade, similarity)
     rise = Margin.parse(far_margin, "the margin of FAR").amount
     fall = Margin.parse_share(tar_margin, "the margin of TAR")
     check_confidence(confidence)
@@ -234,6 +247,8 @@ def _choose(upgrade: Upgrade, similarity: SimilarityName) -> tuple[Compared, lis
         codes = place[part.codes]
         # what is kept are unit rows
         raw = None if similarity == "cosine" else np.stack([each.fetch(part.index).features for each in sets])
+        if raw is not None and similarity == "hamming":
+            check_signs(raw, what)
         # float64: a threshold is compared with a similarity as it is
         return Rows(
             models=(part.models if raw is None else raw).astype(np.float64),
@@ -241,11 +256,15 @@ def _choose(upgrade: Upgrade, similarity: SimilarityName) -> tuple[Compared, lis
             sizes=np.bincount(codes, minlength=len(chosen)),
             index=part.index,
             units=part.units,
+            own=upgrade.compression is not None,
         )
 
     reading = upgrade.read()
     rows = take(reading.rows, "samples", upgrade.new, upgrade.old)
-    gallery = None if reading.gallery is None else take(reading.gallery, "gallery items", upgrade.items)
+    gallery = None
+    if reading.gallery is not None:
+        own = () if upgrade.compression is None or upgrade.new_gallery is None else (upgrade.new_gallery,)
+        gallery = take(reading.gallery, "gallery items", *own, upgrade.items)
     return Compared(rows=rows, gallery=gallery, similarity=similarity), notes
 
 

@@ -41,6 +41,7 @@ def bridge(
     closed_set: bool = False,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    drifts: Sequence[FeatureMap] = (),
 ) -> BridgeReport:
     """Judge the upgrade as it is and, where it is not compatible, through the best of several maps.
 
@@ -52,7 +53,8 @@ def bridge(
         New queries are mapped into the old space and the gallery stays, or the old gallery is mapped into the new
         space: its vectors are transformed, its images are not read again.
     maps : sequence of str, optional
-        Kinds that compete, of :data:`verification.bridge.fitting.KINDS`; all by default. The identity always does.
+        Kinds that compete, of :data:`verification.bridge.fitting.KINDS`; by default all but those of
+        :data:`~verification.bridge.fitting.BY_NAME`. The identity always does.
     confidence : float
         In (0, 1): a decisive verdict is wrong with probability at most 1 − ``confidence``.
     margin : float or str
@@ -65,6 +67,8 @@ def bridge(
         ≥ 0; of the splits and of what is random in the fits.
     progress : callable, optional
         Called with what is being done.
+    drifts : sequence of FeatureMap
+        Translations of earlier updates and of this one, which the ``qdc`` map adds up.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def bridge(
     if direction not in DIRECTIONS:
         raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}.")
     tell = progress or (lambda stage: None)
-    kinds = _kinds(maps, *((new.dim, old.dim) if direction == "queries" else (old.dim, new.dim)))
+    kinds = _kinds(maps, direction, (new.dim, old.dim), drifts)
     upgrade = Upgrade(new, old, same_dim=False, seed=seed)
     upgrade.check_pairs()
     new, old = upgrade.new, upgrade.old
@@ -94,7 +98,7 @@ def bridge(
     # two audits of the chosen map share the confidence
     shared = 1.0 - (1.0 - confidence) / (2.0 if len(splits.held_out) else 1.0)
     rule = Rule(criterion=Criterion(confidence=shared, margin=known.margin, margin_error=known.margin_error), seed=seed)
-    candidates, fitted = compete(kinds, splits, direction, rule, tell)
+    candidates, fitted = compete(kinds, splits, direction, rule, tell, drifts)
     kind = choose(candidates).kind
     tell(f"auditing {kind}")
     if kind == "identity":
@@ -130,6 +134,7 @@ def fit_pairs(
     maps: Sequence[str] | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    drifts: Sequence[FeatureMap] = (),
 ) -> FittedReport:
     """Fit a map to pairs of rows, without labels and without a verdict.
 
@@ -140,7 +145,7 @@ def fit_pairs(
     ----------
     new, old : FeatureSet
         The same samples, by ids or row by row; dimensions may differ.
-    direction, maps, seed, progress
+    direction, maps, seed, progress, drifts
         As :func:`bridge` takes them.
 
     Raises
@@ -153,13 +158,18 @@ def fit_pairs(
     tell = progress or (lambda stage: None)
     upgrade = Upgrade(new, old, same_dim=False, seed=seed)
     new, old = upgrade.new, upgrade.old
-    kinds = _kinds(maps, *((new.dim, old.dim) if direction == "queries" else (old.dim, new.dim)))
+    kinds = _kinds(maps, direction, (new.dim, old.dim), drifts)
+    if "slerp" in kinds:
+        raise ValueError(
+            "slerp is not compared without labels: it holds the old query itself, so how near it lies says nothing; "
+            "label some samples (--labels)."
+        )
     fitting.require_packages(kinds)
     part, choice = split_pairs(new, old, seed)
     fitted, distances = {}, {}
     for kind in kinds:
         tell(f"fitting {kind}")
-        fitted[kind] = _fit(kind, part, direction, seed)
+        fitted[kind] = _fit(kind, part, direction, seed, drifts)
         queries, items = mapped(fitted[kind], choice)
         distances[kind] = np.sum((queries - items) ** 2, axis=1)
     best = min(kinds, key=lambda kind: float(distances[kind].mean()))
@@ -193,12 +203,13 @@ def compete(
     direction: Direction,
     rule: Rule,
     tell: Callable[[str], None] = lambda stage: None,
+    drifts: Sequence[FeatureMap] = (),
 ) -> tuple[list[Candidate], dict[str, Fitted]]:
     """Fit every kind on the first part, to all classes and without those held out, and judge it on the second."""
     candidates, fitted = [], {}
     for kind in kinds:
         tell(f"fitting {kind}")
-        fitted[kind] = _fit_twice(kind, splits, direction, rule.seed)
+        fitted[kind] = _fit_twice(kind, splits, direction, rule.seed, drifts)
         candidates.append(_candidate(kind, audits(fitted[kind], splits.choice, splits, rule)))
     return candidates, fitted
 
@@ -225,30 +236,40 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     return next((candidate for candidate in candidates if candidate.weakest.lower >= enough), candidates[0])
 
 
-def _kinds(maps: Sequence[str] | None, d_in: int, d_out: int) -> list[str]:
+def _kinds(
+    maps: Sequence[str] | None, direction: Direction, dims: tuple[int, int], drifts: Sequence[FeatureMap]
+) -> list[str]:
+    """Kinds that compete, of those that are possible between the dimensions of new and old."""
+    d_in, d_out = dims if direction == "queries" else dims[::-1]
     unknown = [kind for kind in maps or () if kind not in fitting.KINDS]
     if unknown:
         raise ValueError(f"maps must be of {', '.join(fitting.KINDS)}, got {unknown[0]!r}.")
+    asked = [kind for kind in fitting.KINDS if kind not in fitting.BY_NAME] if maps is None else maps
+    if "slerp" in asked and direction != "queries":
+        raise ValueError("slerp interpolates queries, of which both models are asked: it maps no gallery.")
+    if drifts and "qdc" not in asked:
+        raise ValueError("drifts are only used by the qdc map: name it among the maps (--maps qdc).")
     possible = fitting.available(d_in, d_out)
-    kinds = [kind for kind in possible if maps is None or kind in maps or kind == "identity"]
+    kinds = [kind for kind in possible if kind in asked or kind == "identity"]
+    if "qdc" in kinds:
+        fitting.add_drifts(drifts, d_in, direction)  # refused before any work
     if not kinds:
         raise ValueError(
-            f"maps between dimensions {d_in} and {d_out} are {', '.join(possible)}, got {', '.join(maps or ())}."
+            f"maps between dimensions {d_in} and {d_out} are {', '.join(possible)}, got {', '.join(asked)}."
         )
     return kinds
 
 
-def _fit_twice(kind: str, splits: Splits, direction: Direction, seed: int) -> Fitted:
+def _fit_twice(kind: str, splits: Splits, direction: Direction, seed: int, drifts: Sequence[FeatureMap]) -> Fitted:
     """To all classes, and without those held out."""
-
     without = splits.fit.without(splits.held_out) if len(splits.held_out) else None
-    partial = None if without is None else _fit(kind, without, direction, seed)
-    return _fit(kind, splits.fit, direction, seed), partial
+    partial = None if without is None else _fit(kind, without, direction, seed, drifts)
+    return _fit(kind, splits.fit, direction, seed, drifts), partial
 
 
-def _fit(kind: str, part: Part, direction: Direction, seed: int) -> FeatureMap:
+def _fit(kind: str, part: Part, direction: Direction, seed: int, drifts: Sequence[FeatureMap]) -> FeatureMap:
     source, target = (part.new, part.old) if direction == "queries" else (part.old, part.new)
-    return fitting.fit(kind, source, target, direction, seed)
+    return fitting.fit(kind, source, target, direction, seed, drifts)
 
 
 def _no_map_needed(as_is: Definition1Report, direction: Direction) -> BridgeReport:

@@ -401,17 +401,19 @@ def displaced(new: Rows, old: Rows) -> tuple[Float[ndarray, " n"], int]:
     """
     new, old = new.astype(np.float32), old.astype(np.float32)
     every = np.arange(len(new))
-    across = np.maximum(2.0 - 2.0 * new @ old.T, 0.0)
-    partner = np.argmin(across, axis=1)
+    # cosines of unit rows: the nearest row has the largest, and few squared distances 2 − 2 cos are needed
+    across = new @ old.T
+    partner = np.argmax(across, axis=1)
+    own, nearest = across[every, every], across[every, partner]
     # an own row that is as near as any is at home
-    at_home = across[every, every] <= across[every, partner] + 1e-6
-    mutual = np.argmin(across, axis=0)[partner] == every
+    at_home = nearest - own <= 5e-7
+    mutual = np.argmax(across, axis=0)[partner] == every
     away = np.flatnonzero(mutual & ~at_home)
-    within = np.maximum(2.0 - 2.0 * old[partner[away]] @ old.T, 0.0)
-    within[np.arange(len(away)), partner[away]] = np.inf
-    alternatives = np.minimum(across[away, away], within.min(axis=1, initial=np.inf))
+    within = old[partner[away]] @ old.T
+    within[np.arange(len(away)), partner[away]] = -np.inf
+    alternatives = 2.0 - 2.0 * np.maximum(own[away], within.max(axis=1, initial=-np.inf))
     ratios = np.full(len(new), np.inf)
-    ratios[away] = across[away, partner[away]] / np.maximum(alternatives, 1e-12)
+    ratios[away] = np.maximum(2.0 - 2.0 * nearest[away], 0.0) / np.maximum(alternatives, 1e-12)
     return ratios, int(np.count_nonzero(at_home))
 
 

@@ -18,6 +18,10 @@ from theory.extras import require
 from verification.bridge.maps import Direction, FeatureMap
 from verification.statistics.rows import stream
 
+# kinds that compete only where they are named: they take more than a query's new row, or longer
+BY_NAME = ("qdc", "bottleneck", "slerp")
+# of the mapped query, where one is interpolated
+SLERP_WEIGHT = 0.5
 Source = Float[ndarray, "n d_in"]
 Target = Float[ndarray, "n d_out"]
 # root mean square of the squared singular values' distance from 1 that costs a λ-orthogonal map nothing
@@ -29,20 +33,70 @@ RIDGE_ROWS = 4096
 PACKAGES = {"ridge": ("sklearn",), "adapter": ("torch",)}
 
 
-def fit(kind: str, source: Source, target: Target, direction: Direction, seed: int = 0) -> FeatureMap:
+def fit(
+    kind: str,
+    source: Source,
+    target: Target,
+    direction: Direction,
+    seed: int = 0,
+    drifts: Sequence[FeatureMap] = (),
+) -> FeatureMap:
     """Fit one kind of map to pairs of unit rows.
 
     Parameters
     ----------
     kind : str
-        One of :data:`KINDS`; ``identity`` and ``translation`` need equal dimensions, and ``cut`` needs d_in > d_out.
+        One of :data:`KINDS`; ``identity``, ``translation`` and ``qdc`` need equal dimensions, ``cut`` needs
+        d_in > d_out, and ``slerp`` maps queries.
     source, target : ndarray, shape (n, d_in) and (n, d_out), float64
         Rows of the same samples.
     direction : {"queries", "gallery"}
     seed : int
-        Of what is random in the fit: rows that choose the ridge penalty, and the adapter's training.
+        Of what is random in the fit: rows that choose the ridge penalty, and what is trained.
+    drifts : sequence of FeatureMap
+        Translations of single updates, which ``qdc`` adds up.
     """
-    return FeatureMap(kind, direction, **KINDS[kind](source, target, stream(seed, f"fit {kind}")))
+    if kind == "qdc":
+        return FeatureMap(kind, direction, *add_drifts(drifts, source.shape[1], direction))
+    arrays = KINDS[kind](source, target, stream(seed, f"fit {kind}"))
+    return FeatureMap.of_arrays(kind, direction, arrays)
+
+
+def add_drifts(
+    drifts: Sequence[FeatureMap], dim: int, direction: Direction
+) -> tuple[Float[ndarray, "dim dim"], Float[ndarray, " dim"]]:
+    """A and b of query drift compensation over several updates, as released: mean drifts of single updates, added up.
+
+    Each drift was measured between neighbouring models on the samples that there were then, and nothing is normalised
+    between them. Of one update that is its translation.
+
+    Parameters
+    ----------
+    drifts : sequence of FeatureMap
+        In any order.
+    dim : int
+    direction : {"queries", "gallery"}
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is no translation of this dimension and direction.
+
+    References
+    ----------
+    Goswami et al., *Query drift compensation*, 2025, and its released code.
+    """
+    if not drifts:
+        raise ValueError(
+            "the qdc map adds up drifts of single updates: give them (--drift MAP, each a translation that was saved)."
+        )
+    for drift in drifts:
+        if drift.kind not in ("translation", "qdc") or drift.dims != (dim, dim) or drift.direction != direction:
+            raise ValueError(
+                f"a drift must be a translation of {direction} in dimension {dim}, got a {drift.kind} map of "
+                f"{drift.direction}, dimension {drift.dims[0]} → {drift.dims[1]}."
+            )
+    return np.eye(dim), np.sum([drift.b for drift in drifts], axis=0)
 
 
 def require_packages(kinds: Sequence[str]) -> None:
@@ -58,7 +112,8 @@ def require_packages(kinds: Sequence[str]) -> None:
 
 def available(d_in: int, d_out: int) -> tuple[str, ...]:
     """Kinds that map between these dimensions, the most rigid first."""
-    impossible = {"cut"} if d_in == d_out else {"identity", "translation"} | ({"cut"} if d_in < d_out else set())
+    equal = {"identity", "translation", "qdc"}
+    impossible = {"cut"} if d_in == d_out else equal | ({"cut"} if d_in < d_out else set())
     return tuple(kind for kind in KINDS if kind not in impossible)
 
 
@@ -152,12 +207,37 @@ def _adapter(source: Source, target: Target, rng: np.random.Generator) -> dict[s
     return train_adapter(_orthogonal(source, target, rng), source, target, rng)
 
 
+def _bottleneck(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
+    from verification.bridge.bottleneck import train_bottleneck
+
+    return train_bottleneck(_orthogonal(source, target, rng), source, target, rng)
+
+
+def _slerp(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
+    """The orthogonal map, from whose image the query goes half of the way back to the old model's own query.
+
+    Both models embed every query. The weight is a half; the method leaves it to be tuned.
+
+    References
+    ----------
+    Shoemake, *Animating rotation with quaternion curves*, 1985, for the interpolation.
+    """
+    return {**_orthogonal(source, target, rng), "weight": np.array(SLERP_WEIGHT)}
+
+
+def _no_fit(source: Source, target: Target, rng: np.random.Generator) -> dict[str, ndarray]:
+    raise ValueError("the qdc map is not fitted, its drifts were.")
+
+
 KINDS: dict[str, Callable[[Source, Target, np.random.Generator], dict[str, ndarray]]] = {
     "identity": _identity,
     "translation": _translation,
+    "qdc": _no_fit,
     "cut": _cut,
     "orthogonal": _orthogonal,
     "lambda-orthogonal": _lambda_orthogonal,
     "ridge": _ridge,
     "adapter": _adapter,
+    "bottleneck": _bottleneck,
+    "slerp": _slerp,
 }

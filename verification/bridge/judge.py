@@ -59,7 +59,7 @@ def cost_of_map(feature_map: FeatureMap, part: Part, rule: Rule) -> Sides:
 def mapped(feature_map: FeatureMap, part: Part) -> tuple[Float[ndarray, "n dim"], Float[ndarray, "n dim"]]:
     """Unit rows of queries and of gallery items in the space where they meet."""
     if feature_map.direction == "queries":
-        return unit(feature_map(part.new)), part.old
+        return unit(feature_map(part.new, part.old if feature_map.takes_both else None)), part.old
     return part.new, unit(feature_map(part.old))
 
 

@@ -1,7 +1,9 @@
 r"""A map between two models' features: what it is, how it is applied, and the file that holds it.
 
-Every map is :math:`y = x A + b + \max(x W + c, 0) V` of a unit row x; W, c and V are there for the learned adapter
-only. Two lines of NumPy apply it, so whoever serves the vectors needs nothing of this package.
+Every map is :math:`y = x A + b` of a unit row x, and for some kinds more: the learned adapter adds a hidden layer,
+:math:`\max(x W + c, 0) V`, the residual bottleneck its paths of layers, and an interpolated query lies on the great
+circle between y and the old model's query. A few lines of NumPy apply it, so whoever serves the vectors needs nothing
+of this package.
 """
 
 from __future__ import annotations
@@ -23,7 +25,30 @@ from verification.features.files.arrays import npz_arrays
 Direction = Literal["queries", "gallery"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 SUFFIXES = (".npz", ".safetensors")
-FORMAT = 1  # of the file; raised when an array changes its meaning
+FORMAT = 2  # of the file; raised when a map may be misread by what is older
+READ = (1, FORMAT)
+LAYER = ("W", "c", "s")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of all paths of a residual bottleneck, prelu(h W + c).
+
+    Attributes
+    ----------
+    W, c, s : ndarray, shape (p, h_in, h_out), (p, h_out) and (p, h_out)
+        Of each path; s are the slopes for negative values.
+    """
+
+    W: Float[ndarray, "p h_in h_out"]
+    c: Float[ndarray, "p h_out"]
+    s: Float[ndarray, "p h_out"]
+
+    def __call__(self, rows: ndarray) -> Float[ndarray, "p n h_out"]:
+        """Map the rows of each path, or rows that all paths share."""
+        values = rows @ self.W + self.c[:, None]
+        values *= np.where(values > 0.0, 1.0, self.s[:, None]).astype(values.dtype, copy=False)
+        return values
 
 
 @dataclass(frozen=True)
@@ -39,6 +64,10 @@ class FeatureMap:
     A, b : ndarray, shape (d_in, d_out) and (d_out,)
     W, c, V : ndarray or None, shape (d_in, h), (h,) and (h, d_out)
         The hidden layer of the learned adapter.
+    weight : ndarray or None, shape ()
+        In (0, 1), of the mapped row where a query is interpolated between it and the old model's.
+    layers : tuple of Layer
+        Of the residual bottleneck.
     """
 
     kind: str
@@ -48,6 +77,14 @@ class FeatureMap:
     W: Float[ndarray, "d_in h"] | None = None
     c: Float[ndarray, " h"] | None = None
     V: Float[ndarray, "h d_out"] | None = None
+    weight: Float[ndarray, ""] | None = None
+    layers: tuple[Layer, ...] = ()
+
+    @classmethod
+    def of_arrays(cls, kind: str, direction: Direction, arrays: dict[str, ndarray]) -> FeatureMap:
+        """The map that :meth:`arrays` describes."""
+        layers = tuple(Layer(*(arrays[f"{name}{at}"] for name in LAYER)) for at in _layer_numbers(arrays))
+        return cls(kind, direction, **{name: arrays[name] for name in _PLAIN if name in arrays}, layers=layers)
 
     @property
     def dims(self) -> tuple[int, int]:
@@ -57,24 +94,51 @@ class FeatureMap:
     def astype(self, dtype: Any) -> FeatureMap:
         """Return the map with arrays of another dtype, so that rows of that dtype stay in it."""
         arrays = {name: array.astype(dtype, copy=False) for name, array in self.arrays().items()}
-        return FeatureMap(self.kind, self.direction, **arrays)
+        return self.of_arrays(self.kind, self.direction, arrays)
 
     def arrays(self) -> dict[str, ndarray]:
         """The arrays that are there, by name."""
-        every = {"A": self.A, "b": self.b, "W": self.W, "c": self.c, "V": self.V}
-        return {name: array for name, array in every.items() if array is not None}
+        layers = {
+            f"{name}{at}": getattr(layer, name) for at, layer in enumerate(self.layers, start=1) for name in LAYER
+        }
+        return {name: array for name in _PLAIN if (array := getattr(self, name)) is not None} | layers
 
-    def __call__(self, unit: Float[ndarray, "n d_in"]) -> Float[ndarray, "n d_out"]:
-        """Map unit rows; the result need not be of unit length."""
+    @property
+    def takes_both(self) -> bool:
+        """Whether it needs the old model's row of a query beside the new model's."""
+        return self.weight is not None
+
+    def __call__(
+        self, unit: Float[ndarray, "n d_in"], other: Float[ndarray, "n d_out"] | None = None
+    ) -> Float[ndarray, "n d_out"]:
+        """Map unit rows; the result need not be of unit length.
+
+        Parameters
+        ----------
+        unit : ndarray, shape (n, d_in)
+        other : ndarray, shape (n, d_out), optional
+            Unit rows of the same queries by the other model, for a map that :attr:`takes_both`.
+        """
         mapped = unit @ self.A
         mapped += self.b
         if self.W is not None:
             mapped += np.maximum(unit @ self.W + self.c, 0.0) @ self.V
-        return mapped
+        if self.layers:
+            hidden = unit
+            for layer in self.layers:
+                hidden = layer(hidden)
+            mapped += hidden.sum(axis=0)
+        if self.weight is None:
+            return mapped
+        if other is None:
+            raise ValueError(f"the {self.kind} map needs the old model's rows of the same queries, got none.")
+        return slerp(other, mapped, float(self.weight))
 
     @property
     def takes(self) -> str:
         """What rows it takes, in words."""
+        if self.takes_both:
+            return "new queries (and old ones)"
         return "new queries" if self.direction == "queries" else "old gallery items"
 
     def save(self, path: str | os.PathLike[str], about: dict[str, Any] | None = None) -> None:
@@ -102,7 +166,7 @@ class FeatureMap:
         else:
             from safetensors.numpy import save
 
-            arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+            arrays = {name: np.array(array, order="C") for name, array in self.arrays().items()}
             payload = save(arrays, metadata={"metadata": text})
             write_atomically(path, lambda file: file.write(payload))
 
@@ -123,8 +187,8 @@ class FeatureMap:
 
     @classmethod
     def _of(cls, arrays: dict[str, ndarray], metadata: dict[str, Any]) -> FeatureMap:
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"format must be {FORMAT}, got {metadata.get('format')!r}.")
+        if metadata.get("format") not in READ:
+            raise ValueError(f"format must be one of {', '.join(map(str, READ))}, got {metadata.get('format')!r}.")
         if metadata["direction"] not in DIRECTIONS:
             raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {metadata['direction']!r}.")
         d_in, d_out = metadata["d_in"], metadata["d_out"]
@@ -132,13 +196,52 @@ class FeatureMap:
         if "W" in arrays:
             hidden = arrays["W"].shape[-1]
             shapes |= {"W": (d_in, hidden), "c": (hidden,), "V": (hidden, d_out)}
+        if "weight" in arrays:
+            shapes["weight"] = ()
+        width = d_in
+        for at in (numbers := _layer_numbers(arrays)):
+            paths, out = arrays["W1"].shape[0], d_out if at == numbers[-1] else arrays[f"W{at}"].shape[-1]
+            shapes |= {f"W{at}": (paths, width, out), f"c{at}": (paths, out), f"s{at}": (paths, out)}
+            width = out
         found = {name: arrays[name].shape for name in shapes if name in arrays}
         if found != shapes:
             raise ValueError(f"arrays must have shapes {shapes}, got {found}.")
         for name in shapes:
             if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
                 raise ValueError(f"{name} must hold finite floating-point numbers.")
-        return cls(str(metadata["kind"]), metadata["direction"], **{name: arrays[name] for name in shapes})
+        return cls.of_arrays(str(metadata["kind"]), metadata["direction"], {name: arrays[name] for name in shapes})
+
+
+_PLAIN = ("A", "b", "W", "c", "V", "weight")
+
+
+def _layer_numbers(arrays: dict[str, ndarray]) -> range:
+    """1, 2, … as far as there are layers."""
+    at = 1
+    while f"W{at}" in arrays:
+        at += 1
+    return range(1, at)
+
+
+def slerp(start: Float[ndarray, "n dim"], end: Float[ndarray, "n dim"], weight: float) -> Float[ndarray, "n dim"]:
+    r"""Unit rows on the great circle from start to end: :math:`[\sin((1−w)θ) v + \sin(wθ) m] / \sin θ`.
+
+    Parameters
+    ----------
+    start, end : ndarray, shape (n, d)
+        Rows of any length but zero; θ is the angle between them.
+    weight : float
+        In [0, 1], of ``end``. Opposite rows have no great circle of their own and give ``start``.
+    """
+    v, m = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (start, end))
+    # of nearly equal rows a sine has lost its digits, and half the chord has not
+    angle = 2.0 * np.arctan2(np.linalg.norm(m - v, axis=1), np.linalg.norm(m + v, axis=1))[:, None]
+    sine = np.sin(angle)
+    along = sine > 1e-12
+    sine = np.where(along, sine, 1.0)
+    first = np.where(along, np.sin((1.0 - weight) * angle) / sine, 1.0)
+    second = np.where(along, np.sin(weight * angle) / sine, 0.0)
+    return (first * v + second * m).astype(start.dtype, copy=False)
 
 
 def check_suffix(path: Path) -> Path:

@@ -23,6 +23,7 @@ from theory.files import write_atomically, write_text
 from verification.bridge.evidence import NEAR, NEARER, SINGLE, Evidence, cutoff, displaced, measure
 from verification.bridge.relation_kind import RelationKind
 from verification.features import FeatureSet, common_codes, places
+from verification.features.files.shards import is_code
 from verification.reporting import json_safe
 from verification.search.nearest import nearest_rows, search, share_kept
 from verification.statistics.interval import Interval
@@ -164,6 +165,10 @@ def relate(
             else "left out where every row is named"
         )
         raise ValueError(f"sample must be {what}.")
+    if (signs := _unpacked(new, old)) is not None:
+        found = relate(*signs, tolerance, seed, every_row, sample)
+        if found.relation == RelationKind.quantised:
+            return found
     pairs, notes = _pair(new, old)
     total = len(pairs)
     if total < 3:
@@ -218,6 +223,17 @@ def relate(
         neighbours=neighbours(chosen[0], chosen[1], seed=seed) if new.dim == old.dim else None,
         notes=tuple(notes),
     )
+
+
+def _unpacked(new: FeatureSet, old: FeatureSet) -> tuple[FeatureSet, FeatureSet] | None:
+    """Both sets, where one may hold the packed signs of the other: with its bytes as eight signs each; else None."""
+
+    def may_hold(codes: FeatureSet, values: FeatureSet) -> bool:
+        return is_code(codes.stored) and not is_code(values.stored) and 1 < codes.dim == -(-values.dim // 8)
+
+    if may_hold(new, old):
+        return new.signs(old.dim), old
+    return (new, old.signs(new.dim)) if may_hold(old, new) else None
 
 
 def check_rows_path(path: Path) -> None:

@@ -204,9 +204,12 @@ _AS_IT_IS = {Verdict.incompatible: "Not compatible as it is", Verdict.inconclusi
 _NAMES = {
     "identity": "the identity",
     "translation": "a translation",
+    "qdc": "drifts of single updates, added up (QDC)",
     "cut": "a cut to the first coordinates",
     "orthogonal": "an orthogonal map",
     "lambda-orthogonal": "a λ-orthogonal map",
     "ridge": "a ridge affine map",
     "adapter": "a learned adapter",
+    "bottleneck": "a residual bottleneck",
+    "slerp": "an interpolation of the old query and the mapped new one (SLERP)",
 }

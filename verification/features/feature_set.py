@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from theory.files import check_memory
 from verification.features.columns import Columns, Names, detached, encode
 from verification.features.files.filling import cached_rows, cut, fill, squared_lengths, usable
 from verification.features.files.loader import open_path
-from verification.features.files.shards import Piece, Shard, array_shard
+from verification.features.files.shards import Decode, Piece, Shard, array_shard, is_code
 
 
 class FeatureSet:
@@ -26,8 +27,9 @@ class FeatureSet:
 
     Parameters
     ----------
-    features : array_like or torch.Tensor, shape (N, d), float16, float32 or float64
-        Finite, no row of zeros (a direction is needed); need not be normalised. N ≥ 1, d ≥ 1.
+    features : array_like or torch.Tensor, shape (N, d), float16, float32, float64, int8 or uint8
+        Finite, no row of zeros (a direction is needed); need not be normalised. N ≥ 1, d ≥ 1. Codes of a byte are taken
+        as numbers, in float32; :meth:`signs` reads packed bits.
     labels : array_like or torch.Tensor, shape (N,), integers or strings, optional
         The class of each row. Single ones may be missing: None, NaN (then other floats must be whole numbers), an
         Arrow null or a masked entry. Where rows have several labels, a list of them for each row (:attr:`label_lists`).
@@ -48,6 +50,8 @@ class FeatureSet:
     def __init__(self, features: Any, labels: Any = None, ids: Any = None, groups: Any = None) -> None:
         shard = array_shard(np.asarray(detached(features)))
         self._hold([shard], Columns.of(len(shard), labels, ids, groups))
+        if self.stored == np.uint8:  # packed bits may all be zero; as numbers they are checked when they are read
+            return
         room = np.empty((min(len(self), cached_rows(self.dim, self.dtype)), self.dim), self.dtype)
         for _ in fill(self.pieces(), cut(room, len(self)), squared_lengths):
             pass
@@ -105,8 +109,66 @@ class FeatureSet:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of :attr:`features` and :meth:`blocks`: float16, float32 or float64 (bfloat16 is read as float32)."""
+        """Of :attr:`features` and :meth:`blocks`: float16, float32 or float64; bfloat16, int8, uint8 become float32."""
         return self._shards[0].dtype
+
+    @property
+    def stored(self) -> np.dtype:
+        """The dtype in which the vectors came, or lie in their files; bfloat16 is called uint16."""
+        return self._shards[0].stored or self.dtype
+
+    def first(self, k: int, dim: int | None = None) -> FeatureSet:
+        """Return the rows cut to their first k coordinates, as of Matryoshka embeddings; nothing is read yet.
+
+        Parameters
+        ----------
+        k : int
+            From 1 to d.
+        dim : int, optional
+            ≥ k, with zeros in the coordinates from k on, which changes no cosine; k if not given.
+
+        Raises
+        ------
+        ValueError
+            If k or dim is out of range; while reading, of a row whose first k coordinates are all zero.
+        """
+        dim = k if dim is None else dim
+        if not 1 <= k <= self.dim:
+            raise ValueError(f"k must be from 1 to {self.dim}, the dimension of the features, got {k!r}.")
+        if dim < k:
+            raise ValueError(f"dim must be at least k = {k}, got {dim!r}.")
+        return self._decoded(dim, partial(_cut, k))
+
+    def signs(self, dim: int | None = None) -> FeatureSet:
+        """Return the rows of ±1 that packed bits stand for; nothing is read yet.
+
+        A bit is a sign: 1 is +1 and 0 is −1, the first coordinate in the highest bit of the first byte, as
+        :func:`numpy.packbits` writes them; signed bytes have 128 subtracted, as sentence-transformers writes them.
+        Of two rows with Hamming distance H the cosine is 1 − 2H/d, so that all distances here are functions of H.
+
+        Parameters
+        ----------
+        dim : int, optional
+            From 8d − 7 to 8d, where the last byte is not full; 8d if not given. If it is d, every byte is a sign by
+            itself: +1 where it is positive and −1 elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If the features are not bytes, or dim is out of range.
+        """
+        if not is_code(self.stored):
+            raise ValueError(f"packed bits must be stored as uint8 or int8, got {self.stored}.")
+        dim = 8 * self.dim if dim is None else dim
+        if dim == self.dim > 1:
+            return self._decoded(dim, _sign)
+        if -(-dim // 8) != self.dim:
+            raise ValueError(f"dim must be from {8 * self.dim - 7} to {8 * self.dim}, 8 bits to a byte, got {dim!r}.")
+        return self._decoded(dim, partial(_unpack, 128 if self.stored.kind == "i" else 0))
+
+    def _decoded(self, dim: int, decode: Decode) -> FeatureSet:
+        decoded = FeatureSet.__new__(FeatureSet)
+        return decoded._hold([shard.decoded(dim, decode) for shard in self._shards], self.columns)
 
     @property
     def roundoff(self) -> float:
@@ -148,7 +210,7 @@ class FeatureSet:
         """
         index = self._checked(index)
         step = cached_rows(self.dim, np.dtype(np.float64))
-        if self._in_memory:
+        if self._in_memory and self.stored != np.uint8:
             gathered = self.features[index].astype(np.float64)
             for start in range(0, len(gathered), step):
                 part = gathered[start : start + step]
@@ -187,7 +249,7 @@ class FeatureSet:
         chosen = FeatureSet.__new__(FeatureSet)
         columns = self.columns.take(index)
         if self._in_memory:
-            chosen._hold([array_shard(self.features[index])], columns)
+            chosen._hold([self._in_array(self.features[index])], columns)
         elif np.all(index[1:] >= index[:-1]):
             chosen._hold([shard.select(some) for shard, some in self._shared_out(index)], columns)
         elif len(self._shards) == 1 and self._shards[0].whole is not None:
@@ -195,7 +257,7 @@ class FeatureSet:
         else:
             there, places = np.unique(index, return_inverse=True)
             gathered = self._gathered([shard.select(some) for shard, some in self._shared_out(there)])
-            chosen._hold([array_shard(gathered[places])], columns)
+            chosen._hold([self._in_array(gathered[places])], columns)
         chosen.remarks = self.remarks
         return chosen
 
@@ -222,7 +284,7 @@ class FeatureSet:
             raise ValueError("index must name at least one row, got none.")
         gathered = self._gathered([shard.select(some, few=True) for shard, some in self._shared_out(there)])
         chosen = FeatureSet.__new__(FeatureSet)
-        chosen._hold([array_shard(gathered[places.ravel()])], self.columns.take(index))
+        chosen._hold([self._in_array(gathered[places.ravel()])], self.columns.take(index))
         chosen.remarks = self.remarks
         return chosen
 
@@ -245,6 +307,10 @@ class FeatureSet:
             if low < high:
                 yield shard, index[low:high] - first
             first += len(shard)
+
+    def _in_array(self, rows: Float[ndarray, "n dim"]) -> Shard:
+        """Rows of this set in memory, which were stored as its rows are."""
+        return replace(array_shard(rows), stored=self.stored)
 
     def _gathered(self, shards: Sequence[Shard]) -> Float[ndarray, "n dim"]:
         check_memory(self.dtype.itemsize * sum(map(len, shards)) * self.dim, "all rows in memory")
@@ -383,6 +449,20 @@ class FeatureSet:
         from verification.features.files.writers import write_features
 
         write_features(Path(path), self.blocks(), self.columns, (len(self), self.dim), self.dtype)
+
+
+def _cut(k: int, rows: ndarray, out: ndarray) -> None:
+    out[:, :k] = rows[:, :k]
+    out[:, k:] = 0.0
+
+
+def _sign(rows: ndarray, out: ndarray) -> None:
+    out[...] = np.where(rows > 0.0, 1.0, -1.0)
+
+
+def _unpack(offset: int, rows: ndarray, out: ndarray) -> None:
+    bits = np.unpackbits((rows + offset).astype(np.uint8), axis=1, count=out.shape[1])
+    out[...] = 2.0 * bits - 1.0
 
 
 def _blocks(count: int, dim: int, rows: int, dtype: Any) -> Iterator[ndarray]:

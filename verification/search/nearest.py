@@ -37,7 +37,8 @@ class Found:
     rows : ndarray of int64, shape (models, q, k)
         Rows of the gallery, nearest first, equals in the order of the gallery; −1 where a query may find fewer than k.
     similarity : ndarray of float64, shape (models, q, k)
-        Of these rows, descending: the cosine, the dot product, or minus the squared distance; −inf where there is none.
+        Of these rows, descending: the cosine, the dot product, also of signs, or minus the squared distance; −inf where
+        there is none.
     ranks : ndarray of int64, shape (models, p), or None
         Of each pair in ``ranked`` the place of the item among all that the query may find, from 1; 0 where it may not
         find this one.
@@ -76,8 +77,8 @@ def search(
         A query never finds an item of its own unit: itself, its twins, other shots of the same scene. −1 is no unit.
     present : ndarray of bool, shape (M,), optional
         False for items that nobody may find.
-    similarity : {"cosine", "dot", "l2"}
-        Cosine or dot product, largest first, or Euclidean distance, smallest first.
+    similarity : {"cosine", "dot", "l2", "hamming"}
+        Cosine or dot product, largest first, or Euclidean distance or Hamming distance of rows of ±1, smallest first.
     ranked : tuple of two ndarrays of int, shape (p,), optional
         Pairs (query, gallery row) whose places in the whole ranking are wanted, as for average precision.
 

@@ -11,7 +11,7 @@ scaled so that the terms of every sum add up to at most 1, and is then off by le
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from verification.features import FeatureSet
 
-SimilarityName = Literal["cosine", "dot", "l2"]
+SimilarityName = Literal["cosine", "dot", "l2", "hamming"]
 BLOCK_ROWS, BLOCK_NUMBERS = 2**14, 2**20  # of the gallery, at a time
 _PAIR_NUMBERS = 2**17  # of pairs of rows, at a time
 
@@ -29,20 +29,22 @@ class Similarity:
 
     Parameters
     ----------
-    name : {"cosine", "dot", "l2"}
-        Of unit rows; of rows as they are; or minus the squared Euclidean distance of rows as they are.
+    name : {"cosine", "dot", "l2", "hamming"}
+        Of unit rows; of rows as they are; minus the squared Euclidean distance of rows as they are; or the product of
+        rows of ±1, which is d − 2H for a Hamming distance H.
     queries : sequence of array_like, each of shape (q, d)
         The same queries, one array per model; the rows of all models are stacked.
 
     Raises
     ------
     ValueError
-        If the arrays differ in shape or do not fit the gallery, or rows are not of length 1 for ``"cosine"``.
+        If the arrays differ in shape or do not fit the gallery, or rows are not of length 1 for ``"cosine"`` or not of
+        ±1 for ``"hamming"``.
     """
 
     def __init__(self, name: SimilarityName, queries: Sequence[ndarray], gallery: FeatureSet) -> None:
-        if name not in ("cosine", "dot", "l2"):
-            raise ValueError(f"similarity must be 'cosine', 'dot' or 'l2', got {name!r}.")
+        if name not in get_args(SimilarityName):
+            raise ValueError(f"similarity must be 'cosine', 'dot', 'l2' or 'hamming', got {name!r}.")
         shapes = [np.shape(rows) for rows in queries]
         if not shapes or any(shape != shapes[0] or len(shape) != 2 for shape in shapes):
             raise ValueError(f"queries must be arrays of one shape (q, d), one per model, got {shapes}.")
@@ -51,6 +53,8 @@ class Similarity:
         self.name = name
         self.gallery = gallery
         self.rows = np.concatenate(queries, dtype=np.float64)
+        if name == "hamming":
+            check_signs(self.rows, "queries")
         lengths = _lengths(self.rows, "queries")
         # float32 rows of any dimension are normalised to much better than this
         if name == "cosine" and not np.all(np.abs(lengths - 1.0) < 1e-3):
@@ -90,8 +94,10 @@ class Similarity:
             return Scaled(rows, block.astype(dtype, copy=False), np.ones(len(self.rows)))
         items = block.astype(np.float64)
         longest = float(_lengths(items, "gallery").max()) or 1.0  # squares of tiny rows underflow
+        if self.name == "hamming":
+            check_signs(items, "gallery")
         items /= longest
-        if self.name == "dot":
+        if self.name != "l2":
             queries = self.rows / self._lengths[:, None]
             return Scaled(queries.astype(dtype), items.astype(dtype), self._lengths * longest)
         scale = 2.0 * self._lengths + longest
@@ -126,6 +132,14 @@ class Scaled:
     def threshold(self, similarity: Float[ndarray, " p"], query: Any = slice(None)) -> Float[ndarray, " p"]:
         """Return similarities of some queries, by default one of each, on the scale of the product."""
         return (similarity + self._shift[query]) / self._scale[query]
+
+
+def check_signs(rows: Float[ndarray, "*rows dim"], name: str) -> None:
+    """Raise ValueError unless all entries are ±1, as a Hamming distance needs them."""
+    if not np.all(np.abs(rows) == 1.0):
+        raise ValueError(
+            f"{name} must have rows of ±1 for the Hamming distance; FeatureSet.signs() makes them of binary codes."
+        )
 
 
 def _lengths(rows: Float[ndarray, "n dim"], name: str) -> Float[ndarray, " n"]:

@@ -29,6 +29,8 @@ class Rows:
         Where each row stands in the data.
     units : ndarray of int, shape (m,), or None
         Rows of one unit never meet, and what a unit contributes is what varies; None where each row is its own unit.
+    own : bool
+        Whether new rows meet new rows, as those of a compressed copy do, and not old ones.
     """
 
     models: Float[ndarray, "models m dim"]
@@ -36,6 +38,7 @@ class Rows:
     sizes: Int[ndarray, " k"]
     index: Int[ndarray, " m"] | None = None
     units: Int[ndarray, " m"] | None = None
+    own: bool = False
 
     @property
     def old(self) -> Float[ndarray, "m dim"]:

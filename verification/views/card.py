@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from theory.metrics import METRICS
 from verification.audit.report import ASKED, UpgradeReport
 from verification.statistics.interval import Verdict
-from verification.views.documents import Document, Section, Table, rate_names, threshold_at
+from verification.views.documents import Document, Section, Table, memory, rate_names, search_words, threshold_at
 from verification.views.numbers import confidence, count, digits, estimate, in_points, plural, points
 
 _MAY = {
     Verdict.compatible: "Queries of {new} may be searched in galleries of {old}.",
     Verdict.incompatible: "Queries of {new} should not be searched in galleries of {old}.",
     Verdict.inconclusive: "It is not decided whether queries of {new} may be searched in galleries of {old}.",
+}
+_MAY_REPLACE = {
+    Verdict.compatible: "The vectors of {old} may be replaced by a compressed copy, in queries and galleries alike.",
+    Verdict.incompatible: "The vectors of {old} should not be replaced by this compressed copy.",
+    Verdict.inconclusive: "It is not decided whether the vectors of {old} may be replaced by this compressed copy.",
 }
 
 
@@ -28,7 +33,10 @@ def card(report: UpgradeReport, new: str, old: str) -> Document:
     """
     one, made = report.definition1, report.provenance
     classes = "" if one is None else f" of {plural(one.num_classes, 'class', 'classes')}"
-    answer = _MAY[report.verdict].format(new=new, old=old)
+    may = _MAY if report.compression is None else _MAY_REPLACE
+    answer = may[report.verdict].format(new=new, old=old)
+    if report.compression is not None:
+        answer = f"{answer} {memory(report.compression)}"
     against = [ASKED[claim] for claim in report.against]
     if report.verdict == Verdict.compatible and against:
         answer = f"{answer} This does not extend to {' and '.join(against)}."
@@ -41,7 +49,7 @@ def card(report: UpgradeReport, new: str, old: str) -> Document:
         Table(("claim", "change", "accepted loss", "verdict"), tuple(_claims(report))),
         f"Checked with stationary-representations {made['version']} on {made['date'][:10]}, seed {made['seed']}.",
         Table(
-            ("input", "rows", "dimension", "SHA-256"),
+            ("input", "rows", "dimension", "SHA-256 of its rows"),
             tuple((name, count(of["rows"]), count(of["dim"]), str(of["sha256"])) for name, of in inputs),
         ),
     )
@@ -52,7 +60,8 @@ def _claims(report: UpgradeReport) -> Iterator[tuple[str, str, str, str]]:
     """Every claim with the interval that decides it."""
     one, r, t = report.definition1, report.retrieval, report.thresholds
     if r is not None:
-        yield f"{r.scores[0].name} in the old gallery", f"{points(r.change)} points", in_points(r.margin), r.verdict
+        where = search_words(report.compression).where
+        yield f"{r.scores[0].name} {where}", f"{points(r.change)} points", in_points(r.margin), r.verdict
     if t is not None:
         at = f"at {threshold_at(t.threshold, t.threshold_unit)}"
         rise = f"{digits(100.0 * t.far_margin)} % of itself"

@@ -11,8 +11,9 @@ from verification.audit.accept import AcceptClaim
 from verification.audit.drift import ClassDrift, DriftMargin, PairDrift
 from verification.audit.report import ASKED, Definition1Report, Sides, UpgradeReport
 from verification.audit.retrieval_report import RetrievalReport
-from verification.audit.threshold_report import ThresholdReport, ThresholdUnit
-from verification.statistics.interval import Judged, Population, Verdict
+from verification.audit.threshold_report import ThresholdReport, ThresholdUnit, is_distance, is_raw
+from verification.features.compression import Compression
+from verification.statistics.interval import Interval, Judged, Population, Verdict
 from verification.views.labels import label
 from verification.views.numbers import (
     Bounds,
@@ -94,12 +95,14 @@ def audit(report: UpgradeReport) -> Document:
     """Everything that was found about an upgrade."""
     one = report.definition1
     sections = [_claims(report)]
+    if report.compression is not None:
+        sections.append(Section("What is saved and what is lost", tuple(_saved(report))))
     if report.retrieval is not None:
-        sections.append(_retrieval(report.retrieval))
+        sections.append(_retrieval(report.retrieval, report.compression))
     for claim, found in report.accepted.items():
         sections.append(_accepted(ASKED[claim], found))
     if report.thresholds is not None:
-        sections.append(_thresholds(report.thresholds))
+        sections.append(_thresholds(report.thresholds, search_words(report.compression)))
     if one is not None:
         sections += [_distances(one), _classes(one)]
         if one.drift is not None:
@@ -123,15 +126,15 @@ def _answer(report: UpgradeReport) -> tuple[str, str]:
     who = f"The answer is about {report.whom}."
     if report.sample is not None:
         who = f"{who} {report.sample.sentence}"
+    what, does, they = "new queries", "search the old gallery", "they"
+    if report.compression is not None:
+        what, does, they = "the compressed copy", "replace the original", "it"
     if report.verdict == Verdict.compatible and report.against:
-        return (
-            "In part",
-            f"Judged by {by}, new queries may search the old gallery; judged by {against}, they may not. {who}",
-        )
+        return "In part", f"Judged by {by}, {what} may {does}; judged by {against}, {they} may not. {who}"
     means = {
-        Verdict.compatible: "new queries may search the old gallery",
-        Verdict.incompatible: "new queries should not search the old gallery",
-        Verdict.inconclusive: "these samples do not decide whether new queries may search the old gallery",
+        Verdict.compatible: f"{what} may {does}",
+        Verdict.incompatible: f"{what} should not {does}",
+        Verdict.inconclusive: f"these samples do not decide whether {what} may {does}",
     }
     return report.verdict.word, f"Judged by {by}, {means[report.verdict]}. {who}"
 
@@ -148,7 +151,7 @@ def _claims(report: UpgradeReport) -> Section:
     chosen = tuple(map(names.index, report.decided_by))
     follows = f"The answer follows from {_joined(report.decided_by)}."
     blocks: list[str | Table]
-    if report.definition1 is None:  # no labels, no classes
+    if report.definition1 is None:
         rows: tuple[tuple[str, ...], ...] = tuple((ASKED[claim], verdict) for claim, verdict in report.claims.items())
         blocks = [Table(("claim", "verdict"), rows, chosen), f"{follows} Verdicts are for {report.whom}."]
     else:
@@ -285,11 +288,84 @@ def common_mean(report: Definition1Report) -> str | None:
     )
 
 
-def _retrieval(r: RetrievalReport) -> Section:
-    """Scores of the three searches, and what the old gallery gains or loses."""
-    first = r.scores[0]
+def _saved(report: UpgradeReport) -> Iterator[str | Table]:
+    """Memory beside the scores of a compressed copy."""
+    assert report.compression is not None
+    copy, r = report.compression, report.retrieval
+    change = f"{number(100.0 * (copy.share - 1.0), 1, '')} %"
+    rows = [("bytes of a vector", count(copy.bytes_before), count(copy.bytes_after), change)]
+    for s in () if r is None else r.scores:
+        old, new = (number(100.0 * value, 1, "") for value in (s.old_old, s.new_old))
+        rows.append((f"{s.name}, per cent", old, new, f"{points(s.upgrade.fixed)} points"))
+    yield Table(("", "original", "copy", "change"), tuple(rows))
+    yield memory(copy)
+
+
+def memory(copy: Compression) -> str:
+    """What a compressed copy is, and what it saves."""
+    ranked = (
+        f" It is ranked by the Hamming distance H of its signs, whose cosine is 1 − 2H/{copy.dim}."
+        if copy.hamming
+        else ""
+    )
+    return (
+        f"The copy holds {copy.kind}. A vector takes {plural(copy.bytes_after, 'byte')} instead of "
+        f"{count(copy.bytes_before)}.{ranked}"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchWords:
+    """What the searches that are compared are called.
+
+    Attributes
+    ----------
+    searches : tuple of str
+        The first two searches, in short.
+    old, new, have : str
+        Who asks in them, and the verb that follows.
+    short : tuple of str
+        The same in a word.
+    where : str
+        Where the verdict's search is.
+    """
+
+    searches: tuple[str, str]
+    old: str
+    new: str
+    have: str
+    short: tuple[str, str]
+    where: str
+
+
+UPGRADE_WORDS = SearchWords(
+    searches=("old → old", "new → old"),
+    old="old queries",
+    new="new queries",
+    have="have",
+    short=("old", "new"),
+    where="in the old gallery",
+)
+COPY_WORDS = SearchWords(
+    searches=("original", "copy"),
+    old="the original",
+    new="the copy",
+    have="has",
+    short=("original", "copy"),
+    where="in the compressed copy",
+)
+
+
+def search_words(compression: Compression | None) -> SearchWords:
+    """What to call the searches of an upgrade, or of a compressed copy."""
+    return UPGRADE_WORDS if compression is None else COPY_WORDS
+
+
+def _retrieval(r: RetrievalReport, compression: Compression | None) -> Section:
+    """Scores of the searches, and what the new queries or the copy gain or lose."""
+    first, say = r.scores[0], search_words(compression)
     searches = Table(
-        ("per cent", "old → old", "new → old", *(["new → new"] if first.new_new is not None else [])),
+        ("per cent", *say.searches, *(["new → new"] if first.new_new is not None else [])),
         tuple(
             (s.name, *(number(100 * v, 1, "") for v in (s.old_old, s.new_old, s.new_new) if v is not None))
             for s in r.scores
@@ -324,19 +400,34 @@ def _retrieval(r: RetrievalReport) -> Section:
         "Retrieval",
         (
             f"{plural(r.num_queries, 'query', 'queries')} searched {plural(r.num_gallery, 'gallery item')}. The "
-            f"verdict is about {first.name} in the old gallery, which may fall by {in_points(r.margin)}.{lone}",
+            f"verdict is about {first.name} {say.where}, which may fall by {in_points(r.margin)}.{lone}",
             searches,
-            f"Query model → gallery model.{template}",
+            f"{'Query model → gallery model.' if compression is None else 'Each was searched in itself.'}{template}",
             changes,
-            f"What new queries change in the old gallery, with intervals for new {whom}. Each interval has "
-            f"{confidence(r.confidence)} confidence; the gallery is taken as it is.{again}",
-            f"Only the new model puts a right item first for {percent(r.gained)} of the queries, and only the old "
-            f"model for {percent(r.lost)}. New queries find {estimate(r.kept, '', 100.0)} % of the first items that "
-            f"old queries find, which is agreement and not quality.{copies}",
+            f"What {say.new} {'change in the old gallery' if compression is None else 'changes'}, with intervals for "
+            f"new {whom}. Each interval has {confidence(r.confidence)} confidence; the gallery is taken as it "
+            f"is.{again}",
+            *_agreement(r, compression, copies),
             *_slices(r),
         ),
         r.verdict,
     )
+
+
+def _agreement(r: RetrievalReport, compression: Compression | None, copies: str) -> Iterator[str]:
+    """Which queries only one side answers, and how many items both find."""
+    kept = estimate(r.kept, "", 100.0)
+    if compression is None:
+        yield (
+            f"Only the new model puts a right item first for {percent(r.gained)} of the queries, and only the old "
+            f"model for {percent(r.lost)}. New queries find {kept} % of the first items that old queries find, which "
+            f"is agreement and not quality.{copies}"
+        )
+    else:
+        yield (
+            f"Only the copy puts a right item first for {percent(r.gained)} of the queries, and only the original for "
+            f"{percent(r.lost)}. The copy finds {kept} % of the first items that the original finds.{copies}"
+        )
 
 
 def _slices(r: RetrievalReport) -> Iterator[str | Table]:
@@ -370,23 +461,23 @@ def _accepted(name: str, claim: AcceptClaim) -> Section:
             f"{digits(100 * claim.false_margin)} % of itself and {true} may fall by "
             f"{in_points(claim.true_margin)}.{unknown}",
             Table(("rate", "old queries", "new queries"), tuple(rows)),
-            f"Kept: at a {claim.threshold_unit} of {estimate(found.kept_threshold, '', least=4)} new queries have the "
-            f"old {false}.",
+            f"Kept: at a {claim.threshold_unit} of {kept_at(found.kept_threshold, claim.threshold_unit)} new queries "
+            f"have the old {false}.",
         ),
         claim.verdict,
     )
 
 
-def _thresholds(t: ThresholdReport) -> Section:
+def _thresholds(t: ThresholdReport, say: SearchWords) -> Section:
     """FAR and TAR at the old threshold, and the threshold that keeps FAR."""
-    chosen = "" if t.target_far is None else f", where old queries have FAR {digits(t.target_far)}"
-    bound = "most" if t.threshold_unit == "Euclidean distance" else "least"
-    raw = "" if t.threshold_unit == "cosine" else " Rows are compared as they are, without normalising them."
+    chosen = "" if t.target_far is None else f", where {say.old} {say.have} FAR {digits(t.target_far)}"
+    bound = "most" if is_distance(t.threshold_unit) else "least"
+    raw = " Rows are compared as they are, without normalising them." if is_raw(t.threshold_unit) else ""
     rates = (
-        ("FAR", "old", t.old_far, ""),
-        ("FAR", "new", t.new_far, t.far_change.verdict),
-        ("TAR", "old", t.old_tar, ""),
-        ("TAR", "new", t.new_tar, t.tar_change.verdict),
+        ("FAR", say.short[0], t.old_far, ""),
+        ("FAR", say.short[1], t.new_far, t.far_change.verdict),
+        ("TAR", say.short[0], t.old_tar, ""),
+        ("TAR", say.short[1], t.new_tar, t.tar_change.verdict),
     )
     return Section(
         "Accept threshold",
@@ -398,8 +489,9 @@ def _thresholds(t: ThresholdReport) -> Section:
                 ("rate", "queries", "share of pairs", "verdict"),
                 tuple((name, model, rate(found), verdict) for name, model, found, verdict in rates),
             ),
-            f"New queries have the old FAR at a {t.threshold_unit} of {kept_threshold(t)}. TAR is "
-            f"{rate(t.kept.tar)} there, which is a change of {estimate(t.kept.tar_change)}.",
+            f"{say.new[:1].upper()}{say.new[1:]} {say.have} the old FAR at a {t.threshold_unit} of "
+            f"{kept_threshold(t)}. TAR is {rate(t.kept.tar)} there, which is a change of "
+            f"{estimate(t.kept.tar_change)}.",
         ),
         t.verdict,
     )
@@ -407,7 +499,7 @@ def _thresholds(t: ThresholdReport) -> Section:
 
 def threshold_at(threshold: float, unit: ThresholdUnit) -> str:
     """A threshold with its unit."""
-    return f"{unit} {_spelled(threshold, unit)}{'' if unit == 'cosine' else ' of rows as they are'}"
+    return f"{unit} {_spelled(threshold, unit)}{' of rows as they are' if is_raw(unit) else ''}"
 
 
 def _spelled(threshold: float, unit: ThresholdUnit) -> str:
@@ -416,16 +508,23 @@ def _spelled(threshold: float, unit: ThresholdUnit) -> str:
 
 def kept_threshold(t: ThresholdReport) -> str:
     """The threshold at which new queries have the old FAR, with its interval."""
-    return estimate(Bounds(t.kept.threshold, t.kept.lower, t.kept.upper), "", least=4)
+    return kept_at(Bounds(t.kept.threshold, t.kept.lower, t.kept.upper), t.threshold_unit)
+
+
+def kept_at(found: Bounds | Interval, unit: ThresholdUnit) -> str:
+    """A threshold with its interval; bits are whole."""
+    if unit == "Hamming distance":
+        return f"{found.value:.0f} ({found.lower:.0f} to {found.upper:.0f})"
+    return estimate(found, "", least=4)
 
 
 def _not_checked(report: UpgradeReport) -> str:
     missing = [
-        *([] if report.thresholds or report.definition1 is None else ["an accept threshold (--threshold, --far)"]),
+        *([] if report.thresholds or not report.labelled else ["an accept threshold (--threshold, --far)"]),
         "kinds of data that are not among these",
-        "whether all relevant items were judged"
-        if report.retrieval and report.retrieval.relevance == "judgements"
-        else "whether the labels are right",
+        "whether the labels are right"
+        if report.retrieval is None or report.retrieval.relevance != "judgements"
+        else "whether all relevant items were judged",
         "the errors of an approximate index",
     ]
     text = ", ".join(missing)
@@ -433,6 +532,12 @@ def _not_checked(report: UpgradeReport) -> str:
 
 
 def _next(report: UpgradeReport) -> str:
+    if (copy := report.compression) is not None and report.verdict != Verdict.inconclusive:
+        return (
+            "Replace the vectors of queries and gallery by the copy."
+            if report.verdict == Verdict.compatible
+            else f"Keep the original, or compress it less than to {plural(copy.bytes_after, 'byte')} a vector."
+        )
     if report.verdict == Verdict.compatible:
         return "Switch queries to the new model and keep the old gallery."
     if report.verdict == Verdict.incompatible:
@@ -471,6 +576,7 @@ _BRIDGE_NEXT = {
     "queries": "Send new queries through the map, then search the old gallery.",
     "gallery": "Send the vectors of the old gallery through the map, then search them with new queries.",
     "identity": "Switch queries to the new model and keep the old gallery.",
+    "slerp": "Embed every query with both models, send both rows through the map, then search the old gallery.",
     "incompatible": "Embed the gallery again with the new model, or train the new model to be compatible.",
     "inconclusive": "Add samples, because these do not decide whether a map helps.",
 }
@@ -513,7 +619,7 @@ def _bridge_next(report: BridgeReport) -> str:
     """What to do after a bridge was judged."""
     if report.verdict != "compatible":
         return _BRIDGE_NEXT[report.verdict]
-    return _BRIDGE_NEXT["identity" if report.kind == "identity" else report.direction]
+    return _BRIDGE_NEXT[report.kind if report.kind in ("identity", "slerp") else report.direction]
 
 
 def without_map(report: BridgeReport) -> str:

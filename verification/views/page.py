@@ -51,7 +51,7 @@ def render(report: UpgradeReport | BridgeReport, *, title: str = TITLE, matrix: 
         values = {"bridge": report, "document": documents.bridge(report), **_evidence(report.as_is)}
         return html.render("bridge", title=title, matrix=matrix, **values)
     explained: dict[str, Any] = {
-        name: getattr(report, name) for name in ("retrieval", "thresholds", "hypotheses", "polar")
+        name: getattr(report, name) for name in ("retrieval", "thresholds", "hypotheses", "polar", "compression")
     }
     explained["accepted"] = report.accepted
     values = {"report": report, "document": documents.audit(report)}
@@ -67,7 +67,9 @@ def in_notebook(report: UpgradeReport | BridgeReport) -> str:
 
 def _evidence(one: Definition1Report | None) -> dict[str, Any]:
     """What the sections behind the answer show of an audit of Definition 1 that stands alone."""
-    nothing: dict[str, Any] = dict.fromkeys(("retrieval", "thresholds", "hypotheses", "polar", "provenance", "notes"))
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("retrieval", "thresholds", "hypotheses", "polar", "compression", "provenance", "notes")
+    )
     nothing["accepted"] = {}
     about = {} if one is None else {"notes": one.notes, "metric_name": METRICS[one.metric].description}
     return {"one": one, **nothing, **about}

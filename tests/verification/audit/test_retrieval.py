@@ -223,5 +223,5 @@ def test_an_index_of_raw_rows_is_searched_as_it_ranks(similarity):
     assert (score.old_old, score.new_old) == pytest.approx(expected, abs=1e-12)
     cosine = compare_retrieval(Upgrade(*sets)).scores[0]
     assert score.new_old != cosine.new_old
-    with pytest.raises(ValueError, match="similarity must be one of cosine, dot, l2, got 'l1'"):
+    with pytest.raises(ValueError, match="similarity must be one of cosine, dot, l2, hamming, got 'l1'"):
         compare_retrieval(Upgrade(*sets), similarity="l1")

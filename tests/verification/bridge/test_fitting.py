@@ -118,9 +118,10 @@ def test_the_adapter_is_the_same_under_the_same_seed():
 
 
 def test_what_needs_equal_dimensions():
-    assert fitting.available(5, 5) == ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge", "adapter")
-    assert fitting.available(5, 6) == ("orthogonal", "lambda-orthogonal", "ridge", "adapter")
-    assert fitting.available(6, 5) == ("cut", "orthogonal", "lambda-orthogonal", "ridge", "adapter")
+    anywhere = ("orthogonal", "lambda-orthogonal", "ridge", "adapter", "bottleneck", "slerp")
+    assert fitting.available(5, 5) == ("identity", "translation", "qdc", *anywhere)
+    assert fitting.available(5, 6) == anywhere
+    assert fitting.available(6, 5) == ("cut", *anywhere)
 
 
 def test_a_cut_keeps_the_first_coordinates_and_is_chosen_where_that_is_all():

@@ -37,7 +37,7 @@ def test_what_the_map_is_stands_beside_its_arrays(tmp_path):
     LINEAR.save(tmp_path / "map.npz", {"num_fit": 12})
     metadata = json.loads(str(np.load(tmp_path / "map.npz")["metadata"]))
     assert metadata.pop("version")
-    assert metadata == {"format": 1, "kind": "ridge", "direction": "queries", "d_in": 5, "d_out": 3, "num_fit": 12}
+    assert metadata == {"format": 2, "kind": "ridge", "direction": "queries", "d_in": 5, "d_out": 3, "num_fit": 12}
 
 
 @pytest.mark.parametrize("feature_map", [LINEAR, ADAPTER], ids=["linear", "adapter"])
@@ -104,7 +104,7 @@ def features_instead(path):
 
 
 def newer(path):
-    np.savez(path, metadata=np.array('{"format": 2}'), A=LINEAR.A, b=LINEAR.b)
+    np.savez(path, metadata=np.array('{"format": 3}'), A=LINEAR.A, b=LINEAR.b)
 
 
 def other_shape(path):

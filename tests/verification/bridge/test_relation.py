@@ -350,3 +350,48 @@ def test_ids_are_not_advised_where_rows_were_joined_by_them():
         assert found.relation == "rows in another order"
         assert "Rows were joined by their ids" in found.next_step
         assert "Give" not in found.next_step
+
+
+def test_of_a_large_file_only_the_rows_that_are_measured_are_read(monkeypatch, tmp_path):
+    """A file that can be mapped is not read past the rows between those; one that is compressed has to be."""
+    from verification.features.files import shards
+
+    rng = np.random.default_rng(0)
+    sets = [rng.standard_normal((50_000, 16)).astype(np.float32) for _ in range(2)]
+    for name, rows in zip(("new", "old"), sets, strict=True):
+        np.save(tmp_path / f"{name}.npy", rows)
+        np.savez_compressed(tmp_path / f"{name}.npz", features=rows)
+    passed = []
+    sieved = shards._open_sieved
+
+    def watched(*arguments):
+        passed.append(arguments)
+        return sieved(*arguments)
+
+    monkeypatch.setattr(shards, "_open_sieved", watched)
+    found = [relate(*(FeatureSet.load(tmp_path / f"{n}{kind}") for n in ("new", "old"))) for kind in (".npy", ".npz")]
+    assert len(passed) == 2
+    assert found[0].evidence == found[1].evidence
+    assert found[0].relation == RelationKind.space
+
+
+@pytest.mark.parametrize("offset", [0, 128])
+def test_packed_signs_are_codes_and_other_bytes_are_another_dimension(offset):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200, 20)).astype(np.float32)
+    packed = np.packbits(rows > 0.0, axis=1).astype(int) - offset
+    codes = FeatureSet(packed.astype(np.int8 if offset else np.uint8))
+    for sets in ((codes, FeatureSet(rows)), (FeatureSet(rows), codes)):
+        found = relate(*sets)
+        assert found.relation == RelationKind.quantised
+        assert "quantised to binary" in found.sentence
+    other = FeatureSet(rng.integers(1, 100, (200, 3)).astype(np.int8))
+    assert relate(other, FeatureSet(rows)).relation == RelationKind.dimension
+    assert relate(FeatureSet(packed.astype(np.float32)), FeatureSet(rows)).relation == RelationKind.dimension
+
+
+def test_of_packed_signs_a_sample_is_read_too():
+    packed = FeatureSet(np.packbits(X > 0.0, axis=1))
+    found = relate(packed, FeatureSet(X), sample=40)
+    assert found.relation == RelationKind.quantised
+    assert any(note.startswith(f"40 of the {len(X):,} rows were drawn") for note in found.notes)

@@ -164,7 +164,7 @@ def test_unusable_searches_are_refused():
         with pytest.raises(ValueError, match=message):
             search(*arguments)
     for options, message in (
-        ({"similarity": "manhattan"}, "'cosine', 'dot' or 'l2', got 'manhattan'"),
+        ({"similarity": "manhattan"}, "'cosine', 'dot', 'l2' or 'hamming', got 'manhattan'"),
         ({"query_units": np.array([1])}, "given together"),
         ({"query_units": np.array([1]), "item_units": np.array([1])}, "item_units must be 2 integers"),
         ({"present": np.array([1, 0])}, "present must be 2 booleans"),

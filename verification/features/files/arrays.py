@@ -35,6 +35,8 @@ from verification.features.files.shards import (
     check_features,
     deflated_shard,
     flat_shard,
+    given_dtype,
+    is_code,
 )
 from verification.features.files.sidecars import sidecars
 
@@ -76,7 +78,9 @@ def open_arrays(arrays: Arrays, names: Names) -> tuple[Shard, Columns]:
 def _chosen(arrays: Arrays, names: Names) -> tuple[str, dict[str, Any], tuple[str, ...]]:
     """The name of the features, the columns read, and what to say of the choice."""
     shown = {name: f"{dtype} of shape {shape}" for name, (shape, dtype) in arrays.there.items()}
-    vectors = [name for name, (shape, dtype) in arrays.there.items() if dtype.kind == "f" and len(shape) == 2]
+    kinds = {name: dtype for name, (shape, dtype) in arrays.there.items() if len(shape) == 2}
+    vectors = [name for name, dtype in kinds.items() if dtype.kind == "f"]
+    vectors = vectors or [name for name, dtype in kinds.items() if is_code(dtype)]
     chosen = names.choose(shown, vectors, arrays.kind)
     shape, dtype = arrays.there[chosen.features]
     check_features(shape, dtype)
@@ -265,7 +269,8 @@ def hdf5_arrays(path: Path) -> Arrays:
     def rows(name: str) -> Shard:
         shape, dtype = there[name]
         opened = partial(_open_hdf5, path, name)
-        return Shard(path, shape, dtype.newbyteorder("="), opened, seek=opened, take=partial(_open_taken, path, name))
+        taken = partial(_open_taken, path, name)
+        return Shard(path, shape, given_dtype(dtype), opened, seek=opened, take=taken, stored=dtype)
 
     def column(name: str) -> Any:
         with h5py.File(path, "r") as file:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -23,6 +23,8 @@ _SIEVED_BYTES = 2**18
 # beyond what models give, and what blocks of rows and matrices of d × d numbers are made for
 MOST_DIMENSIONS = 2**21
 BFLOAT16 = np.dtype("<u2")  # NumPy has no bfloat16: its bits are the upper half of a float32's
+# fills the second array, rows of another dimension, from the rows of the first
+Decode = Callable[[ndarray, ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Shard:
         (N, d), both ≥ 1.
     dtype : numpy.dtype
         Of the rows as they are given: float16, float32 or float64, in the machine's byte order.
+    stored : numpy.dtype or None
+        Of the rows as they lie there, where that is another one: bfloat16, int8 or uint8.
     open : callable
         Context manager of a function that fills an array with the next rows.
     whole : callable or None
@@ -60,6 +64,7 @@ class Shard:
     seek: Callable[[int], AbstractContextManager[Fill]] | None = None
     take: Callable[[Int[ndarray, " m"], int], AbstractContextManager[Fill]] | None = None
     remarks: tuple[str, ...] = ()
+    stored: np.dtype | None = None
     origin: Shard | None = None
 
     def __len__(self) -> int:
@@ -93,6 +98,15 @@ class Shard:
             self, shape=shape, open=rows, whole=None, seek=rows if seek else None, take=None, origin=self.origin or self
         )
 
+    def decoded(self, dim: int, decode: Decode) -> Shard:
+        """Rows of dimension ``dim``, each decoded from one of these as it is read."""
+        rows, seek, take = (
+            None if begin is None else partial(_open_decoded, begin, self.shape[1], self.dtype, decode)
+            for begin in (self.open, self.seek, self.take)
+        )
+        assert rows is not None
+        return replace(self, shape=(len(self), dim), open=rows, whole=None, seek=seek, take=take, origin=None)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -119,9 +133,10 @@ class Piece:
 def array_shard(features: ndarray) -> Shard:
     """Shard of arrays in memory; ValueError where their shape or dtype will not do."""
     check_features(features.shape, features.dtype)
-    features = features.astype(_native(features.dtype), copy=False)
+    stored = features.dtype
+    features = features.astype(given_dtype(stored), copy=False)
     rows, whole = partial(_open_array, features), partial(np.asarray, features)
-    return Shard(None, features.shape, features.dtype, rows, whole, rows, partial(_open_taken, whole))
+    return Shard(None, features.shape, features.dtype, rows, whole, rows, partial(_open_taken, whole), stored=stored)
 
 
 @dataclass(frozen=True)
@@ -143,24 +158,36 @@ def flat_shard(
 ) -> Shard:
     """Shard of rows that lie in a file as they are, from the byte ``offset`` on; read as a whole they are checked."""
     whole = partial(_mapped, path, stored, offset, shape, "F" if fortran else "C")
-    dtype = np.dtype(np.float32) if stored == BFLOAT16 else _native(stored)
+    dtype = given_dtype(stored)
     rows = partial(_open_mapped, whole) if fortran else partial(_open_flat, path, offset, shape, stored, checksum)
-    return Shard(path, shape, dtype, rows, whole if stored == dtype else None, rows, partial(_open_taken, whole))
+    taken = partial(_open_taken, whole)
+    return Shard(path, shape, dtype, rows, whole if stored == dtype else None, rows, taken, stored=stored)
 
 
 def deflated_shard(path: Path, member: str, offset: int, shape: Shape, stored: np.dtype) -> Shard:
     """Shard of rows inside a compressed member of a zip archive, from its byte ``offset`` on."""
-    return Shard(path, shape, _native(stored), partial(_open_deflated, path, member, offset, shape[1], stored))
+    rows = partial(_open_deflated, path, member, offset, shape[1], stored)
+    return Shard(path, shape, given_dtype(stored), rows, stored=stored)
 
 
 def check_features(shape: Shape, dtype: np.dtype) -> None:
     """Raise ValueError unless these are of features."""
-    if dtype.kind != "f" or dtype.itemsize > 8:
-        raise ValueError(f"features must be float16, float32 or float64, got {dtype}.")
+    if not is_code(dtype) and (dtype.kind != "f" or dtype.itemsize > 8):
+        raise ValueError(f"features must be float16, float32, float64 or int8, got {dtype}.")
     if len(shape) != 2 or min(shape) < 1:
         raise ValueError(f"features must have shape (N, d) with N, d >= 1, got {shape}.")
     if shape[1] > MOST_DIMENSIONS:
         raise ValueError(f"features must have at most {MOST_DIMENSIONS:,} dimensions, got {shape[1]:,}.")
+
+
+def is_code(dtype: np.dtype) -> bool:
+    """Whether vectors of such a dtype are codes of a byte each: int8 or uint8."""
+    return dtype.kind in "iu" and dtype.itemsize == 1
+
+
+def given_dtype(stored: np.dtype) -> np.dtype:
+    """The dtype in which rows are given: float32 for bfloat16 and for codes, which are exact in it."""
+    return np.dtype(np.float32) if stored == BFLOAT16 or is_code(stored) else stored.newbyteorder("=")
 
 
 def _mapped(path: Path, stored: np.dtype, offset: int, shape: Shape, order: Literal["C", "F"]) -> ndarray:
@@ -226,6 +253,23 @@ def _open_sieved(
 
 
 @contextmanager
+def _open_decoded(
+    rows: Callable[..., AbstractContextManager[Fill]], width: int, dtype: np.dtype, decode: Decode, *begin: Any
+) -> Iterator[Fill]:
+    room = np.empty((0, width), dtype)
+    with rows(*begin) as read:
+
+        def fill(out: ndarray) -> None:
+            nonlocal room
+            if len(room) < len(out):
+                room = np.empty((len(out), width), dtype)
+            read(room[: len(out)])
+            decode(room[: len(out)], out)
+
+        yield fill
+
+
+@contextmanager
 def _open_flat(
     path: Path, offset: int, shape: Shape, stored: np.dtype, checksum: Checksum | None, start: int = 0
 ) -> Iterator[Fill]:
@@ -269,10 +313,6 @@ def _open_deflated(path: Path, member: str, offset: int, dim: int, stored: np.dt
             out[...] = np.frombuffer(content, stored).reshape(len(out), dim)
 
         yield fill
-
-
-def _native(dtype: np.dtype) -> np.dtype:
-    return dtype.newbyteorder("=")
 
 
 def _decoded(rows: ndarray) -> ndarray:

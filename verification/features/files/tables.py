@@ -254,6 +254,7 @@ def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
         seek=rows if key else None,
         take=None if fetch is None else partial(_open_fetched, fetch, parts, dim, dtype),
         remarks=(*remarks, *chosen.remarks),
+        stored=_code_dtype(kinds[parts[0]]),
     )
     return shard, columns
 
@@ -296,6 +297,13 @@ def _layout(table: Table, parts: Sequence[str], kinds: Mapping[str, pa.DataType]
     if first is None:
         raise ValueError("features must have shape (N, d) with N, d >= 1, got no rows.")
     return len(_lists(first.column(0)[:1]).flatten()), dtype
+
+
+def _code_dtype(kind: pa.DataType) -> np.dtype | None:
+    """int8 or uint8, of lists of such codes; else None."""
+    if not is_list(kind) or kind.value_type.bit_width != 8:
+        return None
+    return np.dtype(kind.value_type.to_pandas_dtype())
 
 
 def _dtype(kind: pa.DataType) -> np.dtype:
