@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.verification.samples import upgrade
+from theory.files import NotWritten
 from verification.audit import Options, UpgradeReport, judge
 from verification.features import FeatureSet
 from verification.search.judgements import Judgements
@@ -260,7 +261,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     to_html(report, path)
     assert path.read_text(encoding="utf-8") == render(report)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(NotWritten, match="cannot be written"):
         to_html(report, tmp_path / "none" / "report.html")
     monkeypatch.setattr("verification.views.page.render", lambda *a, **k: "\ud800")  # cannot be encoded
     with pytest.raises(UnicodeEncodeError):
