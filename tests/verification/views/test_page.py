@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -263,8 +264,12 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert path.read_text(encoding="utf-8") == render(report)
     with pytest.raises(NotWritten, match="cannot be written"):
         to_html(report, tmp_path / "none" / "report.html")
-    monkeypatch.setattr("verification.views.page.render", lambda *a, **k: "\ud800")  # cannot be encoded
-    with pytest.raises(UnicodeEncodeError):
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("theory.files.os.fsync", full)
+    with pytest.raises(OSError, match=r"no space left|cannot be written"):
         to_html(report, path)
     assert [item.name for item in tmp_path.iterdir()] == ["report.html"]
     assert path.read_text(encoding="utf-8") == render(report)
