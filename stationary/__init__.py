@@ -1,4 +1,4 @@
-"""The command line, ``stationary COMMAND``: one module a room, each command a function that calls into it.
+"""The command line, ``stationary COMMAND``: one module for each package, each command a function that calls into it.
 
 Exit status: 0 compatible or done, 1 incompatible or not as predicted, 3 inconclusive, 2 unusable input or arguments,
 70 a defect of this program, 74 an output that could not be written.

@@ -1,4 +1,4 @@
-"""Commands of the room ``paper_figures``."""
+"""Commands of the package ``paper_figures``."""
 
 from __future__ import annotations
 

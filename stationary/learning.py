@@ -1,4 +1,4 @@
-"""Commands of the room ``learning``: train sequences of models, and judge them."""
+"""Commands of the package ``learning``: train sequences of models, and judge them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of the room ``theory``: what is proved, and what the kernels cost."""
+"""Commands of the package ``theory``: what is proved, and what the kernels cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of the room ``verification``: does the theory show, may a model be upgraded, is the audit calibrated."""
+"""Commands of the package ``verification``: does the theory show, may a model be upgraded, is the audit calibrated."""
 
 from __future__ import annotations
 

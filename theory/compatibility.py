@@ -218,7 +218,7 @@ def first_moment_gaps(new_means: ArrayLike, old_means: ArrayLike) -> Gaps:
 
 
 def off_centre_defect(new_means: ArrayLike, old_means: ArrayLike) -> float:
-    r"""gap(1b) − gap(1a)/(K−1) of the macro averages: what the old model's off-centre adds to 1b.
+    r"""gap(1b) − gap(1a)/(K−1) of the macro averages: what a common mean of the old features adds to 1b.
 
     .. math:: −\frac{2}{K−1}\, \mathrm{mean}_y (μ_{t,y} − μ_{k,y})·\sum_{y'} μ_{k,y'}
 

@@ -60,7 +60,7 @@ class DriftMargin:
     rotated, tolerates : float
         Medians over the classes, radians.
     worst : ClassDrift
-        The class with the least room.
+        The class whose mean may rotate least further.
     by_class : tuple of ClassDrift
         Every class that has pairs of its own. ``rotated`` exceeds ``tolerates`` where the class's gap of 1a is
         negative.

@@ -1,7 +1,7 @@
 r"""Three upgrades on which mean distances mislead, and whose right answer for a search is known.
 
 As in :mod:`verification.experiments.simulated.known_upgrades`, old features are Gaussian about the vertices of a
-simplex. *Off centre*: all class means share a vector, as embeddings of text do, and the new model has less noise: a
+simplex. *Common mean*: all class means share a vector, as embeddings of text do, and the new model has less noise: a
 search finds more, while different classes come nearer. *Merged*: the new model confuses classes in pairs and is tighter
 about the others: a search finds less, while most distances improve. *Several shots*: the samples are shots of objects,
 which share noise under each model by itself: nothing is lost, and a tool that takes shots for independent samples sees
