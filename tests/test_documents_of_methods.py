@@ -24,10 +24,8 @@ def test_a_page_is_what_its_runs_say(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     assert tables.rewritten(text) == text
     # a number that was changed by hand is found
-    if "| method |" not in text:
-        assert "Not measured yet" in text
-        return
-    block = text.index("| method |")
+    header = "| method |" if "| method |" in text else "| dim | exact |"
+    block = text.index(header)
     digit = next(i for i in range(block, len(text)) if text[i - 1] == "." and text[i].isdigit())
     spoilt = text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1 :]
     assert tables.rewritten(spoilt) == text

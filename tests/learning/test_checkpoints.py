@@ -246,7 +246,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(tmp_path, kills):
         run_scenario(KILLED, "hoc", RECIPE, directory=tmp_path / "whole")
     finally:
         torch.set_num_threads(threads)
-    names = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    names = sorted(path.name for path in (tmp_path / "whole").iterdir() if path.name[0] != ".")
     assert len(names) == 8
     # what a killed process was writing may lie beside, hidden; nothing else
     assert names == sorted(path.name for path in (tmp_path / "killed").iterdir() if path.name[0] != ".")
