@@ -156,7 +156,7 @@ def estimate(source: Statistics) -> tuple[dict[str, Gaps], ClassEstimates]:
     found = {}
     for weighting in WEIGHTINGS:
         weights = Weights.of(weighting, sizes, gallery_sizes, pairs)
-        error, freedom, second = same_class.error(weights.same)
+        error, freedom, second = same_class.error(weights)
         same = SideEstimate(
             fixed=Estimate(
                 value=float(weights.same @ same_class.means),

@@ -14,7 +14,7 @@ Hoeffding, *A class of statistics with asymptotically normal distribution*, 1948
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -81,6 +81,26 @@ class _Part:
 
     def _sum(self, values: ndarray) -> ndarray:
         return np.bincount(self.rows.codes, values, minlength=len(self.sizes))
+
+    def with_sizes(self, pull: Float[ndarray, " k"], each: Float[ndarray, " m"]) -> _Part:
+        """Add what the sizes of units contribute to a mean over pairs, in which a larger unit counts more often.
+
+        Parameters
+        ----------
+        pull : ndarray, shape (K,)
+            By how much a class lies above the mean over all pairs, times its weight.
+        each : ndarray, shape (m,)
+            How often a row counts, over the mean of that in its class.
+        """
+        rows = self.rows
+        if rows.units is None:
+            return self
+        added = pull[rows.codes] * each
+        # a unit of the usual size adds nothing
+        sums = np.bincount(rows.unit_codes, added)
+        usual = np.bincount(rows.unit_classes, sums, minlength=len(self.sizes)) / np.maximum(rows.unit_counts, 1)
+        shared = (usual[rows.unit_classes] / np.bincount(rows.unit_codes))[rows.unit_codes]
+        return _Part(self.values + added - shared, rows, self.sizes, self.design)
 
     def scaled(self, factors: Float[ndarray, " k"]) -> _Part:
         """Return the contributions to a mean in which classes weigh so much."""
@@ -153,9 +173,17 @@ def between_parts(source: Statistics, weights: Weights) -> list[_Part]:
     else:
         items = weights.gallery * (weights.query.sum() - weights.query)
         roles = [(source.rows, source.sizes, queries), (source.gallery, source.gallery_sizes, items)]
-    return [
+    parts = [
         _Part(values, rows, sizes, weight**2 / np.maximum(sizes, 1))
         for values, (rows, sizes, weight) in zip(source.others(weights), roles, strict=True)
+    ]
+    if not weights.by_size or source.rows.units is None:
+        return parts
+    return [
+        part.with_sizes(
+            part.class_means - weight * float(part.class_means.sum() / weight.sum()), np.ones(len(part.values))
+        )
+        for part, (_, _, weight) in zip(parts, roles, strict=True)
     ]
 
 
@@ -206,6 +234,8 @@ class SameClass:
     first: Float[ndarray, " k"]
     second: Float[ndarray, " k"]
     parts: list[_Part]
+    # of each part, how often a row counts over the mean of that in its class; only with units of several rows
+    counted: list[Float[ndarray, " _"]] = field(default_factory=list)
 
     @classmethod
     def of(cls, source: Statistics) -> SameClass:
@@ -217,8 +247,14 @@ class SameClass:
             roles.append((source.gallery, source.gallery_sizes, 1.0))
         # every sample of one set is at both ends of pairs
         values = [value if source.gallery is not None else 2.0 * value for value in source.own()]
+        counted = _counted(source, len(means)) if source.rows.units is not None else []
         if source.rows.units is not None:
-            values = _weighted(values, source, means)
+            factor = 2.0 if source.gallery is None else 1.0
+            # with units of unequal size a row that meets more partners weighs more in the mean over pairs
+            values = [
+                (value - factor * means[rows.codes]) * share
+                for value, (rows, *_), share in zip(values, roles, counted, strict=True)
+            ]
         parts = [
             _Part(value, rows, sizes, weight / np.maximum(sizes, 1.0))
             for value, (rows, sizes, weight) in zip(values, roles, strict=True)
@@ -228,7 +264,7 @@ class SameClass:
             least = 3 if source.gallery is None else 2
             enough = np.all([part.rows.unit_counts >= least for part in parts], axis=0)
             first = sum(part.variances for part in parts)
-            return cls(means, np.where(enough, first, np.nan), np.where(enough, 0.0, np.nan), parts)
+            return cls(means, np.where(enough, first, np.nan), np.where(enough, 0.0, np.nan), parts, counted)
         spread = source.same_spread()
         if source.gallery is None:
             enough = source.rows.counts >= 4
@@ -246,14 +282,26 @@ class SameClass:
             first = parts[0].variances + parts[1].variances - 2.0 * second
         return cls(means, np.where(enough, first, np.nan), np.where(enough, second, np.nan), parts)
 
-    def error(self, weights: Float[ndarray, " k"]) -> tuple[float, float, float]:
+    def sized(self, weights: Weights) -> list[_Part]:
+        """The parts, with what the sizes of units add where classes weigh as they have pairs."""
+        if not weights.by_size or not self.counted:
+            return self.parts
+        factor = 2.0 / len(self.parts)  # a sample of one set is at both ends of pairs
+        pull = factor * (self.means - float(weights.same @ self.means))
+        return [part.with_sizes(pull, share) for part, share in zip(self.parts, self.counted, strict=True)]
+
+    def error(self, weighting: Weights) -> tuple[float, float, float]:
         """Standard error of the weighted mean over classes, its degrees of freedom, its second-order part squared."""
+        weights = weighting.same
+        sized = self.sized(weighting)
+        one_size = sized is self.parts
+        variances = self.first if one_size else np.sum([part.variances for part in sized], axis=0)
         large = np.isfinite(self.first) & (weights > 0.0)
         small = ~large & (weights > 0.0)
         squared = weights[large] ** 2
         second = float(squared @ self.second[large])
-        variance = max(float(squared @ self.first[large]) + second, second, 0.0)
-        parts = [part.scaled(weights) for part in self.parts]
+        variance = max(float(squared @ variances[large]) + second, second, 0.0)
+        parts = [part.scaled(weights) for part in sized]
         freedom = _degrees_of_freedom(parts, [large] * len(parts)) if np.any(large) else 1.0
         if np.any(small):
             other, other_freedom = self._small_classes(weights, small, large, variance)
@@ -293,18 +341,14 @@ class SameClass:
         return ClassEstimates(self.means, error, np.maximum(degrees, 1.0))
 
 
-def _weighted(values: Sequence[ndarray], source: Statistics, means: Float[ndarray, " k"]) -> list[ndarray]:
-    """Deviations of rows from their class's mean, each as often as the row has partners, over the mean of that.
-
-    With units of unequal size a row that meets more partners weighs more in the mean over pairs.
-    """
-    weighted = []
-    factor = 2.0 if source.gallery is None else 1.0
+def _counted(source: Statistics, num_classes: int) -> list[Float[ndarray, " _"]]:
+    """How often each row counts in the mean over the pairs of its class, over the mean of that."""
+    found = []
     roles = (source.rows,) if source.gallery is None else (source.rows, source.gallery)
-    for value, met, rows in zip(values, source.met(), roles, strict=True):
-        mean = np.bincount(rows.codes, met, minlength=len(means)) / np.maximum(rows.counts, 1)
-        weighted.append((value - factor * means[rows.codes]) * met / np.maximum(mean, 1e-300)[rows.codes])
-    return weighted
+    for met, rows in zip(source.met(), roles, strict=True):
+        mean = np.bincount(rows.codes, met, minlength=num_classes) / np.maximum(rows.counts, 1)
+        found.append(met / np.maximum(mean, 1e-300)[rows.codes])
+    return found
 
 
 def contrast_error(same: SameClass, between: Sequence[_Part], weights: Weights) -> tuple[float, float]:
@@ -313,7 +357,7 @@ def contrast_error(same: SameClass, between: Sequence[_Part], weights: Weights) 
     Where classes are too small to tell the error of their own 1a, the sum of both errors, which is never too small.
     """
     if np.any(np.isnan(same.first) & (weights.same > 0.0)):
-        errors = same.error(weights.same)[:2], summed_error(between)
+        errors = same.error(weights)[:2], summed_error(between)
         return float(sum(error for error, _ in errors)), min(freedom for _, freedom in errors)
     parts = [
         _Part(
@@ -322,7 +366,7 @@ def contrast_error(same: SameClass, between: Sequence[_Part], weights: Weights) 
             one.sizes,
             one.design * weights.same**2 + other.design,
         )
-        for one, other in zip(same.parts, between, strict=True)
+        for one, other in zip(same.sized(weights), between, strict=True)
     ]
     return summed_error(parts)
 

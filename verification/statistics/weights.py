@@ -21,11 +21,14 @@ class Weights:
         Of each class on the same-class side; they sum to 1.
     query, gallery : ndarray, shape (K,)
         Factors of the weight of a class pair; over pairs of different classes the products sum to 1.
+    by_size : bool
+        Whether classes weigh as they have pairs, so that the sizes of groups move the weights.
     """
 
     same: Float[ndarray, " k"]
     query: Float[ndarray, " k"]
     gallery: Float[ndarray, " k"]
+    by_size: bool = False
 
     @classmethod
     def of(
@@ -46,7 +49,8 @@ class Weights:
         query, gallery = n, m
         if weighting == "classes":
             same, query, gallery = ((value > 0.0).astype(np.float64) for value in (same, query, gallery))
-        return cls(same / max(same.sum(), 1.0), query / (query.sum() * gallery.sum() - query @ gallery), gallery)
+        query = query / (query.sum() * gallery.sum() - query @ gallery)
+        return cls(same / max(same.sum(), 1.0), query, gallery, weighting == "pairs")
 
     def pair_design(self, sizes: Int[ndarray, " k"], gallery_sizes: Int[ndarray, " k"]) -> Float[ndarray, "k k"]:
         """Squared weight of each two different classes over their pairs: what a pair's own variance weighs."""

@@ -335,5 +335,49 @@ def test_intervals_of_few_units_a_class_cover(groups: int) -> None:
         intervals = [getattr(report, name).fixed for report in reports]
         mean = np.mean([interval.value for interval in intervals])
         covered = np.mean([interval.lower <= mean <= interval.upper for interval in intervals])
-        # two standard errors of a share of 200 below the 0.975 of each side
-        assert covered > 0.975 - 2 * np.sqrt(0.975 * 0.025 / 200)
+        level = intervals[0].confidence
+        # two standard errors of a share of 200
+        assert covered > level - 2 * np.sqrt(level * (1 - level) / 200)
+
+
+def unequal(rng: np.random.Generator, groups: int = 12, classes: int = 6) -> Upgrade:
+    """Groups of 2 to 12 shots, in classes that the new model treats differently."""
+    sizes = rng.integers(2, 13, (classes, groups))
+    labels, objects = (
+        np.repeat(np.arange(classes), sizes.sum(axis=1)),
+        np.repeat(np.arange(classes * groups), sizes.ravel()),
+    )
+    centres = 1.2 * np.random.default_rng(7).standard_normal((classes, 6))
+    own = np.linspace(0.3, 1.2, classes)[labels, None] * rng.standard_normal((classes * groups, 6))[objects]
+    pulled = np.linspace(0.7, 1.3, classes)[labels, None]
+    old, new = (s * centres[labels] + own + 0.2 * rng.standard_normal(own.shape) for s in (1.0, pulled))
+    return Upgrade(FeatureSet(new, labels, groups=objects), FeatureSet(old, labels, groups=objects))
+
+
+def mean_gaps(upgrade: Upgrade, there: np.ndarray) -> np.ndarray:
+    """Gaps 1a, 1b and contrast over all pairs of some rows that meet."""
+    new, old, labels, groups = (
+        values[there] for values in (upgrade.new.unit, upgrade.old.unit, upgrade.old.labels, upgrade.old.groups)
+    )
+    t = 2.0 * (new @ old.T - old @ old.T)
+    same, meet = labels[:, None] == labels, groups[:, None] != groups
+    gaps = t[same & meet].mean(), -t[~same].mean()
+    return np.array([*gaps, sum(gaps)])
+
+
+def test_the_error_is_that_of_leaving_out_one_group_at_a_time() -> None:
+    """Of groups of unequal size the larger weigh more in a mean over pairs, and so do the classes that have them."""
+    upgrade = unequal(np.random.default_rng(0))
+    gaps = estimate(upgrade.statistics())[0]["pairs"]
+    groups, labels = upgrade.old.groups, upgrade.old.labels
+    assert groups is not None
+    assert labels is not None
+    variance = np.zeros(3)
+    for label in np.unique(labels):
+        names = np.unique(groups[labels == label])
+        without = np.array([mean_gaps(upgrade, groups != name) for name in names])
+        variance += (len(names) - 1) / len(names) * np.sum((without - without.mean(axis=0)) ** 2, axis=0)
+    sides = gaps.same_class.fixed, gaps.different_class.fixed, gaps.contrast
+    np.testing.assert_allclose([side.value for side in sides], mean_gaps(upgrade, groups == groups), atol=1e-9)
+    # a linear approximation against differences, with twelve groups a class
+    np.testing.assert_allclose([side.standard_error for side in sides], np.sqrt(variance), rtol=0.15)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,15 +66,16 @@ def test_the_least_of_three_counts(sizes, shift, least):
 def test_large_and_small_classes_mix_as_welch_and_satterthwaite_have_it():
     labels = np.repeat(np.arange(7), [50, 50, 50, 2, 2, 3, 2])
     source = statistics(labels, lambda rng, count: 0.5 * rng.standard_normal((count, 6)))
-    weights = Weights.of("classes", source.sizes).same
+    weighting = Weights.of("classes", source.sizes)
+    weights = weighting.same
     same = SameClass.of(source)
     large = np.isfinite(same.first)
     np.testing.assert_array_equal(large, [True, True, True, False, False, False, False])
-    error, freedom, _ = same.error(np.where(large, weights, 0.0))
+    error, freedom, _ = same.error(replace(weighting, same=np.where(large, weights, 0.0)))
     w, means = weights[~large], same.means[~large]
     spread = np.sum((w * (means - w @ means / w.sum())) ** 2) * 4.0 / 3.0
     total = error**2 + spread
-    found = same.error(weights)
+    found = same.error(weighting)
     assert found[0] == pytest.approx(np.sqrt(total), rel=1e-12)
     assert found[1] == pytest.approx(total**2 / (error**4 / freedom + spread**2 / 3.0), rel=1e-12)
 
