@@ -38,6 +38,7 @@ def brought(new: str, old: str) -> TrainedUpgrade:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "simulations: counts over many draws, ten seconds and more")
     new, old = config.getoption("--new", None), config.getoption("--old", None)
     try:
         require("pytest --pyargs verification", "hypothesis")

@@ -14,6 +14,9 @@ from verification.audit.decisions import check_decisions
 from verification.experiments.decisions import MORE_CLASSES, UNSEEN, train_more, turned_to_old_means, widened
 from verification.experiments.upgrades import LEARNED_CLASSIFIER
 
+# trainings of its own; pytest verification/ runs it
+pytestmark = pytest.mark.simulations
+
 
 @functools.cache
 def more(seed: int):

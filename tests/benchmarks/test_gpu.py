@@ -29,6 +29,7 @@ def test_without_a_gpu_nothing_is_written(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.simulations
 def test_the_checks_run_and_the_page_is_made_of_them(tmp_path, tables, monkeypatch):
     found = {
         "device": "a CPU",

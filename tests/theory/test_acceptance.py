@@ -26,6 +26,7 @@ def law(dim, kind, parameter):
     return UniformCap(dim, parameter) if kind == "cap" else VonMisesFisher(dim, parameter)
 
 
+@pytest.mark.simulations
 def test_references_by_mpmath():
     """500 values and more; of a probability, the relative error is the absolute one of its logarithm."""
     assert len(REFERENCES) >= 500

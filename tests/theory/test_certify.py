@@ -56,6 +56,7 @@ def test_the_whole_square_of_radii_is_decided(dim, num_classes, levels, terms):
             assert not any(narrower(box) for box in certificate.negative)
 
 
+@pytest.mark.simulations
 @pytest.mark.parametrize(("dim", "num_classes"), [(3, 4), (9, 10), (1023, 1024)])
 def test_von_mises_fisher_laws_are_decided(dim, num_classes):
     found = certify_gaps(
@@ -245,6 +246,7 @@ def test_open_share_leaves_the_diagonal_out():
     assert certificate.shares["open"] == pytest.approx(2 / 3)
 
 
+@pytest.mark.simulations
 def test_the_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(certificates_table, "CLASSES", (10,))
     path = tmp_path / "certificates.md"

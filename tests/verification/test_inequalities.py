@@ -267,6 +267,7 @@ def test_macro_averages_are_one_condition_on_a_simplex():
     assert expected.different_class == pytest.approx(expected.same_class / 4 + defect, abs=ROUNDING)
 
 
+@pytest.mark.simulations
 @pytest.mark.parametrize(
     "cell",
     [

@@ -227,6 +227,7 @@ def test_many_class_pairs_are_counted_and_the_worst_is_judged(monkeypatch):
     assert "not looked for" in none.notes[0]
 
 
+@pytest.mark.simulations
 def test_class_intervals_are_simultaneous():
     """At the boundary, with ten classes and ninety class pairs: any class decided is a false verdict."""
     runs, wrong, single = 120, np.zeros(2), 0

@@ -352,6 +352,7 @@ def test_every_claim_is_corrupted():
     assert {name for name, *_ in CORRUPTED} == set(BY_NAME)
 
 
+@pytest.mark.simulations
 def test_the_sound_checks_find_what_is_recorded(found):
     assert {name: finding.verdict for name, finding in found.items()} == claims.recorded() | SEEN
 
