@@ -226,6 +226,29 @@ def test_a_store_that_stalls_ends_in_time(request, monkeypatch, where):
         never.set()
 
 
+def test_a_stream_is_read_and_closed_in_one_thread(request, monkeypatch):
+    """As a database's library may ask for: SQLite's objects belong to the thread that made them."""
+    url = shelf(request, "new", PAIR[0])
+    batches, seen = Shelf.batches, []
+
+    def noted(self, columns, rows, after=None):
+        own = []
+        seen.append(own)
+        try:
+            for batch in batches(self, columns, rows, after):
+                own.append(threading.get_ident())
+                yield batch
+        finally:
+            own.append(threading.get_ident())
+
+    monkeypatch.setattr(Shelf, "batches", noted)
+    monkeypatch.setattr(tables, "BATCH_BYTES", 10 * PAIR[0].features[0].nbytes)
+    next(iter(FeatureSet.load(url).blocks(5)))  # and the rest is never asked for
+    assert len(seen) == 2
+    assert all(len(own) > 1 and len(set(own)) == 1 for own in seen)
+    assert threading.get_ident() not in seen[0] + seen[1]
+
+
 def test_pages_that_do_not_advance_are_refused(request, monkeypatch):
     url = shelf(request, "new", PAIR[0])
     batches = Shelf.batches

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -233,7 +234,8 @@ class _Stream:
 
 def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
     """Open the rows of a table: its columns are read here, vectors batch by batch when they are asked for."""
-    kinds, remarks = in_time(table, table.describe)
+    with InTime(table) as ask:
+        kinds, remarks = ask(table.describe)
     series = _series(kinds)
     single = {name: kind for name, kind in kinds.items() if not any(name in some for some in series.values())}
     vectors = [name for name, kind in single.items() if is_list(kind) and _is_number(kind.value_type)]
@@ -533,58 +535,84 @@ def resumed(
         If a batch does not begin after the end of the one before, so that reading would not end.
     """
     tries = 0
-    while True:
-        try:
+    with InTime(table) as ask:
+        while True:
             batches = table.batches(columns, rows, after)
-            while (batch := in_time(table, partial(next, batches, None))) is not None:
-                if key is not None and len(batch):
-                    first, before = batch.column(key)[0].as_py(), cast("Any", after)
-                    if type(first) is type(before) and first <= before:
-                        raise ValueError(
-                            f"ids must be unique and given in ascending order, but {first!r} follows {after!r}."
-                        )
-                    after, tries = batch.column(key)[-1].as_py(), 0
-                if len(batch):
-                    yield batch
-            return
-        except ConnectionLost as error:
-            if tries == len(DELAYS):
-                raise ConnectionLost(f"{error} It was tried {tries} times more, over {sum(DELAYS):.0f} s.") from None
-            tell(table.name, f"connection lost, try {tries + 1} of {len(DELAYS)}", 0)
-            time.sleep(DELAYS[tries])
-            tries += 1
+            try:
+                while (batch := ask(partial(next, batches, None))) is not None:
+                    if key is not None and len(batch):
+                        first, before = batch.column(key)[0].as_py(), cast("Any", after)
+                        if type(first) is type(before) and first <= before:
+                            raise ValueError(
+                                f"ids must be unique and given in ascending order, but {first!r} follows {after!r}."
+                            )
+                        after, tries = batch.column(key)[-1].as_py(), 0
+                    if len(batch):
+                        yield batch
+                return
+            except ConnectionLost as error:
+                if tries == len(DELAYS):
+                    raise ConnectionLost(
+                        f"{error} It was tried {tries} times more, over {sum(DELAYS):.0f} s."
+                    ) from None
+                tell(table.name, f"connection lost, try {tries + 1} of {len(DELAYS)}", 0)
+                time.sleep(DELAYS[tries])
+                tries += 1
+            finally:
+                # what a store opened in a thread it may have to close there
+                if hasattr(batches, "close"):
+                    ask.last(batches.close)
 
 
-def in_time(table: Table, call: Callable[[], T]) -> T:
-    """Return what a call gives. A live table is asked in a thread of its own, which is left when the store stalls.
+class InTime:
+    """Within, calls are answered in time: a live table is asked in one thread, which is left when the store stalls.
 
-    Raises
-    ------
-    ConnectionError
-        If the call takes longer than PATIENCE.
+    The object that the block is given is called with what to call, and returns what that gives, or raises
+    ConnectionError if it takes longer than PATIENCE.
     """
-    if not table.live:
-        return call()
-    outcome: list[tuple[T | None, BaseException | None]] = []
 
-    def run() -> None:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._calls: SimpleQueue[tuple[Callable[[], Any], SimpleQueue[Any]] | None] = SimpleQueue()
+        self._stalled = False
+
+    def __enter__(self) -> InTime:
+        if self._table.live:
+            threading.Thread(target=self._work, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._calls.put(None)
+
+    def __call__(self, call: Callable[[], T]) -> T:
+        if not self._table.live:
+            return call()
+        answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._calls.put((call, answer))
         try:
-            outcome.append((call(), None))
-        except BaseException as error:  # raised again below
-            outcome.append((None, error))
+            found, error = answer.get(timeout=PATIENCE)
+        except Empty:
+            self._stalled = True
+            raise ConnectionError(
+                f"{self._table.name}: nothing arrived for {PATIENCE:.0f} s; the store stalls, or sorts more rows than "
+                "it can in that time, which an index on the ids avoids."
+            ) from None
+        if error is not None:
+            raise error
+        return cast("T", found)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if not outcome:
-        raise ConnectionError(
-            f"{table.name}: nothing arrived for {PATIENCE:.0f} s; the store stalls, or sorts more rows than it can in "
-            "that time, which an index on the ids avoids."
-        )
-    found, error = outcome[0]
-    if error is not None:
-        raise error
-    return cast("T", found)
+    def last(self, call: Callable[[], object]) -> None:
+        """Call what ends a stream, unless its thread was left."""
+        if not self._stalled:
+            self(call)
+
+    def _work(self) -> None:
+        while (asked := self._calls.get()) is not None:
+            call, answer = asked
+            try:
+                answer.put((call(), None))
+            except BaseException as error:  # raised again by whoever asked
+                answer.put((None, error))
 
 
 @contextmanager

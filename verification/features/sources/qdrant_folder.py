@@ -90,9 +90,7 @@ class Folder:
     def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
         """Points in the order of their ids; of one stored twice, under two spellings of its id, the later counts."""
         path = regular(self.folder / "collection" / self.collection / "storage.sqlite")
-        # read in a thread that has a time limit, and closed by whoever stops reading
-        name = f"file:{quote(str(path))}?mode=ro"
-        with closing(sqlite3.connect(name, uri=True, check_same_thread=False)) as database:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             places = {}
             for row, pickled in database.execute("SELECT rowid, point FROM points ORDER BY rowid"):
                 places[_normalised(_point(pickled)["id"])] = row
