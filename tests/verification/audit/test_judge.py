@@ -70,6 +70,7 @@ def test_definition_1_and_retrieval_may_disagree():
         ({"retrieval_margin": "?"}, "the margin of retrieval"),
         ({"far_margin": "?"}, "the margin of FAR"),
         ({"tar_margin": -1}, "the margin of TAR"),
+        ({"decide": "retrieval"}, "decide must be a tuple of claims, got the text 'retrieval'"),
         (
             {"decide": ("luck",)},
             "decide must be of retrieval, definition-1, contrast, threshold, identification, pairs, all, got 'luck'",

@@ -324,6 +324,9 @@ def test_two_units_of_a_class_have_no_spread_between_them(rows: int) -> None:
         assert judged is not None
         # 20 classes; a class's 1a varies by about 0.06
         assert judged.fixed.upper - judged.fixed.lower > 0.02
+    gaps = estimate(two_shots(np.random.default_rng(0), 2, rows).statistics())[0]["pairs"]
+    apart = gaps.same_class.fixed.standard_error + gaps.different_class.fixed.standard_error
+    assert gaps.contrast.standard_error == pytest.approx(apart, rel=1e-12)
 
 
 @pytest.mark.simulations
@@ -340,8 +343,8 @@ def test_intervals_of_few_units_a_class_cover(groups: int) -> None:
         assert covered > level - 2 * np.sqrt(level * (1 - level) / 200)
 
 
-def unequal(rng: np.random.Generator, groups: int = 12, classes: int = 6) -> Upgrade:
-    """Groups of 2 to 12 shots, in classes that the new model treats differently."""
+def unequal(rng: np.random.Generator, common: float, groups: int = 12, classes: int = 6) -> Upgrade:
+    """Groups of 2 to 12 shots, in classes that the new model treats differently; old features share a mean."""
     sizes = rng.integers(2, 13, (classes, groups))
     labels, objects = (
         np.repeat(np.arange(classes), sizes.sum(axis=1)),
@@ -349,9 +352,9 @@ def unequal(rng: np.random.Generator, groups: int = 12, classes: int = 6) -> Upg
     )
     centres = 1.2 * np.random.default_rng(7).standard_normal((classes, 6))
     own = np.linspace(0.3, 1.2, classes)[labels, None] * rng.standard_normal((classes * groups, 6))[objects]
-    pulled = np.linspace(0.7, 1.3, classes)[labels, None]
+    pulled = np.linspace(0.3, 1.0, classes)[labels, None]
     old, new = (s * centres[labels] + own + 0.2 * rng.standard_normal(own.shape) for s in (1.0, pulled))
-    return Upgrade(FeatureSet(new, labels, groups=objects), FeatureSet(old, labels, groups=objects))
+    return Upgrade(FeatureSet(new, labels, groups=objects), FeatureSet(old + common, labels, groups=objects))
 
 
 def mean_gaps(upgrade: Upgrade, there: np.ndarray) -> np.ndarray:
@@ -365,9 +368,10 @@ def mean_gaps(upgrade: Upgrade, there: np.ndarray) -> np.ndarray:
     return np.array([*gaps, sum(gaps)])
 
 
-def test_the_error_is_that_of_leaving_out_one_group_at_a_time() -> None:
+@pytest.mark.parametrize("common", [0.0, 1.5])
+def test_the_error_is_that_of_leaving_out_one_group_at_a_time(common: float) -> None:
     """Of groups of unequal size the larger weigh more in a mean over pairs, and so do the classes that have them."""
-    upgrade = unequal(np.random.default_rng(0))
+    upgrade = unequal(np.random.default_rng(0), common)
     gaps = estimate(upgrade.statistics())[0]["pairs"]
     groups, labels = upgrade.old.groups, upgrade.old.labels
     assert groups is not None
