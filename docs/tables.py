@@ -13,8 +13,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scipy import stats
-
 from verification.experiments.comparison import GRIDS, REFERENCE, Outcome, differences, mean_interval
 from verification.experiments.suites.results import MethodResults, Result, read_rows
 from verification.experiments.suites.tables import disagreement, tally
@@ -260,10 +258,9 @@ _QUANTITIES: dict[str, Callable[[Result], float]] = {
 
 def _difference(one: MethodResults, other: MethodResults, value: Callable[[Result], float], digits: int = 3) -> str:
     differences = [value(a) - value(b) for a, b in zip(one.results, other.results, strict=True)]
-    mean, n = statistics.fmean(differences), len(differences)
-    if n < 2:
-        return f"{mean:+.{digits}f}"
-    half = float(stats.t.ppf(0.975, n - 1)) * statistics.stdev(differences) / math.sqrt(n)
+    if len(differences) < 2:
+        return f"{differences[0]:+.{digits}f}"
+    mean, half = mean_interval(differences)
     return f"{mean:+.{digits}f} ± {half:.{digits}f}"
 
 

@@ -18,7 +18,7 @@ from verification.bridge.splits import Part
 from verification.features import FeatureSet
 from verification.search.nearest import search
 from verification.statistics.interval import Criterion, Interval
-from verification.statistics.paired import cluster_freedom
+from verification.statistics.paired import cluster_error
 from verification.statistics.rows import stream
 
 # searched among each other, of the audit part
@@ -65,7 +65,7 @@ def cost(feature_map: FeatureMap, part: Part, confidence: float, seed: int) -> C
         _hits(q, g, some.codes, units)[answerable]
         for q, g in ((some.old, some.old), (queries, items), (some.new, some.new))
     )
-    error, freedom = _clustered(new_new - through, units[answerable])
+    error, freedom = cluster_error(new_new - through, units[answerable])
     return Cost(
         distances=cost_of_map(feature_map, part, Rule(criterion=Criterion(confidence=confidence), seed=seed)),
         old_old=float(old_old.mean()),
@@ -82,11 +82,3 @@ def _hits(
     """1 where the nearest item of another unit has the query's class."""
     found = search([queries], FeatureSet(items), 1, query_units=units, item_units=units)
     return (codes[found.rows[0, :, 0]] == codes).astype(np.float64)
-
-
-def _clustered(values: Float[ndarray, " n"], units: ndarray) -> tuple[float, float]:
-    """Standard error of a mean whose values vary together within units, by CR2, and its degrees of freedom."""
-    own = np.unique(units, return_inverse=True)[1].ravel()
-    share = np.bincount(own) / len(values)
-    deviations = np.bincount(own, values - np.mean(values))
-    return float(np.sqrt(np.sum(deviations**2 / (1.0 - share)))) / len(values), cluster_freedom(share)

@@ -31,7 +31,7 @@ from learning.lifelong import CL2R
 from learning.protocol import Scenario
 from learning.recipes import Recipe
 from learning.scenarios import ExtendedClasses, ExtendedData
-from verification.experiments.suites.cases import recipe
+from verification.experiments.suites.cases import PAIRS, recipe
 from verification.experiments.suites.results import MethodResults
 from verification.experiments.suites.suite import Case, Variant, run_suite
 from verification.statistics.interval import holm
@@ -106,7 +106,6 @@ def chosen(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
 def reported(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Case, ...]:
     """100 classes of digit pairs task by task, and one update on Fashion-MNIST: more classes, and unrelated models."""
     variants = _tuned(settings)
-    pairs = CL2R(data="digit-pairs", tasks=4, first_classes=10, open_classes=30, images_per_class=40, held_out=1500)
     classes = ExtendedClasses(data="fashion-mnist", old_images=4000, new_images=6000, held_out=3000)
     unrelated = ExtendedData(
         data="fashion-mnist",
@@ -117,7 +116,7 @@ def reported(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Case, ...]:
         from_scratch=True,
     )
     return (
-        _case("digit-pairs", pairs, recipe(8, 8), variants),
+        _case("digit-pairs", PAIRS, recipe(8, 8), variants),
         _case("more-classes", classes, recipe(6, 3), variants),
         _case("unrelated", unrelated, recipe(6, 4, from_scratch=True), variants),
     )
@@ -126,19 +125,18 @@ def reported(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Case, ...]:
 def hardened(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Case, ...]:
     """What might break a method that is ahead, one change at a time."""
     variants = tuple(variant for variant in _tuned(settings) if variant.label in HARDENED)
-    pairs = CL2R(data="digit-pairs", tasks=4, first_classes=10, open_classes=30, images_per_class=40, held_out=1500)
     unrelated = ExtendedData(data="fashion-mnist-14", old_images=2000, new_images=6000, held_out=3000)
     unrelated = replace(unrelated, fixed_classifier=False, from_scratch=True)
     once = recipe(6, 4, from_scratch=True)
     cases: tuple[tuple[str, Scenario, Recipe], ...] = (
-        ("learned-classifier", replace(pairs, fixed_classifier=False), recipe(8, 8)),
-        ("ten-updates", replace(pairs, tasks=11, first_classes=20), recipe(8, 8)),
+        ("learned-classifier", replace(PAIRS, fixed_classifier=False), recipe(8, 8)),
+        ("ten-updates", replace(PAIRS, tasks=11, first_classes=20), recipe(8, 8)),
         (
             "five-images-a-class",
-            replace(pairs, images_per_class=5, memory_per_class=5),
+            replace(PAIRS, images_per_class=5, memory_per_class=5),
             recipe(32, 32).changed(batch_size=32),
         ),
-        ("three-times-the-epochs", pairs, recipe(24, 24)),
+        ("three-times-the-epochs", PAIRS, recipe(24, 24)),
         ("wrong-labels", replace(unrelated, wrong_labels=0.2), once),
         ("other-dimension", replace(unrelated, new_dim=32), once),
         ("other-architecture", replace(unrelated, new_backbone="lenet++"), once),

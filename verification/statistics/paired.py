@@ -103,17 +103,27 @@ def cluster_interval(
     ----------
     Bell & McCaffrey, *Bias reduction in standard errors for linear regression with multi-stage samples*, 2002.
     """
-    mean, num = float(np.mean(values)), len(values)
+    error, freedom = cluster_error(values, clusters)
+    if not np.isfinite(error):
+        return -1.0, 1.0
+    mean = float(np.mean(values))
+    half = widen * float(upper_quantile(level / 2.0, freedom)) * error
+    return max(min(mean - half, within[0]), -1.0), min(max(mean + half, within[1]), 1.0)
+
+
+def cluster_error(values: Float[ndarray, " n"], clusters: Int[ndarray, " n"]) -> tuple[float, float]:
+    """Standard error of a mean whose values vary together within clusters, by CR2, and its degrees of freedom.
+
+    Infinite for one cluster.
+    """
+    num = len(values)
     inverse = np.unique(clusters, return_inverse=True)[1].ravel()
     sizes = np.bincount(inverse)
     if len(sizes) < 2:
-        return -1.0, 1.0
+        return np.inf, 1.0
     share = sizes / num
-    deviations = np.bincount(inverse, values - mean)
-    freedom = cluster_freedom(share)
-    error = math.sqrt(float(np.sum(deviations**2 / (1.0 - share)))) / num
-    half = widen * float(upper_quantile(level / 2.0, freedom)) * error
-    return max(min(mean - half, within[0]), -1.0), min(max(mean + half, within[1]), 1.0)
+    deviations = np.bincount(inverse, values - float(np.mean(values)))
+    return math.sqrt(float(np.sum(deviations**2 / (1.0 - share)))) / num, cluster_freedom(share)
 
 
 def cluster_freedom(share: Float[ndarray, " k"]) -> float:

@@ -72,18 +72,15 @@ def digits() -> tuple[Case, ...]:
 COMPARED = ("er", "bct-er", "cvs", "simplex-fd", "hoc", "hoc-zero", "hoc+contrast")
 
 
+# 100 classes, 30 of them open; few images, so that a run takes seconds
+PAIRS = CL2R(data="digit-pairs", tasks=4, first_classes=10, open_classes=30, images_per_class=40, held_out=1500)
+
+
 def searches(
     methods: tuple[str, ...] = tuple(METHODS), images_per_class: int = 40, held_out: int = 1500
 ) -> tuple[Case, ...]:
     """Methods on 100 classes of which 30 are open, by both searches; few images, so that a run takes seconds."""
-    scenario = CL2R(
-        data="digit-pairs",
-        tasks=4,
-        first_classes=10,
-        open_classes=30,
-        images_per_class=images_per_class,
-        held_out=held_out,
-    )
+    scenario = replace(PAIRS, images_per_class=images_per_class, held_out=held_out)
     scales = tuple(Variant(f"hoc-zero µ={scale:g}", "hoc-zero", {"scale": scale}) for scale in (1.0, 2.0, 5.0))
     variants = plain(*methods) if methods == COMPARED else (*plain(*methods), *scales)
     return (Case("digit-pairs", lambda seed: replace(scenario, seed=seed), recipe(8, 8), variants),)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from learning.protocol import Scenario
     from learning.recipes import Recipe
     from learning.runs import FirstModels
-    from learning.store import Store
+    from learning.store import Kept, Store
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def run_suite(
     for _, same_seed in itertools.groupby(groups, lambda group: group[0].seed):
         first_models: FirstModels = {}
         for group in same_seed:
-            for run, result in _results(group, store, first_models, progress, number, total):
+            for run, result in _results(group, store, first_models, kept, progress, number, total):
                 rows.setdefault((run.case.name, run.variant.label), []).append(result)
             number += len(group)
     return [MethodResults(*names, tuple(results)) for names, results in rows.items()]
@@ -134,14 +134,15 @@ def _results(
     group: Sequence[_Run],
     store: Store,
     first_models: FirstModels,
+    known: Mapping[str, Kept],
     progress: Progress | None = None,
     before: int = 0,
     total: int = 0,
 ) -> Iterator[tuple[_Run, Result]]:
-    """Runs of one case and seed, each with what is kept of it or else with what it gives now."""
+    """Runs of one case and seed, each with what is known or kept of it, or else with what it gives now."""
     data: Split | None = None
     for number, run in enumerate(group, before):
-        kept = store.find(run.key, run.description())
+        kept = known.get(run.key) or store.find(run.key, run.description())
         if kept is None:
             if progress is not None:
                 progress(f"{run.case.name}: {run.variant.label}, seed {run.seed}", number, total)
@@ -157,7 +158,7 @@ def _train_group(group: Sequence[_Run], directory: str | os.PathLike[str]) -> st
     from learning.store import Store
 
     torch.set_num_threads(1)
-    for _ in _results(group, Store(directory), {}):
+    for _ in _results(group, Store(directory), {}, {}):
         pass
     return f"{group[0].case.name}, seed {group[0].seed}"
 
