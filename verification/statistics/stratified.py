@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
-from verification.statistics.rows import stream
+from verification.statistics.rows import draw_by_class, stream
 
 # units that a class has at least, if it has them
 LEAST = 2
@@ -128,11 +128,8 @@ class Side:
         rng = stream(seed, f"sample of the {self.name}")
         sizes = np.bincount(of_unit)
         quota = _quotas(sizes, max(num_rows * len(of_unit) // len(valid), 1))
-        order = rng.permutation(len(of_unit))
-        order = order[np.argsort(of_unit[order], kind="stable")]
-        rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        taken = np.zeros(len(order), dtype=bool)
-        taken[order[rank < np.repeat(quota, sizes)]] = True
+        taken = np.zeros(len(of_unit), dtype=bool)
+        taken[draw_by_class(of_unit, quota, rng)] = True
         return valid[taken[own]]
 
 
