@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stationary._app import say
+
 if TYPE_CHECKING:
     from verification.features import FeatureSet
     from verification.features.compression import Compression
@@ -84,6 +86,24 @@ GroupsName = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+WhereRows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="COLUMN=VALUE",
+        help="Read only rows with this value in this column, of every file or store; repeat it for further values, or "
+        "for further columns, all of which must match.",
+        rich_help_panel=DATA,
+    ),
+]
+DropIncomplete = Annotated[
+    bool,
+    typer.Option(
+        "--drop-incomplete",
+        help="Leave out rows without a vector or a label, and say how many; they need ids.",
+        rich_help_panel=DATA,
+    ),
+]
 JoinOption = Annotated[
     Join,
     typer.Option("--join", help="inner: leave out rows whose id only one set has.", rich_help_panel=DATA),
@@ -128,13 +148,20 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.", r
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Names of the columns in every file of a command."""
+    """Names of the columns in every file of a command, and which rows are read."""
 
     features: str | None = None
     labels: str | None = None
     ids: str | None = None
     groups: str | None = None
     separator: str | None = None
+    where: list[str] | None = None
+    drop_incomplete: bool = False
+
+    @property
+    def selects(self) -> bool:
+        """Whether some rows are left out, which is then said."""
+        return bool(self.where) or self.drop_incomplete
 
     def load(self, path: str) -> FeatureSet:
         """Open features by these names; an error says which option names another column."""
@@ -148,6 +175,8 @@ class Columns:
                 ids=self.ids,
                 groups=self.groups,
                 separator=self.separator,
+                where=self.where,
+                drop_incomplete=self.drop_incomplete,
             )
 
 
@@ -226,6 +255,12 @@ class Inputs:
                 decode, compression = found
                 return decode(new), old, gallery, new_gallery and decode(new_gallery), compression
         return new, old, gallery, new_gallery, None
+
+
+def say_remarks(*sets: FeatureSet | None) -> None:
+    """Print on stderr what is to be known of how sets were read."""
+    for remark in dict.fromkeys(remark for each in sets if each is not None for remark in each.remarks):
+        say(remark, error=True)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from stationary._inputs import (
     DATA,
     Columns,
     DistractorLabels,
+    DropIncomplete,
     FeaturesName,
     Gallery,
     GroupsName,
@@ -32,6 +33,8 @@ from stationary._inputs import (
     Qrels,
     SampleSize,
     Seed,
+    WhereRows,
+    say_remarks,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +106,8 @@ def audit(
     label_separator: LabelSeparator = None,
     ids: IdsName = None,
     groups: GroupsName = None,
+    where: WhereRows = None,
+    drop_incomplete: DropIncomplete = False,
     join: JoinOption = Join.exact,
     ignore_label: IgnoreLabels = None,
     distractor_label: DistractorLabels = None,
@@ -284,7 +289,15 @@ def audit(
             held = _held_to(plan, context)
             options, seed = held.held(), held.seed
         options = replace(options, explain=html is not None or json is not None)
-        columns = Columns(features=features, labels=labels, ids=ids, groups=groups, separator=label_separator)
+        columns = Columns(
+            features=features,
+            labels=labels,
+            ids=ids,
+            groups=groups,
+            separator=label_separator,
+            where=where,
+            drop_incomplete=drop_incomplete,
+        )
         upgrade = Inputs(
             new=new,
             old=old,
@@ -316,8 +329,7 @@ def audit(
         from verification.views import documents, terminal
 
         Console().print(terminal.render(documents.audit(report)))
-        for remark in dict.fromkeys(remark for each in (upgrade.new, upgrade.old) for remark in each.remarks):
-            say(remark, error=True)
+        say_remarks(upgrade.new, upgrade.old, *((upgrade.gallery, upgrade.new_gallery) if columns.selects else ()))
     with user_input():
         if html is not None:
             report.to_html(html, title=title_of(new) if old is None else f"{title_of(new)} → {title_of(old)}")
@@ -408,6 +420,8 @@ def plan(
     labels: LabelsName = None,
     ids: IdsName = None,
     groups: GroupsName = None,
+    where: WhereRows = None,
+    drop_incomplete: DropIncomplete = False,
     seed: Seed = 0,
     decide: Annotated[list[Claim] | None, typer.Option(help="Claim that will make the verdict; repeat it.")] = None,
     classes: Annotated[Classes, typer.Option(help="Whom the verdict will be about.")] = Classes.fixed,
@@ -431,7 +445,9 @@ def plan(
     from verification.audit.plan import plan as make
 
     with user_input():
-        columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
+        columns = Columns(
+            features=features, labels=labels, ids=ids, groups=groups, where=where, drop_incomplete=drop_incomplete
+        )
         options = Options(
             confidence=confidence,
             margin=margin,
@@ -439,10 +455,13 @@ def plan(
             decide=tuple(claim.value for claim in decide or ()),
             classes=classes.value,
         )
+        sets = columns.load(old), None if gallery is None else columns.load(gallery)
+        if columns.selects:
+            say_remarks(*sets)
         found = make(
-            columns.load(old),
+            sets[0],
             options,
-            gallery=None if gallery is None else columns.load(gallery),
+            gallery=sets[1],
             effect=effect,
             retrieval_effect=retrieval_effect,
             seed=seed,

@@ -11,6 +11,7 @@ import typer
 from stationary._app import DONE, NO, JsonPath, app, check_outputs, progress_when_long, say, title_of, user_input
 from stationary._inputs import (
     Columns,
+    DropIncomplete,
     FeaturesName,
     GroupsName,
     IdsName,
@@ -22,6 +23,8 @@ from stationary._inputs import (
     OldFeatures,
     SampleSize,
     Seed,
+    WhereRows,
+    say_remarks,
 )
 
 
@@ -47,6 +50,8 @@ def fit(
     labels: LabelsName = None,
     ids: IdsName = None,
     groups: GroupsName = None,
+    where: WhereRows = None,
+    drop_incomplete: DropIncomplete = False,
     join: JoinOption = Join.exact,
     direction: Annotated[
         Direction, typer.Option(help="Map new queries into the old space, or the old gallery into the new one.")
@@ -107,14 +112,19 @@ def fit(
         if save is not None:
             check_suffix(save)
         drifts = [FeatureMap.load(path) for path in drift or ()]
+        columns = Columns(
+            features=features, labels=labels, ids=ids, groups=groups, where=where, drop_incomplete=drop_incomplete
+        )
         upgrade = Inputs(
             new=new,
             old=old,
-            columns=Columns(features=features, labels=labels, ids=ids, groups=groups),
+            columns=columns,
             join=join,
             same_dim=False,
             seed=seed,
         ).upgrade()
+        if columns.selects:
+            say_remarks(upgrade.new, upgrade.old)
         report: BridgeReport | FittedReport
         if len(upgrade.labels):
             report = build(
@@ -172,6 +182,8 @@ def apply(
     labels: LabelsName = None,
     ids: IdsName = None,
     groups: GroupsName = None,
+    where: WhereRows = None,
+    drop_incomplete: DropIncomplete = False,
     force: Force = False,
 ) -> None:
     """Send features of any size through a map, block by block.
@@ -184,9 +196,13 @@ def apply(
 
     with user_input(), progress_when_long() as show:
         found = FeatureMap.load(map_file)
-        columns = Columns(features=features, labels=labels, ids=ids, groups=groups)
-        beside = None if other is None else columns.load(other)
-        write(found, columns.load(source), out, lambda done, total: show("rows", done, total), beside)
+        columns = Columns(
+            features=features, labels=labels, ids=ids, groups=groups, where=where, drop_incomplete=drop_incomplete
+        )
+        beside, given = None if other is None else columns.load(other), columns.load(source)
+        write(found, given, out, lambda done, total: show("rows", done, total), beside)
+    if columns.selects:
+        say_remarks(given)
     say(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
 
 
@@ -199,6 +215,8 @@ def check(
     features: FeaturesName = None,
     labels: LabelsName = None,
     ids: IdsName = None,
+    where: WhereRows = None,
+    drop_incomplete: DropIncomplete = False,
     gallery: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Also ask whose vectors a gallery holds: the new, the old model's, or both."),
@@ -247,7 +265,7 @@ def check(
             "--json": json,
         }
         _check_use(old, canary, save, others)
-    columns = Columns(features=features, labels=labels, ids=ids)
+    columns = Columns(features=features, labels=labels, ids=ids, where=where, drop_incomplete=drop_incomplete)
     if save is not None:
         from verification.bridge.canary import save_canary
 
@@ -272,6 +290,8 @@ def check(
         else:
             assert old is not None
             sets = columns.load(new), columns.load(old)
+            if columns.selects:
+                say_remarks(*sets)
             found = relate(*sets, tolerance, seed, every_row=rows is not None, sample=sample)
             about = sets[1]
             if gallery is not None:

@@ -320,7 +320,8 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "missing list": (
         lambda f: columns(f, features=lists([*X[:41], None, *X[42:]]), labels=Y),
-        "bad.parquet: features must not be missing, but row 41 is.",
+        "bad.parquet: features must not be missing, but 1 of 60 rows have no vector, the first is row 41; "
+        "drop_incomplete=True (--drop-incomplete) leaves them out.",
     ),
     "missing number": (
         lambda f: columns(f, features=lists([*X[:41], [1.0, None, 1.0], *X[42:]]), labels=Y),

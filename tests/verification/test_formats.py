@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import tracemalloc
 import zipfile
 
@@ -16,6 +17,7 @@ import torch
 
 from verification.audit import audit
 from verification.features import FeatureSet
+from verification.features.files import tables
 
 pa = pytest.importorskip("pyarrow")
 from pyarrow import csv, feather, ipc, parquet  # noqa: E402
@@ -127,6 +129,102 @@ def test_a_null_is_a_missing_label(tmp_path, how):
     names = pa.array(["a", None, "b"] * (N // 3))
     read = FeatureSet.load(written(tmp_path, "g", how, X, labels=names))
     assert read.codes[:4].tolist() == [0, -1, 1, 0]
+
+
+@pytest.mark.parametrize("how", FORMATS)
+def test_every_format_filters(tmp_path, how, monkeypatch):
+    """By a text, an integer, or a truth value; what is left has the numbers of the same rows in memory."""
+    split = np.where(np.arange(N) % 3, "test", "train")
+    columns = {"labels": LABELS, "camera": GROUPS % 4, "split": split, "sharp": np.arange(N) % 5 > 1}
+    path = written(tmp_path, "f", how, X, **columns)
+    whole = FeatureSet(X, LABELS)
+    for where, kept in (
+        ({"split": "test"}, np.arange(N) % 3 > 0),
+        (["camera=1", "camera=3", "split=train"], (GROUPS % 2 == 1) & (np.arange(N) % 3 == 0)),
+        ("sharp=true", np.arange(N) % 5 > 1),
+    ):
+        if how in ("HDF5", "torch") and where == "sharp=true":
+            continue  # their lists of truth values are written as integers here
+        read, expected = FeatureSet.load(path, where=where), whole.select(np.flatnonzero(kept))
+        np.testing.assert_array_equal(np.concatenate(list(read.blocks(7))), expected.features)
+        np.testing.assert_array_equal(read.labels, expected.labels)
+        np.testing.assert_array_equal(read.rows([4, 0, 1]), expected.unit[[4, 0, 1]])
+        np.testing.assert_array_equal(read.fetch([9, 2]).features, expected.features[[9, 2]])
+        assert re.search(rf"^{path}: {kept.sum()} of 60 rows have .*; the others are not read\.$", read.remarks[-1])
+    for where, said in (
+        ({"split": "dev"}, "no row is left"),
+        ({"colour": 1}, "there is no column 'colour' for where; it has "),
+        ({"camera": "one"}, "column 'camera' holds integers, got where 'one'"),
+    ):
+        with pytest.raises(ValueError, match=rf"{path}: {said}"):
+            FeatureSet.load(path, where=where)
+
+
+@pytest.mark.parametrize(
+    "how", ["parquet", "parquet, columns", "feather", "arrow stream", "JSON lines", "CSV of lists"]
+)
+def test_rows_without_a_vector_are_left_out_on_request(tmp_path, how):
+    rows = np.arange(N)
+    features, labels = X.astype(object), pa.array([None if row == 7 else row % 4 for row in rows])
+    whole = table(labels=labels, ids=IDS)
+    if "columns" in how:
+        gone = {f"f{i}": pa.array([None if row in (0, 3) else x for row, x in enumerate(X[:, i])]) for i in range(DIM)}
+        parquet.write_table(pa.table({**gone, "labels": labels, "ids": IDS}), path := tmp_path / "f.parquet")
+    else:
+        features = [None if row in (0, 3) else x for row, x in enumerate(X.tolist())]
+        content = pa.table({**dict(zip(whole.column_names, whole.columns, strict=True)), "features": features})
+        if how == "CSV of lists":
+            texts = [x and json.dumps(x) for x in features]
+            csv.write_csv(content.set_column(0, "features", [texts]), path := tmp_path / "f.csv")
+        else:
+            write = {
+                "parquet": lambda c, p: parquet.write_table(c, p, row_group_size=13),
+                "feather": feather.write_feather,
+                "arrow stream": lambda c, p: stream(p, c),
+                "JSON lines": lambda c, p: lines(p, c),
+            }[how]
+            ends = {"feather": "feather", "arrow stream": "arrow", "JSON lines": "jsonl"}
+            write(content, path := tmp_path / f"f.{ends.get(how, 'parquet')}")
+    with pytest.raises(ValueError, match=r"but 2 of 60 rows have no vector, the first is row 0; drop_incomplete=True"):
+        list(FeatureSet.load(path).blocks())
+    read, kept = FeatureSet.load(path, drop_incomplete=True), np.delete(rows, [0, 3, 7])
+    np.testing.assert_array_equal(np.concatenate(list(read.blocks(7))), X[kept])
+    np.testing.assert_array_equal(read.ids, IDS[kept])
+    assert read.remarks[-1] == f"{path}: 3 of 60 rows were left out: 2 have no vector and 1 have no label."
+    with pytest.raises(ValueError, match="name a column of ids with ids="):
+        FeatureSet.load(path, ids="", drop_incomplete=True)
+
+
+def test_a_folder_may_hold_shards_of_which_nothing_is_asked_for(tmp_path):
+    for name, split in (("a", "train"), ("b", "test")):
+        parquet.write_table(table(labels=LABELS, split=np.full(N, split)), tmp_path / f"{name}.parquet")
+    np.testing.assert_array_equal(FeatureSet.load(tmp_path, where={"split": "test"}).features, X)
+    with pytest.raises(ValueError, match="no row is left of what was asked for"):
+        FeatureSet.load(tmp_path, where={"split": "dev"})
+
+
+@pytest.mark.parametrize("step", ["ls", "open", "read"])
+def test_a_url_that_stalls_ends_in_time(tmp_path, monkeypatch, step):
+    fsspec = pytest.importorskip("fsspec")
+    memory, never = fsspec.filesystem("memory"), threading.Event()
+    lines(tmp_path / "a.jsonl", table(labels=LABELS))
+    memory.pipe("/stalls/a.jsonl", (tmp_path / "a.jsonl").read_bytes())
+    loaded = FeatureSet.load("memory://stalls/a.jsonl")
+    kind = type(memory.open("/stalls/a.jsonl"))
+
+    def stall(*_, **__):
+        never.wait()
+        raise OSError("gone")
+
+    monkeypatch.setattr(tables, "PATIENCE", 0.2)
+    monkeypatch.setattr(type(memory) if step in ("ls", "open") else kind, step, stall)
+    try:
+        with pytest.raises(
+            ConnectionError, match=r"^memory://stalls(/a\.jsonl)?: nothing arrived for 0 s; the store stalls"
+        ):
+            list(loaded.blocks()) if step == "read" else FeatureSet.load("memory://stalls")
+    finally:
+        never.set()
 
 
 def test_a_folder_of_hugging_face_and_other_shards(tmp_path):

@@ -9,11 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 from numpy import ndarray
+
+if TYPE_CHECKING:
+    from verification.features.selection import Selection
 
 # of default names, the first that is there
 DEFAULTS = {
@@ -137,7 +140,8 @@ class Names:
 
     None stands for the default: ``features``, or else the only array or column that can be; ``labels`` or ``label``,
     ``ids`` or ``id``, ``groups`` or ``group`` where they are. An empty string stands for no such column. A
-    ``separator`` stands between the labels of a row that has several in one text.
+    ``separator`` stands between the labels of a row that has several in one text. ``rows`` says which are read, where
+    not all are.
     """
 
     features: str | None = None
@@ -145,6 +149,7 @@ class Names:
     ids: str | None = None
     groups: str | None = None
     separator: str | None = None
+    rows: Selection | None = None
 
     def choose(self, there: Mapping[str, Any], vectors: Sequence[str], kind: str = "arrays") -> Chosen:
         """Find the columns among those that are there.
@@ -171,6 +176,8 @@ class Names:
                     f"must hold {kind} named {asked!r} for {role}=, {_listed(there)}; name another with {role}=."
                 )
             found[role] = asked or next((name for name in defaults if asked is None and name in there), None)
+        if self.rows:
+            self.rows.where.check(there)
         remarks = []
         if found["features"] is None:
             free = [name for name in vectors if name not in found.values()]
@@ -178,7 +185,8 @@ class Names:
                 raise ValueError(f"must hold {kind} named 'features', {_listed(there)}; name another with features=.")
             found["features"] = free[0]
             remarks.append(f"features are the {kind[:-1]} {free[0]!r}, the only one that can be.")
-        used = {*found.values(), "labelled" if found["labels"] else None}
+        filters = self.rows.where.columns if self.rows else ()
+        used = {*found.values(), *filters, "labelled" if found["labels"] else None}
         if unused := [name for name in there if name not in used]:
             remarks.append(f"{', '.join(map(repr, unused))} {'is' if len(unused) == 1 else 'are'} not used.")
         columns = {role: name for role, name in found.items() if name is not None and role != "features"}

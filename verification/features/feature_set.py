@@ -18,6 +18,7 @@ from verification.features.columns import Columns, Names, detached, encode
 from verification.features.files.filling import cached_rows, cut, fill, squared_lengths, usable
 from verification.features.files.loader import open_path
 from verification.features.files.shards import Decode, Piece, Shard, array_shard, is_code
+from verification.features.selection import Given, Selection, Where
 
 
 class FeatureSet:
@@ -397,6 +398,8 @@ class FeatureSet:
         ids: str | None = None,
         groups: str | None = None,
         separator: str | None = None,
+        where: Given | None = None,
+        drop_incomplete: bool = False,
     ) -> FeatureSet:
         """Open a file of arrays or columns, a folder of shards of one kind, or a database.
 
@@ -420,6 +423,14 @@ class FeatureSet:
             be lists, where rows have several.
         separator : str, optional
             Labels are texts that hold several, with this between them.
+        where : mapping, or sequence of str, optional
+            Which rows are read: ``{"split": "test", "camera": [1, 2]}`` or ``["split=test", "camera=1", "camera=2"]``,
+            those in which each column that is named holds one of its values. A store filters by itself, by the fields
+            of its payload, metadata or table; of other sources a column or array of that name is read. What is left
+            out is said in :attr:`remarks`.
+        drop_incomplete : bool
+            Whether rows without a vector, and rows without a label where others have one, are left out and counted in
+            :attr:`remarks`. They need ids, by which the others are paired; vectors are read once more to find them.
 
         Raises
         ------
@@ -428,11 +439,13 @@ class FeatureSet:
         ConnectionError
             If a database does not answer, here or, for longer than a minute, in a block.
         ValueError
-            If its content cannot be used; the message begins with the path or URL.
+            If its content cannot be used; the message begins with the path or URL. That is so where a row has no vector
+            (while reading, unless ``drop_incomplete``), or where no row is left.
         """
         from verification.features.sources import is_url, open_url
 
-        names = Names(features, labels, ids, groups, separator)
+        selection = Selection(Where.of(where), drop_incomplete)
+        names = Names(features, labels, ids, groups, separator, selection or None)
         text = os.fspath(path)
         return cls.__new__(cls)._hold(*(open_url(text, names) if is_url(text) else open_path(Path(path), names)))
 

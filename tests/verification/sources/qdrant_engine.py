@@ -42,9 +42,10 @@ class Engine:
         self.get_collection = self._described.get_collection
 
     def scroll(
-        self, collection: str, limit: int, offset: Any, with_payload: Any, with_vectors: Any
+        self, collection: str, limit: int, offset: Any, scroll_filter: Any, with_payload: Any, with_vectors: Any
     ) -> tuple[list[models.Record], Any]:
         """As the client's method: a page of points from an id on, and the id after them."""
+        assert scroll_filter is None
         offset = uuid.UUID(offset) if isinstance(offset, str) else offset
         records, beyond = self._shards[collection].scroll(
             qdrant_edge.ScrollRequest(

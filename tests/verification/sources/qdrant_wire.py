@@ -12,7 +12,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 if TYPE_CHECKING:
     from tests.verification.sources.qdrant_engine import Engine
@@ -84,6 +84,7 @@ class Wire:
             parts[1],
             limit=body["limit"],
             offset=body.get("offset"),
+            scroll_filter=models.Filter(**body["filter"]) if body.get("filter") else None,
             with_payload=body.get("with_payload", True),
             with_vectors=body.get("with_vector", False),
         )

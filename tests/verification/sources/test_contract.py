@@ -7,6 +7,7 @@ import pickle
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partialmethod
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -14,10 +15,11 @@ import pytest
 
 from tests.verification.samples import upgrade
 from tests.verification.sources import test_faiss_index, test_pgvector, test_qdrant
-from tests.verification.sources.helpers import single
+from tests.verification.sources.helpers import NO_LABEL, NO_VECTOR, single, stored
 from verification.audit import audit
 from verification.features import FeatureSet
 from verification.features.files import tables
+from verification.features.selection import ALL_ROWS, Where
 from verification.features.sources import SOURCES, Address, ConnectionLost, Source
 
 pytestmark = pytest.mark.services
@@ -26,7 +28,7 @@ pa = pytest.importorskip("pyarrow")
 N = 400
 IDS = np.cumsum(np.random.default_rng(2).integers(1, 5, N))
 PAIR = tuple(single(each) for each in upgrade(0.5, 0.9, num_samples=N, dim=16))
-ARRAYS: dict[str, FeatureSet] = {}
+ARRAYS: dict[str, list] = {}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Shelf:
 
     name: str
     label: str | None
+    where: Where = ALL_ROWS
     live: bool = True
     failing = []  # noqa: RUF012
 
@@ -43,84 +46,94 @@ class Shelf:
         return {"id": pa.int64(), "vector": pa.list_(pa.float32(), 16), **labels}, ("Kept on a shelf.",)
 
     def batches(self, columns: Sequence[str], rows: int, after: int | None = None) -> Iterator[pa.RecordBatch]:
-        features = ARRAYS[self.name]
-        start = 0 if after is None else int(np.searchsorted(IDS, after)) + 1
-        for first in range(start, N, 70):
+        vectors, labels, splits, cameras = zip(*ARRAYS[self.name], strict=True)
+        there = {"id": IDS, "label": np.array(labels, object), "split": splits, "camera": cameras}
+        asked = np.flatnonzero(self.where.matches({name: np.array(there[name]) for name in self.where.columns}, N))
+        start = 0 if after is None else int(np.searchsorted(IDS[asked], after)) + 1
+        for first in range(start, len(asked), 70):
             if self.failing and self.failing.pop():
                 raise ConnectionLost(f"{self.name}: gone.")
-            some = slice(first, first + 70)
-            there = {"id": IDS[some], "vector": list(features.features[some]), "label": features.labels[some]}
-            yield pa.RecordBatch.from_pydict({column: pa.array(there[column]) for column in columns})
+            some = asked[first : first + 70]
+            batch = {"id": IDS[some], "label": there["label"][some].tolist(), "vector": [vectors[row] for row in some]}
+            kinds = {"vector": pa.list_(pa.float32(), 16), "id": pa.int64(), "label": pa.int64()}
+            yield pa.RecordBatch.from_pydict({column: pa.array(batch[column], kinds[column]) for column in columns})
 
 
 def open_shelf(address: Address) -> Shelf:
-    return Shelf(address.name, address.parameters.get("label", "label") or None)
+    return Shelf(address.name, address.parameters.get("label", "label") or None, address.where)
 
 
-def shelf(request: pytest.FixtureRequest, name: str, features: FeatureSet) -> str:
+def shelf(request: pytest.FixtureRequest, name: str, features: FeatureSet, gaps: bool = False) -> str:
     monkeypatch = request.getfixturevalue("monkeypatch")
-    monkeypatch.setitem(SOURCES, "shelf", Source(open_shelf, ("id", "label", "vector", "group")))
-    ARRAYS[f"shelf:///{name}"] = features
+    monkeypatch.setitem(SOURCES, "shelf", Source(open_shelf, ("id", "label", "vector", "group", "where")))
+    ARRAYS[f"shelf:///{name}"] = stored(features, gaps)
     return f"shelf:///{name}"
 
 
-def faiss(request: pytest.FixtureRequest, name: str, features: FeatureSet) -> str:
+def faiss(request: pytest.FixtureRequest, name: str, features: FeatureSet, gaps: bool = False) -> str:
     path = request.getfixturevalue("tmp_path") / f"{name}.index"
     test_faiss_index.write(path, "IDMap,Flat", features, IDS)
     return str(path)
 
 
-def pgvector(request: pytest.FixtureRequest, name: str, features: FeatureSet) -> str:
+def pgvector(request: pytest.FixtureRequest, name: str, features: FeatureSet, gaps: bool = False) -> str:
     request.getfixturevalue("monkeypatch").setenv("PGPASSWORD", test_pgvector.Server.password)
     server = request.getfixturevalue("server")
-    test_pgvector.fill(server, name, features, IDS)
+    test_pgvector.fill(server, name, features, IDS, gaps=gaps)
     return server.url(name)
 
 
-def qdrant(request: pytest.FixtureRequest, name: str, features: FeatureSet) -> str:
+def qdrant(request: pytest.FixtureRequest, name: str, features: FeatureSet, gaps: bool = False) -> str:
     wire = request.getfixturevalue("wire")
-    test_qdrant.fill(wire.local, name, features, IDS)
+    test_qdrant.fill(wire.local, name, features, IDS, gaps=gaps)
     return f"qdrant://{wire.address}/{name}"
 
 
-def folder(request: pytest.FixtureRequest, name: str, features: FeatureSet) -> str:
+def folder(request: pytest.FixtureRequest, name: str, features: FeatureSet, gaps: bool = False) -> str:
     path = request.getfixturevalue("tmp_path") / "q"
     client = test_qdrant.qdrant_client.QdrantClient(path=str(path))
-    test_qdrant.fill(client, name, features, IDS)
+    test_qdrant.fill(client, name, features, IDS, gaps=gaps)
     client.close()
     return f"qdrant://{path}?collection={name}"
 
 
-def chroma(request: pytest.FixtureRequest, name: str, features: FeatureSet) -> str:
+def chroma(request: pytest.FixtureRequest, name: str, features: FeatureSet, gaps: bool = False) -> str:
     chromadb = pytest.importorskip("chromadb")
     path = request.getfixturevalue("tmp_path") / "chroma"
     client = chromadb.PersistentClient(str(path), settings=chromadb.config.Settings(anonymized_telemetry=False))
-    stored = client.create_collection(f"{name}.vectors", embedding_function=None)
-    labels = [{"person": label} for label in features.labels.tolist()]
-    stored.add(ids=[f"{key:08d}" for key in IDS], embeddings=features.features, metadatas=labels)
+    collection = client.create_collection(f"{name}.vectors", embedding_function=None)
+    beside = [
+        {"split": split, "camera": camera} | ({} if label is None else {"person": label})
+        for _, label, split, camera in stored(features, gaps)
+    ]
+    collection.add(ids=[f"{key:08d}" for key in IDS], embeddings=features.features, metadatas=beside)
     return f"chroma://{path}?collection={name}.vectors&label=person"
 
 
-def lancedb(request: pytest.FixtureRequest, name: str, features: FeatureSet) -> str:
+def lancedb(request: pytest.FixtureRequest, name: str, features: FeatureSet, gaps: bool = False) -> str:
     library = pytest.importorskip("lancedb")
     path = request.getfixturevalue("tmp_path") / "lance"
-    vectors = pa.array(list(features.features), pa.list_(pa.float32(), 16))
-    content = pa.table({"key": pa.array(IDS), "vector": vectors, "label": pa.array(features.labels)})
-    library.connect(path).create_table(name, content)
+    vectors, labels, splits, cameras = zip(*stored(features, gaps), strict=True)
+    content = {"key": IDS, "vector": pa.array(vectors, pa.list_(pa.float32(), 16)), "label": pa.array(labels)}
+    whole = pa.table({**content, "split": splits, "camera": cameras})
+    library.connect(path).create_table(name, whole, on_bad_vectors="null")
     return f"lancedb://{path}?collection={name}&id=key"
 
 
-def milvus(request: pytest.FixtureRequest, name: str, features: FeatureSet) -> str:
+def milvus(request: pytest.FixtureRequest, name: str, features: FeatureSet, gaps: bool = False) -> str:
     library = pytest.importorskip("pymilvus")
     path = request.getfixturevalue("tmp_path") / f"{name}.db"
     client, kinds = library.MilvusClient(str(path)), library.DataType
     schema = client.create_schema(auto_id=False)
     schema.add_field("id", kinds.INT64, is_primary=True)
     schema.add_field("face", kinds.FLOAT_VECTOR, dim=16)
-    schema.add_field("label", kinds.INT64)
+    schema.add_field("label", kinds.INT64, nullable=True)
+    schema.add_field("split", kinds.VARCHAR, max_length=20)
+    schema.add_field("camera", kinds.INT8)
     client.create_collection(name, schema=schema)
-    rows = zip(IDS.tolist(), features.features.tolist(), features.labels.tolist(), strict=True)
-    client.insert(name, [{"id": key, "face": row, "label": label} for key, row, label in rows])
+    beside = [{"label": label, "split": split, "camera": camera} for _, label, split, camera in stored(features, gaps)]
+    rows = zip(IDS.tolist(), features.features.tolist(), beside, strict=True)
+    client.insert(name, [{"id": key, "face": row, **others} for key, row, others in rows])
     index = client.prepare_index_params()
     index.add_index("face", index_type="FLAT", metric_type="IP")
     client.create_index(name, index)
@@ -164,6 +177,59 @@ def test_every_store_gives_what_was_put_there(request, tmp_path, store, monkeypa
     assert audit(new, old).to_dict() == audit(*PAIR).to_dict()
 
 
+FILTERED = [store for store in STORES if store != "FAISS"]  # which has labels, ids and groups only
+
+
+@pytest.mark.parametrize("store", FILTERED)
+def test_every_store_filters(request, store, monkeypatch, call):
+    """By texts and integers, one value or several, in the URL or beside it, and with the numbers of a filtered file."""
+    monkeypatch.setattr(tables, "BATCH_BYTES", 16 * 4 * 33)
+    new, old = (STORES[store](request, name, each) for name, each in zip(("new", "old"), PAIR, strict=True))
+    rows = np.arange(N)
+    for where, kept in (
+        ({"split": "test"}, rows % 3 > 0),
+        (["camera=1", "camera=3", "split=train"], (rows % 3 == 0) & (rows % 2 == 1)),
+    ):
+        read = FeatureSet.load(new, where=where)
+        np.testing.assert_array_equal(read.ids.astype(int), IDS[kept])
+        np.testing.assert_array_equal(read.labels, PAIR[0].labels[kept])
+        np.testing.assert_array_equal(np.concatenate(list(read.blocks(50))), PAIR[0].features[kept])
+    assert f"{new.partition('?')[0]}" in read.remarks[-1]
+    assert read.remarks[-1].endswith("only rows with camera = 1 or 3 and split = train are read.")
+    mark = "&" if "?" in new else "?"
+    both = [FeatureSet.load(f"{url}{mark}where=split=test", where={"camera": 2}) for url in (new, old)]
+    kept = np.flatnonzero((rows % 3 > 0) & (rows % 4 == 2))
+    assert audit(*both).to_dict() == audit(*(each.select(kept) for each in PAIR)).to_dict()
+    status, _, err = call("audit", new, old, "--where", "split=dev")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "must hold rows with split = dev, got none." in err
+
+
+@pytest.mark.parametrize("store", ["plug-in", "pgvector", "Qdrant", "Qdrant's folder", "lancedb"])
+def test_rows_without_a_vector_are_refused_or_left_out_and_counted(request, store, call):
+    new, old = (STORES[store](request, name, each, True) for name, each in zip(("new", "old"), PAIR, strict=True))
+    said = rf"but 2 of {N} rows have no vector, the first is row 3, with id {IDS[3]}; drop_incomplete=True"
+    with pytest.raises(ValueError, match=said):
+        np.concatenate(list(FeatureSet.load(new).blocks()))
+    kept = np.setdiff1d(np.arange(N), [*NO_VECTOR, *NO_LABEL])
+    read = [FeatureSet.load(url, drop_incomplete=True) for url in (new, old)]
+    np.testing.assert_array_equal(read[0].ids, IDS[kept])
+    np.testing.assert_array_equal(np.concatenate(list(read[0].blocks(50))), PAIR[0].features[kept])
+    assert read[0].remarks[-1] == f"3 of {N} rows were left out: 2 have no vector and 1 have no label."
+    assert audit(*read).to_dict() == audit(*(each.select(kept) for each in PAIR)).to_dict()
+    status, _, err = call("audit", new, old, "--drop-incomplete", "--decide", "definition-1")
+    assert status == 0
+    assert f"3 of {N} rows were left out" in err
+
+
+@pytest.mark.parametrize("store", ["chroma", "milvus"])
+def test_rows_without_a_label_are_left_out_on_request(request, store):
+    url = STORES[store](request, "new", PAIR[0], True)
+    read = FeatureSet.load(url, drop_incomplete=True)
+    assert len(FeatureSet.load(url)) == N
+    np.testing.assert_array_equal(read.features, np.delete(PAIR[0].features, NO_LABEL, axis=0))
+
+
 @pytest.mark.parametrize("store", EMBEDDED)
 def test_an_embedded_store_that_is_not_there_is_one_sentence(request, tmp_path, store):
     url = EMBEDDED[store](request, "new", PAIR[0])
@@ -194,15 +260,17 @@ def test_a_store_is_added_in_one_place(request, call, monkeypatch):
         FeatureSet.load(urls[0])
     Shelf.failing.clear()
     with pytest.raises(
-        ValueError, match=r"^shelf:///new: parameters must be of id, label, vector, group, got 'colour'"
+        ValueError, match=r"^shelf:///new: parameters must be of id, label, vector, group, where, got 'colour'"
     ):
         FeatureSet.load(f"{urls[0]}?colour=red")
 
 
+@pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("where", ["describe", "labels", "vectors"])
-def test_a_store_that_stalls_ends_in_time(request, monkeypatch, where):
+def test_a_store_that_stalls_ends_in_time(request, monkeypatch, where, live):
     """Nothing ever comes: one sentence, without further tries."""
     url = shelf(request, "new", PAIR[0])
+    monkeypatch.setattr(Shelf, "__init__", partialmethod(Shelf.__init__, live=live))
     never = threading.Event()
     kept, batches, loaded = Shelf.describe, Shelf.batches, FeatureSet.load(url)
 
@@ -249,16 +317,39 @@ def test_a_stream_is_read_and_closed_in_one_thread(request, monkeypatch):
     assert threading.get_ident() not in seen[0] + seen[1]
 
 
-def test_pages_that_do_not_advance_are_refused(request, monkeypatch):
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        (True, rf"ids must be unique and given in ascending order, but {IDS[0]} follows {IDS[139]}"),
+        (False, rf"does not advance: the page that begins with id {IDS[0]} came twice"),
+    ],
+)
+def test_pages_that_do_not_advance_are_refused(request, monkeypatch, live, said):
+    """Two pages that come again and again."""
     url = shelf(request, "new", PAIR[0])
+    monkeypatch.setattr(Shelf, "__init__", partialmethod(Shelf.__init__, live=live))
     batches = Shelf.batches
-    monkeypatch.setattr(
-        Shelf, "batches", lambda self, columns, rows, after=None: itertools.cycle([next(batches(self, columns, rows))])
-    )
-    with pytest.raises(
-        ValueError, match=rf"ids must be unique and given in ascending order, but {IDS[0]} follows {IDS[69]}"
-    ):
+
+    def again(self, columns, rows, after=None):
+        return itertools.cycle(itertools.islice(batches(self, columns, rows), 2))
+
+    monkeypatch.setattr(Shelf, "batches", again)
+    with pytest.raises(ValueError, match=said):
         FeatureSet.load(url)
+
+
+def test_a_store_that_changes_between_two_passes_is_noticed(request, monkeypatch):
+    """Also one that is opened by its library in this process."""
+    url = shelf(request, "new", PAIR[0])
+    monkeypatch.setattr(Shelf, "__init__", partialmethod(Shelf.__init__, live=False))
+    loaded, batches = FeatureSet.load(url), Shelf.batches
+    monkeypatch.setattr(
+        Shelf,
+        "batches",
+        lambda self, columns, rows, after=None: itertools.islice(batches(self, columns, rows), 1, None),
+    )
+    with pytest.raises(ValueError, match=r"shelf:///new: its rows have changed while they were read"):
+        np.concatenate(list(loaded.blocks()))
 
 
 def test_an_installed_package_adds_a_store(request, monkeypatch):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.verification.samples import upgrade
-from tests.verification.sources.helpers import refused, single
+from tests.verification.sources.helpers import refused, single, stored
 from tests.verification.sources.postgres import Server
 from verification.audit import audit
 from verification.experiments.simulated.known_upgrades import CASES
@@ -51,7 +51,9 @@ def execute(server: Server, *statements: str) -> None:
             connection.execute(statement)
 
 
-def fill(server: Server, table: str, features: FeatureSet, ids: np.ndarray, kind: str = "vector") -> None:
+def fill(
+    server: Server, table: str, features: FeatureSet, ids: np.ndarray, kind: str = "vector", gaps: bool = False
+) -> None:
     """A table of the features, rows in an order of its own."""
     key = "uuid" if ids.dtype.kind == "U" else "bigint"
     label = "text" if features.labels.dtype.kind == "U" else "int"
@@ -59,15 +61,18 @@ def fill(server: Server, table: str, features: FeatureSet, ids: np.ndarray, kind
         server,
         "CREATE EXTENSION IF NOT EXISTS vector",
         f"DROP TABLE IF EXISTS {table}",
-        f"CREATE TABLE {table} (id {key} PRIMARY KEY, label {label}, embedding {kind}({features.dim}))",
+        f"CREATE TABLE {table} "
+        f"(id {key} PRIMARY KEY, label {label}, embedding {kind}({features.dim}), split text, camera smallint)",
     )
     with psycopg.connect(host="127.0.0.1", port=server.port, user=server.role, dbname="postgres") as connection:
         copy = connection.cursor().copy(f"COPY {table} FROM STDIN")
         with copy as rows:
+            content = stored(features, gaps)
             for row in np.random.default_rng(1).permutation(len(features)):
+                vector, label, *others = content[row]
                 # all the digits that float32 takes
-                vector = "[" + ",".join(f"{x:.9g}" for x in features.features[row].tolist()) + "]"
-                rows.write_row((ids[row].item(), features.labels[row].item(), vector))
+                text = None if vector is None else "[" + ",".join(f"{x:.9g}" for x in vector) + "]"
+                rows.write_row((ids[row].item(), label, text, *others))
 
 
 def test_the_report_is_that_of_the_file_to_the_last_digit(server: Server, tmp_path: Path) -> None:
@@ -193,12 +198,12 @@ STATEMENTS = [
         ("", {"label": "dates"}, r"'dates' must be integers, text or an enumeration, got date"),
         ("", {"id": "dates"}, r"'dates' must be integers, uuid or text, got date"),
         ("", {"id": "twice"}, r"ids must be unique, but 1 is that of rows 1 and 2"),
-        ("", {"colour": "red"}, r"parameters must be of table, id, label, vector, group, tls, got 'colour'"),
+        ("", {"colour": "red"}, r"parameters must be of table, id, label, vector, group, where, tls, got 'colour'"),
         ("UPDATE bad SET embedding = '[1,2,3]' WHERE id = 17", {}, r"one dimension, 2, but that of id 17 has 3"),
         (
             "UPDATE bad SET embedding = NULL WHERE id = 17",
             {},
-            r"vectors must not be missing, but that of id 17 is NULL",
+            r"features must not be missing, but 1 of 40 rows have no vector, the first is row 16, with id 17",
         ),
         (
             "UPDATE bad SET label = NULL WHERE id > 30",

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.verification.samples import upgrade
-from tests.verification.sources.helpers import refused, single
+from tests.verification.sources.helpers import refused, single, stored
 from verification.audit import audit
 from verification.features import FeatureSet
 from verification.features.files import tables
@@ -29,25 +29,30 @@ qdrant_client = pytest.importorskip("qdrant_client")
 models = qdrant_client.models
 
 
-def fill(client, collection: str, features: FeatureSet, ids: np.ndarray, distance="Dot", vector: str = "") -> None:
+def fill(
+    client, collection: str, features: FeatureSet, ids: np.ndarray, distance="Dot", vector: str = "", gaps: bool = False
+) -> None:
     """A collection of the features, points in an order of their own."""
     described = models.VectorParams(size=features.dim, distance=models.Distance(distance))
     if client.collection_exists(collection):
         client.delete_collection(collection)
     client.create_collection(collection, vectors_config={vector: described} if vector else described)
-    stored = getattr(client, "_client", None)
-    if (folder := getattr(stored, "location", None)) and folder != ":memory:":
+    local = getattr(client, "_client", None)
+    if (folder := getattr(local, "location", None)) and folder != ":memory:":
         # the client commits point by point, and each would wait for the disk
-        stored.collections[collection].storage.storage.execute("PRAGMA synchronous = OFF")
-    rows = np.random.default_rng(1).permutation(len(features))
-    points = [
-        models.PointStruct(
-            id=ids[row].item(),
-            vector={vector: features.features[row].tolist()} if vector else features.features[row].tolist(),
-            payload={"label": features.labels[row].item(), "other": None},
+        local.collections[collection].storage.storage.execute("PRAGMA synchronous = OFF")
+    content = stored(features, gaps)
+    points = []
+    for row in np.random.default_rng(1).permutation(len(features)):
+        own, label, split, camera = content[row]
+        payload = {"label": label, "other": None, "split": split, "camera": camera}
+        points.append(
+            models.PointStruct(
+                id=ids[row].item(),
+                vector={} if own is None else {vector: own} if vector else own,
+                payload=payload if label is not None else {"split": split, "camera": camera},
+            )
         )
-        for row in rows
-    ]
     for start in range(0, len(points), 500):
         client.upsert(collection, points[start : start + 500], wait=True)
 
@@ -205,7 +210,7 @@ def test_bad_collections_are_one_sentence(pair, wire, call, tmp_path: Path) -> N
         (f"{server}/named?vector=face&label=other", r"but 400 rows differ, the first is row 0: 0 and None"),
         (f"{server}/mixed", r"ids must be all integers or all strings, got int, str\.$"),
         (server, r"must name one collection"),
-        (f"{server}/g?colour=red", r"parameters must be of collection, label, vector, group, tls, got 'colour'"),
+        (f"{server}/g?colour=red", r"parameters must be of collection, label, vector, group, where, tls, got 'colour'"),
         (f"{server}/g?tls=maybe", r"tls must be 'yes' or 'no'"),
         ("qdrant://127.0.0.1:1/g", r"no answer \("),
         (f"qdrant://{folder}?collection=nowhere", r"no collection 'nowhere'; the folder has 'there'\.$"),

@@ -71,8 +71,18 @@ class Arrays:
 def open_arrays(arrays: Arrays, names: Names) -> tuple[Shard, Columns]:
     """Choose the arrays, check what is known of them, and read the columns."""
     name, columns, remarks = _chosen(arrays, names)
-    shard = arrays.rows(name)
-    return replace(shard, remarks=remarks), Columns.of(len(shard), **columns, separator=names.separator)
+    shard = replace(arrays.rows(name), remarks=remarks)
+    whole = Columns.of(len(shard), **columns, separator=names.separator)
+    return names.rows.apply(shard, whole, filters_of(arrays, names), None) if names.rows else (shard, whole)
+
+
+def filters_of(arrays: Arrays, names: Names) -> dict[str, Any]:
+    """The arrays by which rows are chosen; ValueError where one is no column."""
+    found = {name: arrays.column(name) for name in (names.rows.where.columns if names.rows else ())}
+    for name in found:
+        if len(arrays.there[name][0]) != 1:
+            raise ValueError(f"{name!r} must have shape (N,) to choose rows by, got {arrays.there[name][0]}.")
+    return found
 
 
 def _chosen(arrays: Arrays, names: Names) -> tuple[str, dict[str, Any], tuple[str, ...]]:
@@ -163,11 +173,13 @@ def _named(what: str, path: Path, file: Path) -> Iterator[None]:
         raise ValueError(f"{path}: its {what} in {file.name}: {error}") from None
 
 
-def index_arrays(path: Path, shape: Shape, names: Names) -> tuple[dict[str, ndarray], tuple[str, ...]]:
-    """The columns beside an index of FAISS, which holds features of a shape, and what to say of their choice."""
+def index_arrays(
+    path: Path, shape: Shape, names: Names
+) -> tuple[dict[str, ndarray], tuple[str, ...], dict[str, ndarray]]:
+    """The columns beside an index of such a shape, what to say of their choice, and those to choose rows by."""
     beside = _beside(path, {})
     arrays = Arrays({"features": (shape, np.dtype(np.float32)), **beside.there}, beside.rows, beside.column)
-    return _chosen(arrays, names)[1:]
+    return *_chosen(arrays, names)[1:], filters_of(arrays, names)
 
 
 def npz_arrays(path: Path) -> Arrays:

@@ -6,6 +6,7 @@ import filecmp
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from theory.extras import require
@@ -14,7 +15,7 @@ from verification.features.columns import Columns, Names
 from verification.features.files.arrays import ARRAYS, open_arrays
 from verification.features.files.shards import Shard
 from verification.features.files.sidecars import is_sidecar, sidecars
-from verification.features.files.tables import FORMATS, TableFile, open_table
+from verification.features.files.tables import FORMATS, InTime, TableFile, open_table
 
 INDEXES = (".faiss", ".index")  # of FAISS; read, not written
 SUFFIXES = (*ARRAYS, *FORMATS, *INDEXES)
@@ -55,12 +56,11 @@ def open_remote(url: str, name: str, names: Names, stores: tuple[str, ...]) -> O
         allowed = ", ".join(f"{each}://" for each in stores)
         raise ValueError(f"{name}: vectors must be at one of {allowed} or in a file system of fsspec, got {scheme}://.")
     with reading(name):
-        system, path = fsspec.core.url_to_fs(url)
+        with InTime(name) as ask:
+            system, path = ask(partial(fsspec.core.url_to_fs, url))
+            listed = [path] if Path(path).suffix in FORMATS else ask(partial(system.ls, path, detail=False))
         inside = fs.PyFileSystem(fs.FSSpecHandler(system))
-        if Path(path).suffix not in FORMATS:
-            files = sorted(each for each in system.ls(path, detail=False) if Path(each).suffix in FORMATS)
-        else:
-            files = [path]
+        files = sorted(each for each in listed if Path(each).suffix in FORMATS)
         if not files:
             raise ValueError(f"a table at a URL must be one of {', '.join(FORMATS)}, or a folder of them.")
         several = len(files) > 1 or files != [path]
@@ -92,7 +92,12 @@ def _joined(name: Path | str, opened: Sequence[tuple[Shard, Columns]]) -> Opened
             if found != expected:
                 raise ValueError(f"{shard.path}: shards must have {what}, got {found}, but {expected} in {first.path}.")
     with reading(name):
-        return [shard for shard, _ in opened], Columns.joined([columns for _, columns in opened])
+        shards = [shard for shard, _ in opened if len(shard)]
+        if not shards:
+            raise ValueError("no row is left of what was asked for (where, drop_incomplete).")
+        said = dict.fromkeys(remark for shard, _ in opened for remark in shard.remarks)
+        shards[0] = replace(shards[0], remarks=tuple(said))
+        return shards, Columns.joined([columns for _, columns in opened])
 
 
 def _by_number(path: Path) -> list[int | str]:

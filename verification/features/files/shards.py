@@ -94,8 +94,9 @@ class Shard:
         else:
             raise ValueError(f"{self.path}: rows must be read in their order, got unsorted indices.")
         shape = (len(index), self.shape[1])
+        take = partial(_open_some, self.take, index) if ordered and self.take is not None else None
         return replace(
-            self, shape=shape, open=rows, whole=None, seek=rows if seek else None, take=None, origin=self.origin or self
+            self, shape=shape, open=rows, whole=None, seek=rows if seek else None, take=take, origin=self.origin or self
         )
 
     def decoded(self, dim: int, decode: Decode) -> Shard:
@@ -250,6 +251,16 @@ def _open_sieved(
                     read(held)
 
         yield fill
+
+
+def _open_some(
+    take: Callable[[Int[ndarray, " m"], int], AbstractContextManager[Fill]],
+    index: Int[ndarray, " m"],
+    some: Int[ndarray, " k"],
+    start: int = 0,
+) -> AbstractContextManager[Fill]:
+    """Rows at sorted positions among those at sorted positions."""
+    return take(index[some], start)
 
 
 @contextmanager

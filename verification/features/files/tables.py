@@ -22,6 +22,7 @@ from numpy import ndarray
 
 from verification.features.columns import SEPARATOR, Columns, Names
 from verification.features.files.shards import Fill, Shard, check_features
+from verification.features.selection import Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,8 +104,6 @@ class TableFile:
 
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
         """Column names and types."""
-        if FORMATS[self.path[self.path.rindex(".") :]] == "json":
-            self._check_nesting()
         return {field.name: field.type for field in self._dataset().schema}, ()
 
     def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
@@ -146,13 +145,20 @@ class TableFile:
                 yield batch.take(index[low:high] - first)
             first += len(batch)
 
-    def _check_nesting(self) -> None:
-        """Raise ValueError where a line of JSON is no object, or nested deeper than any row is.
+    def check(self) -> Iterator[int]:
+        """Read what has to be sound before Arrow may see it, and give the bytes of each block.
 
-        Arrow's reader ends the process at a file that begins with ``null``, and where its stack overflows.
+        Its reader of JSON ends the process at a file that begins with ``null``, and where its stack overflows.
+
+        Raises
+        ------
+        ValueError
+            Where a line of JSON is no object, or nested deeper than any row is.
         """
         from pyarrow import fs
 
+        if FORMATS[self.path[self.path.rindex(".") :]] != "json":
+            return
         depth, blank = 0, b"\n"  # of the line so far; its beginning, as long as nothing else is in it
         with (self.filesystem or fs.LocalFileSystem()).open_input_stream(self.path) as stream:
             while block := stream.read(2**22):
@@ -173,6 +179,7 @@ class TableFile:
                     if depths.max() > _DEEPEST:
                         raise ValueError(f"must have rows of JSON nested at most {_DEEPEST} deep.")
                     depth = int(depths[-1])
+                yield len(block)
 
     def _dataset(self) -> Any:
         """The file as a dataset; integers in the lists of a JSON file are read as floats."""
@@ -232,9 +239,16 @@ class _Stream:
                 yield batch.select(list(columns))
 
 
-def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
-    """Open the rows of a table: its columns are read here, vectors batch by batch when they are asked for."""
-    with InTime(table) as ask:
+def open_table(table: Table, names: Names, asked: str = "") -> tuple[Shard, Columns]:
+    """Open the rows of a table: its columns are read here, vectors batch by batch when they are asked for.
+
+    ``asked`` is the filter, in words, of a table that filters by itself.
+    """
+    if isinstance(table, TableFile):
+        with closing(in_time(table, table.check)) as checked:
+            for _ in checked:
+                pass
+    with InTime(table.name, _bounded(table), table.live) as ask:
         kinds, remarks = ask(table.describe)
     series = _series(kinds)
     single = {name: kind for name, kind in kinds.items() if not any(name in some for some in series.values())}
@@ -243,22 +257,28 @@ def open_table(table: Table, names: Names) -> tuple[Shard, Columns]:
     chosen = names.choose(shown, [*vectors, *series], "columns")
     parts = series.get(chosen.features, [chosen.features])
     dim, dtype = _layout(table, parts, kinds)
-    key = chosen.columns.get("ids") if table.live else None
-    count, columns = _columns(table, chosen.columns, parts, key, names.separator)
-    check_features((count, dim), dtype)
-    rows = partial(_open_rows, table, parts, key, columns.ids if key else None, dim, dtype)
+    # of a store, rows are recognised by their ids when they are read again
+    key = None if isinstance(table, TableFile) else chosen.columns.get("ids")
+    selection = names.rows or Selection()
+    read = _Pass(table, chosen.columns, parts, key, selection)
+    if key is not None and not read.count:
+        raise ValueError(f"must hold rows{asked and f' with {asked}'}, got none.")
+    columns = read.columns(names.separator)
+    check_features((read.count, dim), dtype)
+    layout = _Layout(table, tuple(parts), key, dim, dtype, selection.complete)
+    rows = partial(_open_rows, layout, columns.ids if key else None)
     fetch: Fetch | None = getattr(table, "fetch", None)
     shard = Shard(
         table.name,
-        (count, dim),
+        (read.count, dim),
         dtype,
         rows,
-        seek=rows if key else None,
-        take=None if fetch is None else partial(_open_fetched, fetch, parts, dim, dtype),
+        seek=rows if key and table.live else None,
+        take=None if fetch is None else partial(_open_fetched, layout, fetch),
         remarks=(*remarks, *chosen.remarks),
         stored=_code_dtype(kinds[parts[0]]),
     )
-    return shard, columns
+    return selection.apply(shard, columns, read.filters, read.vectors)
 
 
 def _series(kinds: Mapping[str, pa.DataType]) -> dict[str, list[str]]:
@@ -294,11 +314,12 @@ def _layout(table: Table, parts: Sequence[str], kinds: Mapping[str, pa.DataType]
     dtype = np.dtype(np.float64) if text else _dtype(kind.value_type)
     if types.is_fixed_size_list(kind):
         return kind.list_size, dtype
-    # many writers know lists of any length only: the first row has to tell
-    first = next((batch for batch in table.batches(parts, 1) if len(batch)), None)
-    if first is None:
-        raise ValueError("features must have shape (N, d) with N, d >= 1, got no rows.")
-    return len(_lists(first.column(0)[:1]).flatten()), dtype
+    # many writers know lists of any length only: the first vector has to tell
+    with closing(resumed(table, parts, 1, None)) as batches:
+        for batch in batches:
+            if len(some := batch.column(0).drop_null()):
+                return len(_lists(some[:1]).flatten()), dtype
+    raise ValueError("features must have shape (N, d) with N, d >= 1, got no vector.")
 
 
 def _code_dtype(kind: pa.DataType) -> np.dtype | None:
@@ -319,57 +340,160 @@ def _dtype(kind: pa.DataType) -> np.dtype:
     return np.dtype(kind.to_pandas_dtype())
 
 
-def _columns(
-    table: Table, chosen: Mapping[str, str], parts: Sequence[str], key: str | None, separator: str | None
-) -> tuple[int, Columns]:
+class _Pass:
+    """One pass over the columns of a table: all but the vectors, of which only which are missing is read.
+
+    Attributes
+    ----------
+    count : int
+        Rows.
+    filters : dict
+        The columns that rows are chosen by.
+    vectors : ndarray of bool, shape (N,), or None
+        Which rows have a vector, where incomplete rows are left out; otherwise that is seen when vectors are read.
+    """
+
+    def __init__(
+        self, table: Table, chosen: Mapping[str, str], parts: Sequence[str], key: str | None, selection: Selection
+    ) -> None:
+        self._live, self._chosen, self._key = table.live, chosen, key
+        by = selection.where.columns
+        wanted = list(dict.fromkeys((*chosen.values(), *by, *(parts if selection.complete else ())))) or [*parts[:1]]
+        chunks: dict[str, list[Any]] = {name: [] for name in (*chosen.values(), *by)}
+        present = []
+        self.count = 0
+        with closing(resumed(table, wanted, 2**12, key)) as batches:
+            for batch in batches:
+                self.count += len(batch)
+                for name, some in chunks.items():
+                    some.append(batch.column(name))
+                if selection.complete:
+                    present.append(_present(batch, parts))
+                if key is not None:
+                    tell(table.name, "labels", self.count)
+        self._read = {name: _joined(some, name) for name, some in chunks.items()}
+        self.filters = {name: self._read[name] for name in by}
+        self.vectors = np.concatenate(present) if present else None
+
+    def columns(self, separator: str | None) -> Columns:
+        """Labels, ids and groups, checked."""
+        found = {what: self._read[name] for what, name in self._chosen.items()}
+        columns = Columns.of(self.count, **found, separator=separator)
+        if self._live and self._key is not None and columns.ids is not None:
+            wrong = np.flatnonzero(columns.ids[1:] <= columns.ids[:-1])
+            if len(wrong):
+                before, after = columns.ids[wrong[0] : wrong[0] + 2].tolist()
+                raise ValueError(f"ids must be unique and given in ascending order, but {after!r} follows {before!r}.")
+        return columns
+
+
+def _joined(chunks: Sequence[Any], name: str) -> Any:
+    """A column out of those of batches, whose types may differ by what happens to be in each."""
     import pyarrow as pa
 
-    wanted = list(chosen.values()) or list(parts[:1])
-    chunks: dict[str, list[Any]] = {name: [] for name in wanted}
-    count = 0
-    for batch in resumed(table, wanted, 2**12, key):
-        count += len(batch)
-        for name in chosen.values():
-            chunks[name].append(batch.column(name))
-        if table.live:
-            tell(table.name, "labels", count)
-    if table.live and not count:
-        raise ValueError("must hold rows, got none.")
-    found = {}
-    for what, name in chosen.items():
-        kinds = {chunk.type for chunk in chunks[name]} - {pa.null()}
-        kind = next(iter(kinds), pa.int64())
-        if len(kinds) > 1:
-            whole = pa.uint64() if pa.uint64() in kinds else pa.int64()
-            wide = {whole if pa.types.is_integer(each) else pa.string() for each in kinds}
-            if len(wide) > 1:
-                raise ValueError(f"{what} must be all integers or all strings, got both.")
-            kind = wide.pop()
-        found[what] = pa.chunked_array([chunk.cast(kind) for chunk in chunks[name]], kind)
-    columns = Columns.of(count, **found, separator=separator)
-    if key is not None and columns.ids is not None:
-        wrong = np.flatnonzero(columns.ids[1:] <= columns.ids[:-1])
-        if len(wrong):
-            before, after = columns.ids[wrong[0] : wrong[0] + 2].tolist()
-            raise ValueError(f"ids must be unique and given in ascending order, but {after!r} follows {before!r}.")
-    return count, columns
+    kinds = {chunk.type for chunk in chunks} - {pa.null()}
+    kind = next(iter(kinds), pa.int64())
+    if len(kinds) > 1:
+        whole = pa.uint64() if pa.uint64() in kinds else pa.int64()
+        wide = {whole if pa.types.is_integer(each) else pa.string() for each in kinds}
+        if len(wide) > 1:
+            raise ValueError(f"{name} must be all integers or all strings, got both.")
+        kind = wide.pop()
+    return pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the vectors of a table become rows.
+
+    Attributes
+    ----------
+    table : Table
+    parts : tuple of str
+        The column of vectors, or the columns of their numbers.
+    key : str or None
+        The column of ids by which rows of a store are recognised.
+    dim, dtype
+        Of the rows.
+    incomplete : bool
+        Whether a row without a vector becomes one of NaN, which nobody reads; otherwise it is refused.
+    """
+
+    table: Table
+    parts: tuple[str, ...]
+    key: str | None
+    dim: int
+    dtype: np.dtype
+    incomplete: bool
+
+    @property
+    def at_once(self) -> int:
+        """Rows of a batch."""
+        return max(1, BATCH_BYTES // (self.dim * self.dtype.itemsize))
+
+    def read(self, after: Id | None = None) -> Generator[pa.RecordBatch]:
+        """Batches of vectors, with their ids where rows are recognised by them."""
+        wanted = self.parts if self.key is None else (self.key, *self.parts)
+        return resumed(self.table, wanted, self.at_once, self.key, after)
+
+    def rows(self, batch: pa.RecordBatch, places: Sequence[int] | ndarray) -> Float[ndarray, "n dim"]:
+        """The vectors of one batch, whose rows stand at these places."""
+        present = _present(batch, self.parts)
+        if not present.all():
+            if not self.incomplete:
+                raise ValueError(self._missing())
+            rows = np.full((len(batch), self.dim), np.nan, self.dtype)
+            rows[present] = self.rows(batch.filter(present), np.asarray(places)[present])
+            return rows
+        if len(self.parts) > 1:
+            columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in self.parts]
+            return np.column_stack(columns).astype(self.dtype)
+        lists = _lists(batch.column(self.parts[0]))
+        lengths = lists.value_lengths().to_numpy()
+        if np.any(lengths != self.dim):
+            row = int(np.argmax(lengths != self.dim))
+            raise ValueError(
+                f"features must be lists of one length, {self.dim}, but row {places[row]} has {lengths[row]}."
+            )
+        values = lists.flatten()
+        if values.null_count:
+            row = _first_null(values) // self.dim
+            raise ValueError(f"features must not be missing, but row {places[row]} has a null.")
+        return values.to_numpy(zero_copy_only=False).reshape(-1, self.dim).astype(self.dtype, copy=False)
+
+    def _missing(self) -> str:
+        """How many rows have no vector: all of them are read once more."""
+        count = missing = 0
+        first = ""
+        with closing(self.read()) as batches:
+            for batch in batches:
+                absent = np.flatnonzero(~_present(batch, self.parts))
+                if len(absent) and not missing:
+                    first = f"row {count + absent[0]}"
+                    if self.key is not None:
+                        first += f", with id {batch.column(self.key)[int(absent[0])].as_py()!r}"
+                count += len(batch)
+                missing += len(absent)
+        return (
+            f"features must not be missing, but {missing:,} of {count:,} rows have no vector, the first is {first}; "
+            "drop_incomplete=True (--drop-incomplete) leaves them out."
+        )
+
+
+def _present(batch: pa.RecordBatch, parts: Sequence[str]) -> Bool[ndarray, " n"]:
+    """Which rows of a batch have a vector."""
+    present = np.ones(len(batch), bool)
+    for name in parts:
+        if batch.column(name).null_count:
+            present &= batch.column(name).is_valid().to_numpy(zero_copy_only=False)
+    return present
 
 
 @contextmanager
-def _open_rows(
-    table: Table,
-    parts: Sequence[str],
-    key: str | None,
-    ids: Shaped[ndarray, " n"] | None,
-    dim: int,
-    dtype: np.dtype,
-    start: int = 0,
-) -> Iterator[Fill]:
+def _open_rows(layout: _Layout, ids: Shaped[ndarray, " n"] | None, start: int = 0) -> Iterator[Fill]:
     after = ids[start - 1].item() if ids is not None and start else None
-    wanted = [*parts] if key is None else [key, *parts]
-    position, held = start, np.empty((0, dim), dtype)
-    at_once = max(1, BATCH_BYTES // (dim * dtype.itemsize))
-    with closing(resumed(table, wanted, at_once, key, after)) as batches:
+    position, held = start, np.empty((0, layout.dim), layout.dtype)
+    with closing(layout.read(after)) as batches:
 
         def fill(out: ndarray) -> None:
             nonlocal position, held
@@ -377,15 +501,15 @@ def _open_rows(
                 if not len(held):
                     batch = next(batches, None)
                     if ids is not None:
-                        some = [] if batch is None else batch.column(key).to_pylist()
+                        some = [] if batch is None else batch.column(layout.key).to_pylist()
                         if not some or ids[position : position + len(some)].tolist() != some:
                             raise ValueError("its rows have changed while they were read; run again.")
                     if batch is None:
                         raise ValueError("ends before its last row.")
-                    held = _rows(batch, parts, dim, dtype, range(position, position + len(batch)))
+                    held = layout.rows(batch, range(position, position + len(batch)))
                     position += len(held)
                     if ids is not None:
-                        tell(table.name, "vectors", position, len(ids))
+                        tell(layout.table.name, "vectors", position, len(ids))
                 part, held = held[: len(out)], held[len(out) :]
                 out[: len(part)] = part
                 out = out[len(part) :]
@@ -394,11 +518,10 @@ def _open_rows(
 
 
 @contextmanager
-def _open_fetched(
-    fetch: Fetch, parts: Sequence[str], dim: int, dtype: np.dtype, index: Int[ndarray, " m"], start: int = 0
-) -> Iterator[Fill]:
-    held, position = np.empty((0, dim), dtype), start
-    with closing(fetch(parts, max(1, BATCH_BYTES // (dim * dtype.itemsize)), index[start:])) as batches:
+def _open_fetched(layout: _Layout, fetch: Fetch, index: Int[ndarray, " m"], start: int = 0) -> Iterator[Fill]:
+    held, position = np.empty((0, layout.dim), layout.dtype), start
+    begin = partial(fetch, layout.parts, layout.at_once, index[start:])
+    with closing(in_time(layout.table, begin)) as batches:
 
         def fill(out: ndarray) -> None:
             nonlocal held, position
@@ -406,37 +529,13 @@ def _open_fetched(
                 if not len(held):
                     if (batch := next(batches, None)) is None:
                         raise ValueError("ends before its last row.")
-                    held = _rows(batch, parts, dim, dtype, index[position : position + len(batch)])
+                    held = layout.rows(batch, index[position : position + len(batch)])
                     position += len(held)
                 part, held = held[: len(out)], held[len(out) :]
                 out[: len(part)] = part
                 out = out[len(part) :]
 
         yield fill
-
-
-def _rows(
-    batch: pa.RecordBatch, parts: Sequence[str], dim: int, dtype: np.dtype, places: Sequence[int] | ndarray
-) -> Float[ndarray, "n dim"]:
-    """The vectors of one batch, whose rows stand at these places."""
-    if len(parts) > 1:
-        columns = [batch.column(name) for name in parts]
-        for name, column in zip(parts, columns, strict=True):
-            if column.null_count:
-                raise ValueError(f"{name} must not be missing, but row {places[_first_null(column)]} is.")
-        return np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns]).astype(dtype)
-    lists = batch.column(parts[0])
-    if lists.null_count:
-        raise ValueError(f"features must not be missing, but row {places[_first_null(lists)]} is.")
-    lists = _lists(lists)
-    lengths = lists.value_lengths().to_numpy()
-    if np.any(lengths != dim):
-        row = int(np.argmax(lengths != dim))
-        raise ValueError(f"features must be lists of one length, {dim}, but row {places[row]} has {lengths[row]}.")
-    values = lists.flatten()
-    if values.null_count:
-        raise ValueError(f"features must not be missing, but row {places[_first_null(values) // dim]} has a null.")
-    return values.to_numpy(zero_copy_only=False).reshape(-1, dim).astype(dtype, copy=False)
 
 
 def _lists(column: Any) -> Any:
@@ -523,7 +622,7 @@ def write_parquet(file: IO[bytes], blocks: Iterator[ndarray], columns: Columns, 
 def resumed(
     table: Table, columns: Sequence[str], rows: int, key: str | None, after: Id | None = None
 ) -> Generator[pa.RecordBatch]:
-    """Batches of a table, which is asked again from the last id on when the connection is lost.
+    """Batches of a table; one that is live is asked again from the last id on when the connection is lost.
 
     Raises
     ------
@@ -532,52 +631,77 @@ def resumed(
     ConnectionError
         If nothing arrives in time.
     ValueError
-        If a batch does not begin after the end of the one before, so that reading would not end.
+        If a batch does not advance, so that reading would not end: it does not begin after the end of the one before,
+        or, of a table that is not live, begins with a row that another began with.
     """
-    tries = 0
-    with InTime(table) as ask:
-        while True:
-            batches = table.batches(columns, rows, after)
-            try:
-                while (batch := ask(partial(next, batches, None))) is not None:
-                    if key is not None and len(batch):
+    tries, begun = 0, set[Id]()
+    while True:
+        try:
+            with closing(in_time(table, partial(table.batches, columns, rows, after))) as batches:
+                for batch in batches:
+                    if key is not None:
                         first, before = batch.column(key)[0].as_py(), cast("Any", after)
-                        if type(first) is type(before) and first <= before:
-                            raise ValueError(
-                                f"ids must be unique and given in ascending order, but {first!r} follows {after!r}."
-                            )
-                        after, tries = batch.column(key)[-1].as_py(), 0
-                    if len(batch):
-                        yield batch
-                return
-            except ConnectionLost as error:
-                if tries == len(DELAYS):
-                    raise ConnectionLost(
-                        f"{error} It was tried {tries} times more, over {sum(DELAYS):.0f} s."
-                    ) from None
-                tell(table.name, f"connection lost, try {tries + 1} of {len(DELAYS)}", 0)
-                time.sleep(DELAYS[tries])
-                tries += 1
-            finally:
-                # what a store opened in a thread it may have to close there
-                if hasattr(batches, "close"):
-                    ask.last(batches.close)
+                        if table.live:
+                            if type(first) is type(before) and first <= before:
+                                raise ValueError(
+                                    f"ids must be unique and given in ascending order, but {first!r} follows {after!r}."
+                                )
+                            after, tries = batch.column(key)[-1].as_py(), 0
+                        elif first in begun:
+                            raise ValueError(f"does not advance: the page that begins with id {first!r} came twice.")
+                        else:
+                            begun.add(first)
+                    yield batch
+            return
+        except ConnectionLost as error:
+            if not table.live:
+                raise
+            if tries == len(DELAYS):
+                raise ConnectionLost(f"{error} It was tried {tries} times more, over {sum(DELAYS):.0f} s.") from None
+            tell(table.name, f"connection lost, try {tries + 1} of {len(DELAYS)}", 0)
+            time.sleep(DELAYS[tries])
+            tries += 1
+
+
+def in_time(table: Table, begin: Callable[[], Iterator[Any]]) -> Generator[Any]:
+    """What an iterator over a table gives, each in time; batches without rows are left out.
+
+    Raises
+    ------
+    ConnectionError
+        If nothing arrives in time.
+    """
+    with InTime(table.name, _bounded(table), table.live) as ask:
+        batches = ask(begin)
+        try:
+            while (batch := ask(partial(next, batches, None))) is not None:
+                if isinstance(batch, int) or len(batch):
+                    yield batch
+        finally:
+            # what a store opened in a thread it may have to close there
+            if hasattr(batches, "close"):
+                ask.last(batches.close)
+
+
+def _bounded(table: Table) -> bool:
+    """Whether reading may stall: of everything but files of this machine."""
+    return not isinstance(table, TableFile) or table.filesystem is not None
 
 
 class InTime:
-    """Within, calls are answered in time: a live table is asked in one thread, which is left when the store stalls.
+    """Within, calls are answered in time: what may stall is asked in one thread, which is left when it does.
 
     The object that the block is given is called with what to call, and returns what that gives, or raises
     ConnectionError if it takes longer than PATIENCE.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, name: str, bounded: bool = True, sorts: bool = False) -> None:
+        self._name, self._bounded, self._sorts = name, bounded, sorts
         self._calls: SimpleQueue[tuple[Callable[[], Any], SimpleQueue[Any]] | None] = SimpleQueue()
         self._stalled = False
 
     def __enter__(self) -> InTime:
-        if self._table.live:
+        if self._bounded:
             threading.Thread(target=self._work, daemon=True).start()
         return self
 
@@ -585,7 +709,7 @@ class InTime:
         self._calls.put(None)
 
     def __call__(self, call: Callable[[], T]) -> T:
-        if not self._table.live:
+        if not self._bounded:
             return call()
         answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._calls.put((call, answer))
@@ -594,8 +718,11 @@ class InTime:
         except Empty:
             self._stalled = True
             raise ConnectionError(
-                f"{self._table.name}: nothing arrived for {PATIENCE:.0f} s; the store stalls, or sorts more rows than "
-                "it can in that time, which an index on the ids avoids."
+                f"{self._name}: nothing arrived for {PATIENCE:.0f} s; the store stalls"
+                + (
+                    ", or sorts more rows than it can in that time, which an index on the ids avoids." * self._sorts
+                    or "."
+                )
             ) from None
         if error is not None:
             raise error

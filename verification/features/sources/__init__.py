@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -20,6 +20,7 @@ from verification.features.columns import Columns, Names
 from verification.features.files.loader import open_remote
 from verification.features.files.shards import Shard
 from verification.features.files.tables import ConnectionLost, Table, open_table, watching
+from verification.features.selection import Selection
 from verification.features.sources._url import Address, masked, parse
 
 __all__ = ["SOURCES", "Address", "ConnectionLost", "Source", "Table", "is_url", "open_url", "watching"]
@@ -48,9 +49,13 @@ class Source:
     password: str = "the environment"
     users: bool = True
 
+    def address(self, url: str, names: Names) -> Address:
+        """What a URL says; names of columns replace those in it, and a filter is added to its own."""
+        return parse(url, self.parameters, self.password, names, self.users)
+
     def open(self, url: str, names: Names) -> Table:
-        """Open the table that a URL names; names of columns replace those in the URL."""
-        address = parse(url, self.parameters, self.password, names, self.users)
+        """Open the table that a URL names."""
+        address = self.address(url, names)
         if callable(self.opener):
             return self.opener(address)
         module, _, function = self.opener.partition(":")
@@ -63,11 +68,11 @@ _HERE = "verification.features.sources"
 _COLUMNS = ("id", "label", "vector", "group")
 SOURCES: dict[str, Source] = {
     "qdrant": Source(
-        f"{_HERE}.qdrant:open_collection", ("collection", *_COLUMNS[1:], "tls"), "QDRANT_API_KEY", users=False
+        f"{_HERE}.qdrant:open_collection", ("collection", *_COLUMNS[1:], "where", "tls"), "QDRANT_API_KEY", users=False
     ),
-    "pgvector": Source(f"{_HERE}.pgvector:open_source", ("table", *_COLUMNS, "tls"), "PGPASSWORD"),
+    "pgvector": Source(f"{_HERE}.pgvector:open_source", ("table", *_COLUMNS, "where", "tls"), "PGPASSWORD"),
     **{
-        scheme: Source(f"{_HERE}.embedded:open_embedded", ("collection", *_COLUMNS), users=False)
+        scheme: Source(f"{_HERE}.embedded:open_embedded", ("collection", *_COLUMNS, "where"), users=False)
         for scheme in ("chroma", "lancedb", "milvus")
     },
 }
@@ -103,9 +108,14 @@ def open_url(url: str, names: Names) -> tuple[list[Shard], Columns]:
                 raise
             # what a library says may hold the password
             raise ValueError(f"{masked(url)}: cannot be opened ({type(error).__name__}).") from None
-    table = source.open(url, names)
+    table, where = source.open(url, names), source.address(url, names).where
     with reading(table.name):
-        shard, columns = open_table(table, Names(separator=names.separator))
+        complete = Selection(complete=names.rows is not None and names.rows.complete)
+        shard, columns = open_table(table, Names(separator=names.separator, rows=complete), str(where))
+        if not len(shard):
+            raise ValueError("no row is left of what was asked for (drop_incomplete).")
+    if where:
+        shard = replace(shard, remarks=(*shard.remarks, f"{table.name}: only rows with {where} are read."))
     return [shard], columns
 
 

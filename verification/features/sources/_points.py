@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,16 @@ def kinds_of(dim: int, fields: Iterable[str]) -> dict[str, pa.DataType]:
     return {**dict.fromkeys(("id", *fields), pa.null()), "vector": pa.list_(pa.float32(), dim)}
 
 
+def variants(value: str) -> list[str | int | bool]:
+    """What a text may stand for in a payload, which has no schema: itself, an integer, a boolean."""
+    found: list[str | int | bool] = [value]
+    if value.lower() in ("true", "false"):
+        found.append(value.lower() == "true")
+    elif re.fullmatch(r"-?\d+", value):
+        found.append(int(value))
+    return found
+
+
 def batch_of(
     points: Sequence[tuple[Id, Mapping[str, Any], Any]], columns: Sequence[str], fields: Mapping[str, str], vector: str
 ) -> pa.RecordBatch:
@@ -28,9 +39,6 @@ def batch_of(
     for role in columns:
         if role == "vector":
             rows = [vectors.get(vector) if isinstance(vectors, dict) else vectors for _, _, vectors in points]
-            for (key, _, _), row in zip(points, rows, strict=True):
-                if row is None:
-                    raise ValueError(f"vectors must not be missing, but that of id {key!r} is.")
             arrays[role] = pa.array(rows, pa.list_(pa.float32()))
             continue
         values = [key if role == "id" else payload.get(fields[role]) for key, payload, _ in points]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from verification.features.columns import Names
+from verification.features.selection import ALL_ROWS, Where
 
 _LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 
@@ -28,6 +29,8 @@ class Address:
         Empty, or None for the port, where the URL has none; the path begins with a slash.
     parameters : dict
         What comes after the question mark.
+    where : Where
+        Which rows are read; of a source that has no parameter ``where``, all.
     """
 
     scheme: str
@@ -37,6 +40,7 @@ class Address:
     port: int | None
     path: str
     parameters: dict[str, str]
+    where: Where = ALL_ROWS
 
     @property
     def here(self) -> bool:
@@ -88,19 +92,23 @@ def parse(url: str, known: tuple[str, ...], variable: str, names: Names, users: 
         raise ValueError(f"{name}: a URL must not hold a password, others may see it; set {variable} instead.")
     if parts.fragment:
         raise ValueError(f"{name}: must have no part after '#'; write %23 where a name holds one.")
-    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    parameters = {key: value for key, value in pairs if key != "where"}
+    where = Where.of([value for key, value in pairs if key == "where"])
+    if names.rows:
+        where = where.also(names.rows.where)
     asked = {"vector": names.features, "label": names.labels, "id": names.ids, "group": names.groups}
     parameters |= {key: value for key, value in asked.items() if value is not None}
-    unknown = sorted(set(parameters) - set(known))
+    unknown = sorted({*parameters, *(["where"] if where else [])} - set(known))
     if unknown:
-        got = ", ".join(repr(key) for key in unknown if parameters[key]) or "another"
+        got = ", ".join(repr(key) for key in unknown if parameters.get(key, key)) or "another"
         raise ValueError(
             f"{name}: parameters must be of {', '.join(known)}, got {got}; a password is read from {variable} alone."
         )
     for part in ("collection", "table"):
         if part in parameters:
             name += f"?{part}={parameters[part]}"
-    return Address(scheme, name, user, host, port, path, parameters)
+    return Address(scheme, name, user, host, port, path, parameters, where)
 
 
 def masked(url: str) -> str:

@@ -6,6 +6,7 @@ by ids.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from theory.extras import require
 from verification.features.files.tables import Id
-from verification.features.sources._points import batch_of, kinds_of
+from verification.features.selection import ALL_ROWS, Where, booleans, integers
+from verification.features.sources._points import batch_of, kinds_of, variants
 from verification.features.sources._url import Address
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class _Embedded:
         Names of what holds ``id``, ``vector``, ``label`` and ``group``.
     named : tuple of str
         Which of them the user named: those must be there.
+    where : Where
+        Which rows are read.
     """
 
     name: str
@@ -47,6 +51,7 @@ class _Embedded:
     collection: str
     fields: dict[str, str]
     named: tuple[str, ...] = ()
+    where: Where = ALL_ROWS
     live = False
 
     def there(self, names: Sequence[str]) -> dict[str, str]:
@@ -83,10 +88,19 @@ class Chroma(_Embedded):
         collection = self._collection()
         include = ["metadatas", *(["embeddings"] if "vector" in columns else [])]
         for start in range(0, collection.count(), rows):
-            page = collection.get(limit=rows, offset=start, include=include)
+            page = collection.get(limit=rows, offset=start, include=include, where=self._filter())
+            if not page["ids"]:
+                return
             vectors = page["embeddings"] if "vector" in columns else [None] * len(page["ids"])
             points = zip(page["ids"], page["metadatas"] or [{}] * len(page["ids"]), vectors, strict=True)
             yield batch_of([(key, payload or {}, row) for key, payload, row in points], columns, self.fields, "")
+
+    def _filter(self) -> dict[str, Any] | None:
+        asked = [
+            _any_of("$or", [{column: {"$eq": each}} for value in values for each in variants(value)])
+            for column, values in self.where.values
+        ]
+        return _any_of("$and", asked) if asked else None
 
     def _collection(self) -> Any:
         chromadb = import_module("chromadb")
@@ -103,12 +117,18 @@ class LanceDB(_Embedded):
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
         """Look at the schema."""
         schema = self._table().schema
+        self.where.check(schema.names)
         return {role: schema.field(name).type for role, name in self.there(schema.names).items()}, ()
 
     def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
         """Read some columns."""
         names = [self.fields[role] for role in columns]
-        for batch in self._table().search().select(names).to_batches(rows):
+        table = self._table()
+        query = table.search().select(names)
+        if self.where:
+            kinds = {column: str(table.schema.field(column).type) for column in self.where.columns}
+            query = query.where(" AND ".join(_sql(f"`{c}`", kinds[c], values) for c, values in self.where.values))
+        for batch in query.to_batches(rows):
             yield batch.select(names).rename_columns(list(columns))
 
     def _table(self) -> Any:
@@ -122,6 +142,7 @@ class Milvus(_Embedded):
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
         """Look at the schema."""
         fields = {field["name"]: field for field in self._client().describe_collection(self.collection)["fields"]}
+        self.where.check(fields)
         there = self.there(list(fields))
         return kinds_of(fields[there["vector"]]["params"]["dim"], there), ()
 
@@ -131,10 +152,13 @@ class Milvus(_Embedded):
         client.load_collection(self.collection)
         names = [self.fields[role] for role in columns]
         # no page is larger there
-        pages = client.query_iterator(self.collection, batch_size=min(rows, 2**14), output_fields=names)
+        fields = {each["name"]: each["type"].name for each in client.describe_collection(self.collection)["fields"]}
+        asked = " and ".join(_sql(column, fields[column], values) for column, values in self.where.values)
+        page = min(rows, 2**14)
+        pages = client.query_iterator(self.collection, batch_size=page, filter=asked, output_fields=names)
         try:
-            while page := pages.next():
-                points = [(each.get(self.fields["id"]), each, each.get(self.fields["vector"])) for each in page]
+            while found := pages.next():
+                points = [(each.get(self.fields["id"]), each, each.get(self.fields["vector"])) for each in found]
                 yield batch_of(points, columns, self.fields, "")
         finally:
             pages.close()
@@ -143,6 +167,26 @@ class Milvus(_Embedded):
         client = import_module("pymilvus").MilvusClient(self.path)
         self.chosen(client.list_collections())
         return client
+
+
+def _any_of(operator: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return parts[0] if len(parts) == 1 else {operator: parts}
+
+
+def _sql(name: str, kind: str, values: Sequence[str]) -> str:
+    """An expression that both LanceDB and Milvus read: a column of such a type holds one of some values."""
+    column = name.strip("`")
+    if kind.lower().startswith(("int", "uint")):
+        constants = [str(number) for number in integers(values, column)]
+    elif kind.lower().startswith("bool"):
+        constants = [str(value).lower() for value in booleans(values, column)]
+    elif kind == "VARCHAR":  # of Milvus, which escapes as JSON does
+        constants = [json.dumps(value, ensure_ascii=False) for value in values]
+    elif "string" in kind.lower():
+        constants = ["'" + value.replace("'", "''") + "'" for value in values]
+    else:
+        raise ValueError(f"column {column!r} must hold integers, strings or booleans to choose rows by, got {kind}.")
+    return "(" + " OR ".join(f"{name} {'==' if kind.isupper() else '='} {constant}" for constant in constants) + ")"
 
 
 def open_embedded(address: Address) -> _Embedded:
@@ -160,4 +204,4 @@ def open_embedded(address: Address) -> _Embedded:
     fields = {role: asked.get(role, role) for role in ("id", "vector", "label", "group")}
     fields = {role: name for role, name in fields.items() if name}
     named = tuple(role for role in fields if role in asked)
-    return kind(address.name, address.path, asked["collection"], fields, named)
+    return kind(address.name, address.path, asked["collection"], fields, named, address.where)

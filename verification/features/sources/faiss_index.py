@@ -43,7 +43,7 @@ def open_index(path: Path, names: Names) -> tuple[Shard, Columns]:
         ids = np.frombuffer(content, np.int64)
     shape = (said["count"], said["dim"])
     check_features(shape, np.dtype(np.float32))
-    found, remarks = index_arrays(path, shape, names)
+    found, remarks, filters = index_arrays(path, shape, names)
     given = Columns.of(len(ids), **found, separator=names.separator)
     order = np.argsort(ids, kind="stable")
     ordered = ids[order]
@@ -54,12 +54,14 @@ def open_index(path: Path, names: Names) -> tuple[Shard, Columns]:
         if not np.array_equal(given.ids[places], ordered):
             raise ValueError(f"{beside} must hold the ids of the index, each once, and holds others.")
         given = given.take(places)
+        filters = {name: column[places] for name, column in filters.items()}
     # ids of a user's own in an inverted file, or not ascending: columns in order of ids or of adding?
     elif given.named and (not said["as_added"] or np.any(ids[1:] < ids[:-1])):
         raise ValueError(f"has ids of its own: {beside} must say which id each row beside it is of.")
     rows = partial(_open_rows, path, shape[1])
     shard = Shard(path, shape, np.dtype(np.float32), rows, seek=rows, remarks=remarks)
-    return shard, replace(given, ids=ordered)
+    columns = replace(given, ids=ordered)
+    return names.rows.apply(shard, columns, filters, None) if names.rows else (shard, columns)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 
 from theory.extras import require
 from verification.features.files.tables import ConnectionLost, Id
+from verification.features.selection import ALL_ROWS, Where
 from verification.features.sources._url import Address, is_here
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Table:
         Names of the columns of id, vector, label and group.
     named : tuple of str
         Which of them the user named: those must be there.
+    where : Where
+        Which rows are read.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Table:
     table: tuple[str, ...]
     columns: dict[str, str]
     named: tuple[str, ...]
+    where: Where = ALL_ROWS
     live = True
 
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
@@ -70,12 +74,12 @@ class Table:
             columns = self._columns(connection)
             dim = columns["vector"].modifier
             if dim < 1:
-                query = sql.SQL("SELECT vector_dims({}) FROM {} LIMIT 1").format(
-                    sql.Identifier(self.columns["vector"]), sql.Identifier(*self.table)
+                column = sql.Identifier(self.columns["vector"])
+                query = sql.SQL("SELECT vector_dims({}) FROM {} WHERE {} IS NOT NULL LIMIT 1").format(
+                    column, sql.Identifier(*self.table), column
                 )
-                first = connection.execute(query).fetchone()
-                if first is None or first[0] is None:
-                    raise ValueError(f"must hold rows with vectors, got {'none' if first is None else 'NULL'}.")
+                if (first := connection.execute(query).fetchone()) is None:
+                    raise ValueError("must hold rows with vectors, got none.")
                 dim = first[0]
             number = pa.from_numpy_dtype(_DTYPES[columns["vector"].type].newbyteorder("="))
         kinds = {role: pa.int64() if column.type in _INTEGERS else pa.string() for role, column in columns.items()}
@@ -97,15 +101,22 @@ class Table:
                 column = sql.Identifier(described[role].name)
                 plain = role == "vector" or described[role].type in _INTEGERS
                 wanted.append(column if plain else sql.SQL("{}::text").format(column))
-            beyond: Composable = sql.SQL("")
+            # a constant without a type takes that of the column
+            asked: list[Composable] = [
+                sql.SQL("{} IN ({})").format(sql.Identifier(column), sql.SQL(", ").join(map(sql.Literal, values)))
+                for column, values in self.where.values
+            ]
             if after is not None:
                 kind = sql.SQL(key.type if key.type in (*_INTEGERS, "uuid") else "text")
-                beyond = sql.SQL("WHERE {} > {}::{}").format(order, sql.Placeholder(), kind)
+                asked.append(sql.SQL("{} > {}::{}").format(order, sql.Literal(after), kind))
             query = sql.SQL("SELECT {} FROM {} {} ORDER BY {} NULLS FIRST").format(
-                sql.SQL(", ").join(wanted), sql.Identifier(*self.table), beyond, order
+                sql.SQL(", ").join(wanted),
+                sql.Identifier(*self.table),
+                sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(asked)) if asked else sql.SQL(""),
+                order,
             )
             with connection.cursor("rows", binary=True) as cursor:
-                cursor.execute(query, None if after is None else (after,))
+                cursor.execute(query)
                 while page := cursor.fetchmany(rows):
                     values = dict(zip(columns, zip(*page, strict=True), strict=True))
                     if None in values["id"]:
@@ -122,17 +133,21 @@ class Table:
         """Vectors as they come over the wire: d and a zero, two bytes each, and the numbers, big end first."""
         import pyarrow as pa
 
-        size = len(values[0] or b"")
+        there = [value for value in values if value is not None]
+        if not there:
+            return pa.nulls(len(values), pa.list_(pa.from_numpy_dtype(stored.newbyteorder("=")), 1))
+        size = len(there[0])
         for key, value in zip(ids, values, strict=True):
-            if value is None:
-                raise ValueError(f"vectors must not be missing, but that of id {key!r} is NULL.")
-            if len(value) != size:
-                dims = [(len(each) - 4) // stored.itemsize for each in (values[0], value)]
+            if value is not None and len(value) != size:
+                dims = [(len(each) - 4) // stored.itemsize for each in (there[0], value)]
                 raise ValueError(f"vectors must have one dimension, {dims[0]}, but that of id {key!r} has {dims[1]}.")
         dim = (size - 4) // stored.itemsize
         record = np.dtype([("dim", ">i2"), ("zero", ">i2"), ("row", stored, dim)])
-        rows = np.frombuffer(b"".join(values), record)["row"].astype(stored.newbyteorder("="), order="C")
-        return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), dim)
+        empty = bytes(size)
+        joined = b"".join(empty if value is None else value for value in values)
+        rows = np.frombuffer(joined, record)["row"].astype(stored.newbyteorder("="), order="C")
+        missing = pa.array([value is None for value in values]) if len(there) < len(values) else None
+        return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), dim, mask=missing)
 
     def _columns(self, connection: Connection) -> dict[str, _Column]:
         """The columns that are asked for, checked; a label or group that nobody named may be absent."""
@@ -149,6 +164,7 @@ class Table:
             found,
         )
         there = {row[0]: _Column(*row) for row in rows}
+        self.where.check(there)
         columns = {}
         for role, name in self.columns.items():
             if name in there:
@@ -208,7 +224,8 @@ def open_source(address: Address) -> Table:
     names = {"id": "id", "vector": "embedding", "label": "label", "group": "group"}
     columns = {role: asked.get(role, name) for role, name in names.items() if asked.get(role, name)}
     named = tuple(role for role in names if asked.get(role))
-    return Table(address.name, tuple(connection.items()), tuple(asked["table"].split(".")), columns, named)
+    table = tuple(asked["table"].split("."))
+    return Table(address.name, tuple(connection.items()), table, columns, named, address.where)
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from theory.extras import require
 from verification.features.files.tables import ConnectionLost, Id, Table
-from verification.features.sources._points import batch_of, kinds_of
+from verification.features.selection import ALL_ROWS, Where
+from verification.features.sources._points import batch_of, kinds_of, variants
 from verification.features.sources._url import Address
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Collection:
         Names of the payload's fields for ``label`` and ``group``, as far as there are any.
     vector : str
         Name of the vector; empty for the one without a name.
+    where : Where
+        Which points are read.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Collection:
     collection: str
     fields: dict[str, str]
     vector: str
+    where: Where = ALL_ROWS
     live = True
 
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
@@ -70,9 +74,28 @@ class Collection:
         """Points in the order of their ids."""
         fields = [self.fields[role] for role in columns if role in self.fields]
         vectors: Any = "vector" in columns and ([self.vector] if self.vector else True)
-        for points in self._scroll(after, rows, with_payload=fields or False, with_vectors=vectors):
+        what = {"with_payload": fields or False, "with_vectors": vectors, "scroll_filter": self._filter()}
+        for points in self._scroll(after, rows, **what):
             found = [(point.id, point.payload or {}, point.vector) for point in points]
             yield batch_of(found, columns, self.fields, self.vector)
+
+    def _filter(self) -> Any:
+        from qdrant_client.models import FieldCondition, Filter, MatchValue
+
+        if not self.where:
+            return None
+        return Filter(
+            must=[
+                Filter(
+                    should=[
+                        FieldCondition(key=field, match=MatchValue(value=each))
+                        for value in values
+                        for each in variants(value)
+                    ]
+                )
+                for field, values in self.where.values
+            ]
+        )
 
     def _scroll(self, after: Any, page: int, **what: Any) -> Iterator[list[Any]]:
         with self._connected() as client:
@@ -126,7 +149,9 @@ def open_collection(address: Address) -> Table:
 
         if not asked.get("collection"):
             raise ValueError(f"{address.name}: must name a collection: qdrant:///folder?collection=….")
-        return Folder(address.name, Path(address.path), asked["collection"], fields, asked.get("vector", ""))
+        return Folder(
+            address.name, Path(address.path), asked["collection"], fields, asked.get("vector", ""), address.where
+        )
     require("a Qdrant server", "qdrant_client")
     collection = address.path.strip("/")
     collection = collection or asked.get("collection", "")
@@ -136,7 +161,7 @@ def open_collection(address: Address) -> Table:
     tls = address.tls(bool(os.environ.get("QDRANT_API_KEY")) and not address.here)
     host = f"[{address.host}]" if ":" in address.host else address.host
     url = f"{'https' if tls else 'http'}://{host}:{address.port or 6333}"
-    return Collection(address.name, url, collection, fields, asked.get("vector", ""))
+    return Collection(address.name, url, collection, fields, asked.get("vector", ""), address.where)
 
 
 def chosen(vectors: Mapping[str, Any], name: str) -> Any:

@@ -22,7 +22,8 @@ from uuid import UUID
 
 from theory.files import reading, regular
 from verification.features.files.tables import Id
-from verification.features.sources._points import batch_of, kinds_of
+from verification.features.selection import ALL_ROWS, Where
+from verification.features.sources._points import batch_of, kinds_of, variants
 from verification.features.sources.qdrant import chosen
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Folder:
         Names of the payload's fields for ``label`` and ``group``, as far as there are any.
     vector : str
         Name of the vector; empty for the one without a name.
+    where : Where
+        Which points are read.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Folder:
     collection: str
     fields: dict[str, str]
     vector: str
+    where: Where = ALL_ROWS
     live = True
 
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
@@ -93,7 +97,12 @@ class Folder:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             places = {}
             for row, pickled in database.execute("SELECT rowid, point FROM points ORDER BY rowid"):
-                places[_normalised(_point(pickled)["id"])] = row
+                point = _point(pickled)
+                key = _normalised(point["id"])
+                if self._asked(point.get("payload") or {}):
+                    places[key] = row
+                else:  # of one stored twice the later counts
+                    places.pop(key, None)
             if len({type(key) for key in places}) > 1:
                 raise ValueError("ids must be all integers or all strings, got both.")
             order = sorted(key for key in places if after is None or key > after)  # type: ignore[operator]
@@ -102,6 +111,15 @@ class Folder:
                 points = [_point(self._stored(database, places[key])) for key in some]
                 found = [(key, p.get("payload") or {}, p["vector"]) for key, p in zip(some, points, strict=True)]
                 yield batch_of(found, columns, self.fields, self.vector)
+
+    def _asked(self, payload: Mapping[str, Any]) -> bool:
+        """Whether a point is asked for, as the engine decides it: of a field that is a list, one entry is enough."""
+        for field, values in self.where.values:
+            held = payload.get(field)
+            wanted = [(type(each), each) for value in values for each in variants(value)]
+            if not any((type(each), each) in wanted for each in (held if isinstance(held, list) else [held])):
+                return False
+        return True
 
     def _stored(self, database: sqlite3.Connection, row: int) -> bytes:
         return database.execute("SELECT point FROM points WHERE rowid = ?", (row,)).fetchone()[0]
