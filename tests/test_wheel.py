@@ -65,6 +65,13 @@ def test_the_base_environment_weighs_what_the_page_says(installed):
     weight = sum(path.stat().st_size for path in files if path.suffix != ".pyc") / 1e6
     # wheels differ from one platform and release to the next
     assert weight == pytest.approx(stated(r"takes (\d+) MB"), rel=0.15)
+    large = 0.0
+    for name, pattern in (("pyarrow", r"Arrow (\d+)"), ("scipy", r"SciPy (\d+)"), ("numpy", r"NumPy (\d+)")):
+        own = [path for path in files if path.relative_to(packages).parts[0].partition(".")[0] == name]
+        size = sum(path.stat().st_size for path in own if path.suffix != ".pyc") / 1e6
+        assert size == pytest.approx(stated(pattern), rel=0.15), name
+        large += size
+    assert weight - large == pytest.approx(stated(r"everything else together (\d+)"), rel=0.25)
     assert not any(
         (packages / name).exists() for name in ("torch", "sympy", "matplotlib", "sklearn", "pandas", "pytest")
     )

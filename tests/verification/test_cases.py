@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from theory.simplex import simplex_vertices
-from verification.audit import Options, judge
+from verification.audit.judge import Options, judge
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 

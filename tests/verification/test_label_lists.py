@@ -10,7 +10,7 @@ import pytest
 from pyarrow import csv, parquet
 
 from tests.command_line import run
-from verification.audit import Options, judge
+from verification.audit.judge import Options, judge
 from verification.features import FeatureSet
 from verification.features.columns import label_lists
 from verification.search.judgements import Judgements

@@ -10,7 +10,7 @@ import pytest
 
 from tests.command_line import run
 from tests.verification.samples import upgrade
-from verification.audit import Options, judge
+from verification.audit.judge import Options, judge
 from verification.bridge.relation import relate
 from verification.features import FeatureSet
 from verification.features.sources import SOURCES, Source

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import Sets, upgrades
 from tests.verification.samples import upgrade
-from verification.audit import Options, judge
+from verification.audit.judge import Options, judge
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 

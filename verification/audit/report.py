@@ -10,12 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verification.audit.accept import AcceptClaim
 from verification.audit.breakdown import ClassGap, ClassPairs, Worst
 from verification.audit.drift import DriftMargin
 from verification.audit.power import SamplesNeeded
-from verification.audit.retrieval_report import RetrievalReport
-from verification.audit.threshold_report import ThresholdReport
 from verification.features.compression import Compression
 from verification.reporting import json_safe, write_json
 from verification.statistics.interval import Judged, Population, Unit, Verdict
@@ -23,8 +20,11 @@ from verification.statistics.stratified import Sample
 from verification.upgrade import Upgrade
 
 if TYPE_CHECKING:  # an audit without them starts faster
+    from verification.audit.accept import AcceptClaim
     from verification.audit.hypotheses import Hypotheses
     from verification.audit.polar import PolarAngles
+    from verification.audit.retrieval_report import RetrievalReport
+    from verification.audit.threshold_report import ThresholdReport
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -183,7 +183,7 @@ def _ask(upgrade: Upgrade) -> _Queries:
         item_units = units
     own: ndarray | int = int(upgrade.same_samples)  # a query's own item is itself, if it is there
     if reading.units is not None and item_units is not None:
-        own = _own_items(reading.units, item_units, upgrade.item_codes)
+        own = own_items(reading.units, item_units, upgrade.item_codes)
     here = upgrade.codes >= 0
     judged = upgrade.judgements
     if judged is not None:
@@ -219,7 +219,7 @@ def _rng(upgrade: Upgrade) -> np.random.Generator:
     return stream(upgrade.seed, "queries")
 
 
-def _own_items(
+def own_items(
     units: Int[ndarray, " n"], item_units: Int[ndarray, " m"], item_codes: Int[ndarray, " m"]
 ) -> Int[ndarray, " n"]:
     """How many items of its own unit, which it may not find, each query has."""

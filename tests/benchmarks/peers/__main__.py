@@ -19,7 +19,7 @@ import numpy as np
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter, quiet
 from tests.benchmarks.peers.page import CASES, page
 from theory.files import write_atomically
-from verification.audit import judge
+from verification.audit.judge import judge
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 

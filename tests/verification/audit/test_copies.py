@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from tests.command_line import run
-from verification.audit import Options, judge
+from verification.audit.judge import Options, judge
 from verification.audit.thresholds import compare_thresholds
 from verification.bridge.copies import compressed_copy, signs_of
 from verification.features import FeatureSet

@@ -11,7 +11,8 @@ from scipy import stats
 from tests.verification.samples import Caps, upgrade
 from theory.caps import UniformCap
 from theory.simplex import simplex_vertices
-from verification.audit import Options, UpgradeReport, acceptance, judge, thresholds
+from verification.audit import UpgradeReport, acceptance, thresholds
+from verification.audit.judge import Options, judge
 from verification.audit.threshold_report import Curve
 from verification.audit.thresholds import compare_thresholds
 from verification.features import FeatureSet

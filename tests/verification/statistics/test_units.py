@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from verification.audit import Options, judge
+from verification.audit.judge import Options, judge
 from verification.audit.report import Definition1Report
 from verification.features import FeatureSet
 from verification.statistics import collect as collecting

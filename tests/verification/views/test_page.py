@@ -20,7 +20,8 @@ import pytest
 
 from tests.verification.samples import upgrade
 from theory.files import NotWritten
-from verification.audit import Options, UpgradeReport, judge
+from verification.audit import UpgradeReport
+from verification.audit.judge import Options, judge
 from verification.features import FeatureSet
 from verification.search.judgements import Judgements
 from verification.search.matrices import judge_matrix, judge_outcomes, released_matrices

@@ -94,12 +94,12 @@ def parse(url: str, known: tuple[str, ...], variable: str, names: Names, users: 
         raise ValueError(f"{name}: must have no part after '#'; write %23 where a name holds one.")
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     parameters = {key: value for key, value in pairs if key != "where"}
-    where = Where.of([value for key, value in pairs if key == "where"])
+    rows = Where.of([value for key, value in pairs if key == "where"])
     if names.rows:
-        where = where.also(names.rows.where)
+        rows = rows.also(names.rows.where)
     asked = {"vector": names.features, "label": names.labels, "id": names.ids, "group": names.groups}
     parameters |= {key: value for key, value in asked.items() if value is not None}
-    unknown = sorted({*parameters, *(["where"] if where else [])} - set(known))
+    unknown = sorted({*parameters, *(["where"] if rows else [])} - set(known))
     if unknown:
         got = ", ".join(repr(key) for key in unknown if parameters.get(key, key)) or "another"
         raise ValueError(
@@ -108,7 +108,7 @@ def parse(url: str, known: tuple[str, ...], variable: str, names: Names, users: 
     for part in ("collection", "table"):
         if part in parameters:
             name += f"?{part}={parameters[part]}"
-    return Address(scheme, name, user, host, port, path, parameters, where)
+    return Address(scheme, name, user, host, port, path, parameters, rows)
 
 
 def masked(url: str) -> str:

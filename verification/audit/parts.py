@@ -1,0 +1,166 @@
+"""Retrieval judged in parts: each worker searches its part of a gallery, and what the queries found merges exactly.
+
+A query's nearest item in a gallery is the nearest of those that it finds in the parts; of equal ones the item that
+stands first wins, as in one search. So the verdict is that of the whole gallery, number by number, while a part can be
+whatever one machine holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from verification.audit.retrieval import own_items
+from verification.features import FeatureSet
+from verification.search.nearest import search
+from verification.statistics.interval import Criterion, Interval, Judged, Population
+from verification.statistics.paired import cluster_interval, mean_interval
+from verification.upgrade import Upgrade
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsReport:
+    """Recall@1 of old and new queries in all parts together.
+
+    Attributes
+    ----------
+    change : Judged
+        Of recall@1, new less old queries, with its verdict.
+    old_old, new_old : float
+        Recall@1 of old and of new queries, in [0, 1].
+    num_queries, num_lone : int
+        Queries that some item answers, and that none does, which are left out.
+    num_gallery : int
+        Items of all parts.
+    """
+
+    change: Judged
+    old_old: float
+    new_old: float
+    num_queries: int
+    num_lone: int
+    num_gallery: int
+
+
+class RetrievalParts:
+    """What queries of two models found in parts of the old gallery.
+
+    Parameters
+    ----------
+    new, old : FeatureSet
+        The queries, as for :class:`~verification.upgrade.Upgrade`, with labels; the same on every worker.
+    """
+
+    def __init__(self, new: FeatureSet, old: FeatureSet) -> None:
+        self._sets: tuple[FeatureSet, FeatureSet] | None = (new, old)
+        count = len(old)
+        # of the nearest item so far of each query, by old and new features: similarity, place, and whether it is right
+        self._similarity: Float[ndarray, "2 n"] = np.full((2, count), -np.inf)
+        self._place: Int[ndarray, "2 n"] = np.full((2, count), np.iinfo(np.int64).max)
+        self._right: Bool[ndarray, "2 n"] = np.zeros((2, count), bool)
+        self._answerable = np.zeros(count, bool)
+        self._codes: Int[ndarray, " n"] = old.codes if old.labels is not None else new.codes
+        self._groups = old.groups
+        self._items = 0
+
+    def add(self, part: FeatureSet, start: int) -> RetrievalParts:
+        """Search a part of the gallery.
+
+        Parameters
+        ----------
+        part : FeatureSet
+            Items by the old model, with labels.
+        start : int
+            ≥ 0, the place of its first item in the whole gallery, which settles ties.
+
+        Raises
+        ------
+        ValueError
+            If the part does not belong to the queries, or these were left behind when the parts travelled.
+        """
+        if self._sets is None:
+            raise ValueError("parts that were sent to another process can be merged, and take in no gallery.")
+        upgrade = Upgrade(*self._sets, part)
+        reading, item_codes = upgrade.read(), upgrade.item_codes
+        queries = [upgrade.old.unit, upgrade.new.unit]
+        units = {"query_units": reading.units, "item_units": reading.gallery_units}
+        apart = units if reading.units is not None and reading.gallery_units is not None else {}
+        found = search(queries, part, 1, **apart, present=upgrade.in_search)
+        rows, similarity = found.rows[:, :, 0], found.similarity[:, :, 0]
+        right = (rows >= 0) & (item_codes[rows] == upgrade.codes) & (upgrade.codes >= 0)
+        self._take_in(similarity, np.where(rows < 0, np.iinfo(np.int64).max, rows + start), right)
+        here = upgrade.codes >= 0
+        answers = np.where(here, upgrade.item_sizes[upgrade.codes], 0)
+        if apart:
+            answers[here] -= own_items(reading.units[here], reading.gallery_units, item_codes)
+        self._answerable |= answers > 0
+        self._items += len(part)
+        return self
+
+    def merge(self, other: RetrievalParts) -> RetrievalParts:
+        """Take in what the same queries found in other parts; ValueError where they are other queries."""
+        if not np.array_equal(self._codes, other._codes):
+            raise ValueError("parts must be searched by the same queries, got other labels.")
+        self._take_in(other._similarity, other._place, other._right)
+        self._answerable = self._answerable | other._answerable
+        self._items += other._items
+        return self
+
+    def _take_in(self, similarity: ndarray, place: ndarray, right: ndarray) -> None:
+        nearer = (similarity > self._similarity) | ((similarity == self._similarity) & (place < self._place))
+        self._similarity = np.where(nearer, similarity, self._similarity)
+        self._place = np.where(nearer, place, self._place)
+        self._right = np.where(nearer, right, self._right)
+
+    def report(self, criterion: Criterion | None = None, population: Population = Population.fixed) -> PartsReport:
+        """Judge the change of recall@1.
+
+        Parameters
+        ----------
+        criterion : Criterion, optional
+            Confidence, and the accepted loss in [0, 1); 95 % and none if not given.
+        population : Population
+            Whom the verdict is about.
+
+        Raises
+        ------
+        ValueError
+            If no query can be answered.
+        """
+        criterion = criterion or Criterion()
+        asked = self._answerable & (self._codes >= 0)
+        if not np.any(asked):
+            raise ValueError(
+                "no query has an item that answers it and that it may find: in the gallery, none is relevant."
+            )
+        old, new = self._right[:, asked].astype(np.float64)
+        difference, level = new - old, 1.0 - criterion.confidence
+        fixed = mean_interval(difference, level, 1.0)
+        if self._groups is not None:
+            pairs = np.rec.fromarrays([self._codes[asked], self._groups[asked]])
+            fixed = cluster_interval(difference, np.unique(pairs, return_inverse=True)[1], level, fixed, 1.0)
+        drawn = cluster_interval(difference, self._codes[asked], level, fixed, 1.0)
+        value = float(np.mean(difference))
+        ends = [
+            Interval(value=value, lower=low, upper=high, confidence=criterion.confidence, unit=unit, population=about)
+            for (low, high), unit, about in (
+                (fixed, "sample" if self._groups is None else "group", Population.fixed),
+                (drawn, "class", Population.drawn),
+            )
+        ]
+        return PartsReport(
+            change=criterion.judge(*ends, population),
+            old_old=float(np.mean(old)),
+            new_old=float(np.mean(new)),
+            num_queries=int(np.count_nonzero(asked)),
+            num_lone=int(np.count_nonzero((self._codes >= 0) & ~asked)),
+            num_gallery=self._items,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels between machines: what was found, and not the features."""
+        return {**self.__dict__, "_sets": None}
