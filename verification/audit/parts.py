@@ -17,9 +17,11 @@ from numpy import ndarray
 from verification.audit.retrieval import own_items
 from verification.features import FeatureSet
 from verification.search.nearest import search
-from verification.statistics.interval import Criterion, Interval, Judged, Population
+from verification.statistics.interval import Criterion, Interval, Judged, Population, Unit
 from verification.statistics.paired import cluster_interval, mean_interval
 from verification.upgrade import Upgrade
+
+_CLASS: Unit = "class"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ class RetrievalParts:
     """
 
     def __init__(self, new: FeatureSet, old: FeatureSet) -> None:
+        if new.labels is None and old.labels is None:
+            raise ValueError("queries must have labels, one per row, to be judged in parts.")
         self._sets: tuple[FeatureSet, FeatureSet] | None = (new, old)
         count = len(old)
         # of the nearest item so far of each query, by old and new features: similarity, place, and whether it is right
@@ -63,6 +67,7 @@ class RetrievalParts:
         self._place: Int[ndarray, "2 n"] = np.full((2, count), np.iinfo(np.int64).max)
         self._right: Bool[ndarray, "2 n"] = np.zeros((2, count), bool)
         self._answerable = np.zeros(count, bool)
+        self._identical = True
         self._codes: Int[ndarray, " n"] = old.codes if old.labels is not None else new.codes
         self._groups = old.groups
         self._items = 0
@@ -84,20 +89,24 @@ class RetrievalParts:
         """
         if self._sets is None:
             raise ValueError("parts that were sent to another process can be merged, and take in no gallery.")
+        if part.labels is None:
+            raise ValueError("a part of the gallery must have labels, one per row.")
         upgrade = Upgrade(*self._sets, part)
         reading, item_codes = upgrade.read(), upgrade.item_codes
         queries = [upgrade.old.unit, upgrade.new.unit]
-        units = {"query_units": reading.units, "item_units": reading.gallery_units}
-        apart = units if reading.units is not None and reading.gallery_units is not None else {}
-        found = search(queries, part, 1, **apart, present=upgrade.in_search)
+        units, item_units = reading.units, reading.gallery_units
+        if units is None or item_units is None:
+            units = item_units = None
+        found = search(queries, part, 1, query_units=units, item_units=item_units, present=upgrade.in_search)
         rows, similarity = found.rows[:, :, 0], found.similarity[:, :, 0]
         right = (rows >= 0) & (item_codes[rows] == upgrade.codes) & (upgrade.codes >= 0)
         self._take_in(similarity, np.where(rows < 0, np.iinfo(np.int64).max, rows + start), right)
         here = upgrade.codes >= 0
         answers = np.where(here, upgrade.item_sizes[upgrade.codes], 0)
-        if apart:
-            answers[here] -= own_items(reading.units[here], reading.gallery_units, item_codes)
+        if units is not None and item_units is not None:
+            answers[here] -= own_items(units[here], item_units, item_codes)
         self._answerable |= answers > 0
+        self._identical &= upgrade.identical
         self._items += len(part)
         return self
 
@@ -107,6 +116,7 @@ class RetrievalParts:
             raise ValueError("parts must be searched by the same queries, got other labels.")
         self._take_in(other._similarity, other._place, other._right)
         self._answerable = self._answerable | other._answerable
+        self._identical &= other._identical
         self._items += other._items
         return self
 
@@ -145,15 +155,15 @@ class RetrievalParts:
             fixed = cluster_interval(difference, np.unique(pairs, return_inverse=True)[1], level, fixed, 1.0)
         drawn = cluster_interval(difference, self._codes[asked], level, fixed, 1.0)
         value = float(np.mean(difference))
+        unit: Unit = "sample" if self._groups is None else "group"
+        if self._identical and not np.any(difference):
+            fixed = drawn = value, value
         ends = [
-            Interval(value=value, lower=low, upper=high, confidence=criterion.confidence, unit=unit, population=about)
-            for (low, high), unit, about in (
-                (fixed, "sample" if self._groups is None else "group", Population.fixed),
-                (drawn, "class", Population.drawn),
-            )
+            Interval(value=value, lower=low, upper=high, confidence=criterion.confidence, unit=own, population=about)
+            for (low, high), own, about in ((fixed, unit, Population.fixed), (drawn, _CLASS, Population.drawn))
         ]
         return PartsReport(
-            change=criterion.judge(*ends, population),
+            change=criterion.judge(ends[0], ends[1], population),
             old_old=float(np.mean(old)),
             new_old=float(np.mean(new)),
             num_queries=int(np.count_nonzero(asked)),

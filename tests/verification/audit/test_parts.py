@@ -36,10 +36,13 @@ def sets(ids=False, groups=False):
     ]
 
 
-@pytest.mark.parametrize(("ids", "groups"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("ids", "groups", "same"), [(False, False, False), (True, False, False), (False, True, False), (True, False, True)]
+)
 @pytest.mark.parametrize("ends", [(0, 200), (0, 1, 65, 155, 200)])
-def test_parts_merge_to_the_whole(ids, groups, ends):
+def test_parts_merge_to_the_whole(ids, groups, same, ends):
     new, old, gallery = sets(ids, groups)
+    new = old if same else new
     whole = compare_retrieval(Upgrade(new, old, gallery), margin=0.05)
     parts = [
         pickle.loads(pickle.dumps(RetrievalParts(new, old).add(gallery.select(np.arange(start, stop)), start)))
@@ -64,5 +67,9 @@ def test_what_does_not_belong_together_is_refused():
         sent.add(gallery, 0)
     with pytest.raises(ValueError, match="the same queries"):
         sent.merge(RetrievalParts(new.select(np.arange(50)), old.select(np.arange(50))))
+    bare = FeatureSet(gallery.features)
+    for refused in (lambda: RetrievalParts(bare, bare), lambda: RetrievalParts(new, old).add(bare, 0)):
+        with pytest.raises(ValueError, match="must have labels, one per row"):
+            refused()
     with pytest.raises(ValueError, match="no query has an item that answers it"):
         sent.report()
