@@ -168,11 +168,10 @@ def evaluate(
     json: JsonPath = None,
 ) -> None:
     """Compatibility matrix, AC, AA and an audit of each pair of models of a run; or a table of methods."""
-    run = (
-        [directory] if directory is None or suite is not None else [directory / "run.json", directory / "trained.json"]
-    )
-    run += [] if directory is None else directory.glob("task-*")
-    check_outputs(json, inputs=run)
+    read = [directory]
+    if directory is not None and suite is None:  # what is written may stand beside the run
+        read = [directory / "run.json", directory / "trained.json", *directory.glob("task-*")]
+    check_outputs(json, inputs=read)
     from rich.console import Console
 
     from verification.experiments.evaluate import evaluate as judge
