@@ -31,7 +31,7 @@ test-all: test $(TIERS)  ## every tier but the slow one
 slow: $(STAMP)  ## the long simulations: calibration over 1000 audits a design, kernels against their floor
 	$(BIN)/pytest -q -m slow --timeout 7200
 
-# 60 changes take an hour on two cores: make mutants MUTANTS="--sample 200 --seed 3 theory"
+# make mutants MUTANTS="--sample 200 --seed 3 --found FILE theory"; to be ended at any time and taken up again
 mutants: $(STAMP)  ## small changes of the code, and whether the tests notice; the score goes into docs/contributing.md
 	$(BIN)/python -m tests.mutants --write $(MUTANTS)
 

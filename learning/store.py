@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.files import reading, regular, write_atomically, write_new
+from theory.files import NotWritten, make_folder, reading, regular, write_atomically, write_new
 
 DESCRIPTION = "run.json"
 _VALUES, _ARRAYS = "result.json", "arrays.npz"
@@ -117,10 +117,8 @@ def claim(folder: Path, description: Mapping[str, Any]) -> Path:
     ValueError
         If it is a file, holds another run, or its description is damaged.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: must be a folder, got a file.")
+    make_folder(folder)
     if not (folder / DESCRIPTION).exists():
-        folder.mkdir(parents=True, exist_ok=True)
         write_new(folder / DESCRIPTION, _json(description))  # of two processes one wins, and the other is checked
     check_description(folder, description)
     return folder
@@ -134,13 +132,20 @@ def alone(folder: Path) -> Iterator[None]:
     ------
     ValueError
         If another one works there.
+    NotWritten
+        If the folder cannot be written into.
     """
     try:
         import fcntl
     except ImportError:  # Windows
         yield
         return
-    with open(folder / ".lock", "wb") as file:
+    lock = folder / ".lock"
+    try:
+        file = open(lock, "wb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise NotWritten(f"{lock}: cannot be written ({error.strerror}).") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -202,7 +207,7 @@ def _load_json(path: Path, what: str) -> dict[str, Any]:
 def _write(folder: Path, description: Mapping[str, Any], kept: Kept) -> None:
     arrays = {name: value for name, value in kept.values.items() if isinstance(value, np.ndarray)}
     values = {name: value for name, value in kept.values.items() if name not in arrays}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     digest = write_arrays(folder / _ARRAYS, arrays) if arrays else None
     digests = {"sha256": digest, "values_sha256": _digest(values)}
     write_bytes(folder / _VALUES, _json({"seconds": kept.seconds, "values": values, **digests}))

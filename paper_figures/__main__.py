@@ -8,6 +8,7 @@ import typer
 
 from paper_figures.command import figures
 from theory.extras import MissingExtra
+from theory.files import NotWritten
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(figures)
@@ -16,4 +17,4 @@ try:
     app(prog_name="python -m paper_figures")
 except (ValueError, OSError, MissingExtra) as error:
     print(f"paper_figures: {error}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(74 if isinstance(error, NotWritten) else 2)

@@ -11,7 +11,7 @@ from typing import IO, Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from theory.files import write_atomically
+from theory.files import make_folder, write_atomically
 
 COLUMN_WIDTH = 3.5  # inches, one column of a two-column page
 
@@ -57,7 +57,7 @@ def box_tasks(axes: Axes, tasks: Iterable[int]) -> None:
 
 def save(figure: Figure, directory: Path, name: str, dpi: int = 300) -> list[Path]:
     """Write ``name``.pdf and ``name``.png, without a date in them, each whole or not at all; return their paths."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     options: dict[str, Any] = {"pdf": {"metadata": {"CreationDate": None}}, "png": {"dpi": dpi}}
     paths = []
     for suffix, how in options.items():

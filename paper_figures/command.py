@@ -25,8 +25,6 @@ def figures(
 
     In full they take about twenty minutes on one core.
     """
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"{output}: must be a folder, got a file.")
     if gallery is not None and (gallery.is_dir() or not gallery.parent.is_dir()):
         raise ValueError(f"{gallery}: must be a file to write, in a folder that exists.")
     from rich.console import Console

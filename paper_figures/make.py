@@ -15,7 +15,7 @@ from learning.progress import Progress
 from learning.store import Kept, Store
 from paper_figures import _kept, _style
 from theory.extras import require
-from theory.files import write_text
+from theory.files import make_folder, write_text
 
 FIGURES = (
     "fig01_caps",
@@ -119,7 +119,7 @@ def make(
     for name in full:
         if _kept.ROOT / "learning" / "training.py" in _kept.sources(f"paper_figures.{name}"):
             require(f"figure {name}", "torch", "accelerate", "sklearn", extra="train")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     _kept.store = Store(_kept.user_folder() if cache else None, remake=True)
     for number, name in enumerate(full):
         if progress is not None:

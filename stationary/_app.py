@@ -102,6 +102,13 @@ def check_outputs(*paths: Path | None, inputs: Sequence[str | Path | None] = (),
         raise Unusable(f"{fresh}: is there already; --force overwrites it.")
 
 
+def check_folder(folder: Path, inputs: Sequence[str | None]) -> None:
+    """Refuse, before work starts, a folder to write into that holds what the command reads, or lies in it."""
+    for name in inputs:
+        if name is not None and (_is_part_of(folder, Path(name)) or folder.resolve() in Path(name).resolve().parents):
+            raise Unusable(f"{folder}: holds or is what the command reads ({name}); give another folder.")
+
+
 def _is_part_of(path: Path, source: Path) -> bool:
     """Whether a file is another one, by any name, lies inside it, or beside it as its labels or ids."""
     if path.exists() and source.exists() and path.samefile(source):

@@ -32,7 +32,7 @@ def claims(
 
     Status 0 when every verdict is the recorded one, 1 when one is not.
     """
-    check_outputs(json, html, markdown)
+    check_outputs(json, html, markdown, inputs=(models,))
     from rich.console import Console
 
     from theory.extras import require

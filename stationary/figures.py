@@ -6,11 +6,12 @@ from functools import wraps
 from typing import Any
 
 from paper_figures.command import figures as make_figures
-from stationary._app import app, user_input
+from stationary._app import app, check_outputs, user_input
 
 
 @app.command()
 @wraps(make_figures)
 def figures(**arguments: Any) -> None:
+    check_outputs(arguments["gallery"])
     with user_input():
         make_figures(**arguments)

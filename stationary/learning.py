@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stationary._app import Device, JsonPath, Unusable, app, check_outputs, progress_bar, say, show_progress, user_input
+from stationary._app import (
+    Device,
+    JsonPath,
+    Unusable,
+    app,
+    check_folder,
+    check_outputs,
+    progress_bar,
+    say,
+    show_progress,
+    user_input,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -76,6 +87,8 @@ def train(
             "open_classes": open_classes,
             **_folders(folder or [], PROTOCOLS[protocol], data),
         }
+        read = [changes.get(name) for name in ("folder", "evaluate_folder")]
+        check_folder(directory, [*read, *(checkpoint or ())])
         scenario = _changed(PROTOCOLS[protocol], protocol, {"seed": seed, **changes})
         training = {"epochs": epochs, "batch_size": batch_size, "precision": precision, "device": device}
         recipe = PRESETS[preset].changed(**{k: v for k, v in training.items() if v is not None})
@@ -155,8 +168,10 @@ def evaluate(
     json: JsonPath = None,
 ) -> None:
     """Compatibility matrix, AC, AA and an audit of each pair of models of a run; or a table of methods."""
-    run = [] if directory is None else [directory / "run.json", directory / "trained.json", *directory.glob("task-*")]
-    check_outputs(json, inputs=run)
+    read = [directory]
+    if directory is not None and suite is None:  # what is written may stand beside the run
+        read = [directory / "run.json", directory / "trained.json", *directory.glob("task-*")]
+    check_outputs(json, inputs=read)
     from rich.console import Console
 
     from verification.experiments.evaluate import evaluate as judge

@@ -98,6 +98,10 @@ def calibrate(
         from theory.extras import require
 
         require("stationary calibrate --output", "matplotlib")
+        from theory.files import make_folder
+
+        with user_input():  # before minutes of work
+            make_folder(output)
     from verification.experiments.simulated import calibration, decisions
     from verification.reporting import write_json
 

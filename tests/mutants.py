@@ -1,9 +1,10 @@
 """Mutation testing: small changes of the code, one at a time, each of which some test should notice.
 
-``make mutants`` draws a sample of them, runs the fast tests that belong to the changed module on a copy of the project,
-and writes the share that was noticed into docs/contributing.md. Which tests belong to a module: those whose file has
-its name or imports it, or else those of its folder. A change that only a test of another module notices counts as
-missed, so the score is a lower bound.
+``make mutants`` draws changes of each part of the project in turn, makes one at a time in a copy of the project, and
+runs tests until one fails: the fast ones that run the changed function, of the test file that has the module's name,
+then of those that import it, or else are beside it. The share that was noticed goes into docs/contributing.md. Which
+tests run which function is recorded once (:mod:`tests.coverage_map`). The quickest come first, and together they have
+a limit of time. A change that only other tests notice counts as missed, so the score is a lower bound.
 
 A test that fails on a changed module is run again on the unchanged one, where it must pass. What survives and changes
 nothing that can be seen is listed in ``tests/mutants_equivalent.json`` with the reason.
@@ -15,29 +16,30 @@ import argparse
 import ast
 import copy
 import functools
-import importlib
 import json
-import os
 import random
 import re
 import shutil
-import signal
-import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import accumulate, chain, zip_longest
 from pathlib import Path
 
+from tests.coverage_map import KEPT, ROOMS, CoverageMap, Covering, load_libraries, outcome
+
 ROOT = Path(__file__).parent.parent
-ROOMS = ("theory", "learning", "verification")
 PAGE = ROOT / "docs" / "contributing.md"
 EQUIVALENT = Path(__file__).with_name("mutants_equivalent.json")
 # no answers: they time things, or print what others found
 LEFT_OUT = re.compile(r"benchmark\.py|__init__\.py|conftest\.py|test_\w+\.py|experiments/|views/")
-MARKERS = "not (slow or documents or figures or services or simulations)"
+# seconds that the tests of one change take together, at most, where nothing is changed; and how much longer they may
+# take with the change, in seconds of computing
+BUDGET, SLOWER = 20.0, 4.0
+# seconds of computing that starting the tests takes
+START = 30.0
 OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.Pow: ast.Mult, ast.Mod: ast.Mult, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -48,9 +50,25 @@ OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: module, line and its text, what stood there and what stands there now, and the whole new text."""
+    """One change.
+
+    Attributes
+    ----------
+    path : str
+        Of the module.
+    function : str
+        Qualified name of the outermost function around it; empty outside of functions.
+    line : int
+    source : str
+        The text of the line.
+    before, after : str
+        What stood there, and what stands there now.
+    text : str
+        The whole module with the change.
+    """
 
     path: str
+    function: str
     line: int
     source: str
     before: str
@@ -65,7 +83,7 @@ class Mutant:
 
 def changed(node: ast.AST) -> ast.AST | None:
     """The changed copy of a node; None where this kind of node is not changed."""
-    new = copy.deepcopy(node)
+    new = copy.copy(node)
     if isinstance(new, ast.BinOp | ast.AugAssign | ast.BoolOp) and type(new.op) in OPERATORS:
         new.op = OPERATORS[type(new.op)]()  # type: ignore[assignment]
     elif isinstance(new, ast.Compare) and len(new.ops) == 1 and type(new.ops[0]) in OPERATORS:
@@ -91,11 +109,15 @@ def changed(node: ast.AST) -> ast.AST | None:
     return new
 
 
-def changeable(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
-    """Where something can be changed: the parent, its field, and the place in it if that is a list.
+def changeable(tree: ast.AST, function: str = "", classes: str = "") -> Iterator[tuple[ast.AST, str, int | None, str]]:
+    """Where something can be changed: the parent, its field, the place in it if that is a list, and the function.
 
     Types, the text of messages and what only type checkers read are left out.
     """
+    if not function and isinstance(tree, ast.ClassDef):
+        classes += f"{tree.name}."
+    elif not function and isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef):
+        function = f"{classes}{tree.name}"
     for name, value in ast.iter_fields(tree):
         if name in ("annotation", "returns", "decorator_list", "bases", "type_params"):
             continue
@@ -105,8 +127,8 @@ def changeable(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
             if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
                 continue
             if changed(node) is not None:
-                yield tree, name, place if isinstance(value, list) else None
-            yield from changeable(node)
+                yield tree, name, place if isinstance(value, list) else None, function
+            yield from changeable(node, function, classes)
 
 
 def mutants(path: Path) -> list[tuple[Path, int]]:
@@ -119,7 +141,7 @@ def made(path: Path, number: int) -> Mutant:
     """One change of a module."""
     whole = path.read_text(encoding="utf-8")
     tree = ast.parse(whole)
-    parent, name, place = list(changeable(tree))[number]
+    parent, name, place, function = list(changeable(tree))[number]
     held = getattr(parent, name)
     node = held if place is None else held[place]
     new = changed(node)
@@ -131,7 +153,18 @@ def made(path: Path, number: int) -> Mutant:
     before, after = (ast.unparse(ast.fix_missing_locations(each)).splitlines()[0][:90] for each in (node, new))
     text = ast.unparse(ast.fix_missing_locations(tree))
     source = whole.splitlines()[node.lineno - 1].strip()
-    return Mutant(path.relative_to(ROOT).as_posix(), node.lineno, source, before, after, text)
+    return Mutant(path.relative_to(ROOT).as_posix(), function, node.lineno, source, before, after, text)
+
+
+def draw(paths: Iterable[Path], size: int, seed: int) -> list[Mutant]:
+    """Draw changes of each part of the project in turn, so that every beginning of the list is of all parts."""
+    parts: dict[str, list[tuple[Path, int]]] = {}
+    for path in paths:
+        parts.setdefault(part_of(path.relative_to(ROOT).as_posix()), []).extend(mutants(path))
+    rng = random.Random(seed)
+    orders = [rng.sample(every, len(every)) for every in parts.values()]
+    drawn = [each for each in chain.from_iterable(zip_longest(*orders)) if each is not None]
+    return [made(*each) for each in drawn[:size]]
 
 
 @functools.cache
@@ -146,86 +179,82 @@ def imports_of(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def tests_of(path: str) -> list[str]:
-    """Test files that belong to a module, that of its name first."""
+def test_files(path: str) -> tuple[list[str], list[str]]:
+    """Test files of a module's name, and others that belong to it: that import it, or else are beside it."""
     module = path.removesuffix(".py").replace("/", ".")
-    files = [*ROOT.glob("tests/**/test_*.py")]
+    files = sorted(ROOT.glob("tests/**/test_*.py"))
     name = f"test_{Path(path).stem.strip('_')}.py"
     room = Path(path).parts[0]
     named = [file for file in files if file.name == name and room in file.parts]
     importing = [file for file in files if module in imports_of(file) and file not in named]
     beside = [file for file in files if file.parent == ROOT / "tests" / Path(path).parent]
-    chosen = [*named, *importing] or beside or [file for file in files if file.parent == ROOT / "tests" / room]
-    return [file.relative_to(ROOT).as_posix() for file in chosen]
+    others = importing or ([] if named else beside or [file for file in files if file.parent == ROOT / "tests" / room])
+    first, second = ([file.relative_to(ROOT).as_posix() for file in some] for some in (named, others))
+    return first, second
 
 
-class _First:
-    """A plug-in of pytest that keeps the name of the first test that failed."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def pytest_runtest_logreport(self, report: object) -> None:
-        if getattr(report, "failed", False) and not self.place.exists():
-            self.place.write_text(str(getattr(report, "nodeid", "")))
+def within(seconds: float, tests: list[Covering]) -> list[Covering]:
+    """The quickest tests, as many as there is time for."""
+    tests = sorted(tests, key=lambda test: test.seconds)
+    totals = accumulate(test.seconds for test in tests)
+    return [test for test, total in zip(tests, totals, strict=True) if total <= seconds]
 
 
-def outcome(folder: Path, tests: list[str], limit: float) -> tuple[str, str]:
-    """Run tests of a copy of the project in a process of its own: passed, failed or late, and the first that failed."""
-    failed = folder / ".failed"
-    failed.unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
+@dataclass
+class Judge:
+    """What tests say of changes.
+
+    Attributes
+    ----------
+    folder : Path
+        A copy of the project.
+    map : CoverageMap
+    limit : float
+        Seconds for the tests of one change, whatever else the machine does.
+    """
+
+    folder: Path
+    map: CoverageMap
+    limit: float
+
+    def __post_init__(self) -> None:
+        self._passing: set[str] = set()
+
+    def __call__(self, mutant: Mutant) -> tuple[str, str]:
+        """Return killed, survived, late, or broken where they fail without it; and the test that says so."""
+        named, others = test_files(mutant.path)
+        recorded = [file for file in others if file in self.map.files]
+        found, left = ("survived", "no test runs it"), BUDGET
+        # what is recorded already costs least, and what need not be recorded nothing
+        for files in (named, recorded, *([file] for file in others if file not in recorded)):
+            for file in files:
+                self.map.add(file)
+            tests = within(left, self.map.tests_of(files, mutant.path, mutant.function))
+            if tests:
+                found = self._run(mutant, tests)
+                left -= sum(test.seconds for test in tests)
+            if found[0] != "survived" or left <= 0.0:
+                break
+        return found
+
+    def _run(self, mutant: Mutant, tests: list[Covering]) -> tuple[str, str]:
+        """What some tests say."""
+        path = self.folder / mutant.path
+        whole = path.read_text(encoding="utf-8")
+        path.write_text(mutant.text, encoding="utf-8")
+        cpu = START + SLOWER * sum(test.seconds for test in tests)
         try:
-            _run_tests(folder, tests, _First(failed))
-        except BaseException:  # whatever happens, nothing of the parent goes on here
-            traceback.print_exc()
-            sys.stderr.flush()
-        os._exit(70)
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            passed = os.waitstatus_to_exitcode(status) in (0, 5)
-            return "passed" if passed else "failed", failed.read_text() if failed.exists() else ""
-        time.sleep(0.1)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "late", ""
-
-
-def _run_tests(folder: Path, tests: list[str], first: _First) -> None:
-    """Run tests and end this process; libraries are loaded already, our own packages are not."""
-    os.setsid()
-    nowhere = os.open(folder / ".log", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
-    os.chdir(folder)
-    os.environ["PYTHONPATH"] = str(folder)
-    sys.path.insert(0, str(folder))
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("tests", "jaxtyping", *ROOMS)]:
-        del sys.modules[name]
-    import pytest
-
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", MARKERS, "--rootdir", str(folder)]
-    status = int(pytest.main([*options, *tests], plugins=[first]))
-    sys.stdout.flush()
-    os._exit(status)
-
-
-def judge(mutant: Mutant, folder: Path, limit: float) -> str:
-    """What tests say of a mutant: killed, survived, late, or broken where they fail without it."""
-    path, tests = folder / mutant.path, tests_of(mutant.path)
-    whole = path.read_text(encoding="utf-8")
-    path.write_text(mutant.text, encoding="utf-8")
-    try:
-        found, test = outcome(folder, tests, limit)
-    finally:
-        path.write_text(whole, encoding="utf-8")
-    if found != "failed":
-        return {"passed": "survived", "late": "late"}[found]
-    # an import that fails has no test of its own
-    return "killed" if outcome(folder, [test] if "::" in test else tests, limit)[0] == "passed" else "broken"
+            found, test = outcome(self.folder, [test.test for test in tests], self.limit, cpu=cpu)
+        finally:
+            path.write_text(whole, encoding="utf-8")
+        if found != "failed":
+            return {"passed": "survived", "endless": "killed", "late": "late"}[found], found
+        if test in self._passing or "::" not in test:  # an import that fails has no test of its own
+            return "killed", test
+        if outcome(self.folder, [test], self.limit)[0] != "passed":
+            return "broken", test
+        self._passing.add(test)
+        return "killed", test
 
 
 def part_of(path: str) -> str:
@@ -264,14 +293,36 @@ def write_table(text: str) -> None:
     )
 
 
+def note(path: Path, mutant: Mutant, verdict: str) -> None:
+    """Add a verdict to a file, a line of JSON."""
+    entry = {name: value for name, value in asdict(mutant).items() if name != "text"}
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(entry | {"verdict": verdict}) + "\n")
+
+
+def read_found(path: Path) -> list[tuple[Mutant, str]]:
+    """Changes that were judged before, and what was found; those that are listed as equivalent now are."""
+    known = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        entry = json.loads(line)
+        verdict = entry.pop("verdict")
+        mutant = Mutant(**entry, text="")
+        found.append((mutant, "equivalent" if verdict == "survived" and mutant.key in known else verdict))
+    return found
+
+
 def main() -> None:
     """Draw, judge, print what survives, and write the score."""
     parser = argparse.ArgumentParser(description="Mutation testing; see the text at the top of tests/mutants.py.")
     parser.add_argument("parts", nargs="*", default=list(ROOMS), help="folders or modules")
     parser.add_argument("--sample", type=int, default=60, metavar="N", help="how many changes to draw")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=300.0, metavar="SECONDS", help="for the tests of one change")
+    parser.add_argument("--limit", type=float, default=600.0, metavar="SECONDS", help="for the tests of one change")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no other change after that time")
+    parser.add_argument(
+        "--found", type=Path, metavar="FILE", help="note each verdict here, and do not judge again what is noted"
+    )
     parser.add_argument("--write", action="store_true", help="write the score into docs/contributing.md")
     chosen = parser.parse_args()
     paths = [
@@ -280,30 +331,39 @@ def main() -> None:
         for path in ([ROOT / part] if part.endswith(".py") else sorted((ROOT / part).rglob("*.py")))
         if not LEFT_OUT.search(path.relative_to(ROOT).as_posix())
     ]
-    every = [mutant for path in paths for mutant in mutants(path)]
-    drawn = [made(*each) for each in random.Random(chosen.seed).sample(every, min(chosen.sample, len(every)))]
-    print(f"{len(drawn)} of {len(every)} changes", flush=True)
-    known = json.loads(EQUIVALENT.read_text(encoding="utf-8")) if EQUIVALENT.exists() else {}
-    os.environ |= {"OMP_NUM_THREADS": "1", "CI": "1"}  # the same examples every time
-    for library in ("numpy", "scipy.stats", "scipy.optimize", "torch", "pytest"):  # once for all
-        importlib.import_module(library)
-    found: list[tuple[Mutant, str]] = []
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "project"
-        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", "output", "site"))
-        for mutant in drawn:
-            if time.monotonic() - began > 60.0 * chosen.minutes:
-                break
-            verdict = "equivalent" if mutant.key in known else judge(mutant, folder, chosen.limit)
-            found.append((mutant, verdict))
-            if verdict == "broken":
-                print((folder / ".log").read_text(encoding="utf-8")[-2000:])
-            print(f"{verdict:10} {mutant.path}:{mutant.line}: {mutant.before} -> {mutant.after}", flush=True)
+    found = [] if chosen.found is None else read_found(chosen.found)
+    judged = {(mutant.key, mutant.line) for mutant, _ in found}
+    drawn = [mutant for mutant in draw(paths, chosen.sample, chosen.seed) if (mutant.key, mutant.line) not in judged]
+    print(f"{len(found)} changes were judged before, {len(drawn)} are now", flush=True)
+    if drawn:
+        load_libraries()
+        with tempfile.TemporaryDirectory() as temporary:
+            left_out = shutil.ignore_patterns(".git", ".venv", ".cache", "__pycache__", "output", "site")
+            folder = Path(shutil.copytree(ROOT, Path(temporary).resolve() / "project", ignore=left_out))
+            for mutant, verdict in judge_all(
+                drawn, Judge(folder, CoverageMap(folder, ROOT / KEPT), chosen.limit), 60.0 * chosen.minutes
+            ):
+                found.append((mutant, verdict))
+                if chosen.found is not None:
+                    note(chosen.found, mutant, verdict)
     text = table(found, chosen.seed)
     print(text)
     if chosen.write:
         write_table(text)
+
+
+def judge_all(drawn: Iterable[Mutant], judge: Judge, seconds: float) -> Iterator[tuple[Mutant, str]]:
+    """Judge one change after the other while there is time, and print what is found."""
+    known = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    began = time.monotonic()
+    for mutant in drawn:
+        if time.monotonic() - began > seconds:
+            return
+        verdict, why = ("equivalent", "listed") if mutant.key in known else judge(mutant)
+        print(f"{verdict:10} {mutant.path}:{mutant.line}: {mutant.before} -> {mutant.after} ({why})", flush=True)
+        if verdict == "broken":
+            print((judge.folder / ".log").read_text(encoding="utf-8")[-2000:])
+        yield mutant, verdict
 
 
 if __name__ == "__main__":

@@ -10,16 +10,23 @@ import errno
 import io
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import stationary
+from learning.store import Kept
 from tests.verification.samples import upgrade
 from verification.features import FeatureSet
 
@@ -39,12 +46,15 @@ class Command:
     status : int
     before : str
         What is printed before anything is written, as far as anything is.
+    reads : str
+        A file in a folder that it reads; other files that it reads are named in the arguments.
     """
 
     arguments: str
     outputs: tuple[str, ...]
     status: int = 0
     before: str = ""
+    reads: str = ""
 
 
 COMMANDS = {
@@ -55,9 +65,38 @@ COMMANDS = {
     "canary": Command("check new.npz --force", ("--save",)),
     "bridge fit": Command("bridge fit new.npz old.npz --maps orthogonal --force", ("--save", "--html"), 0, "COMP"),
     "bridge apply": Command("bridge apply map.npz new.npz --force", ("",)),
-    "evaluate": Command("evaluate run", ("--json",), 0, "AC"),
+    "evaluate": Command("evaluate run", ("--json",), 0, "AC", "run/task-00.features.npz"),
+    "suite": Command("evaluate kept --suite toy", ("--json",), 0, "samples", "kept/key/result.json"),
+    "verify": Command("verify --seed 0 --device cpu", ("--json",), 0, "All 0 answers"),
+    "calibrate": Command("calibrate", ("--json",), 0, "samples"),
+    "claims": Command("claims --models kept", ("--json", "--html", "--markdown"), 0, "Made", "kept/key/result.json"),
     "bench": Command("bench --rounds 1", ("--json",), 0, "samples"),
+    "bench-training": Command("bench-training", ("--json",), 0, "samples"),
 }  # fmt: skip
+# what writes into a folder, and the first file there
+FOLDERS = {
+    "calibrate": ("calibrate --output out", "calibration.pdf"),
+    "figures": ("figures fig01 --no-cache --output out", "fig01_caps.pdf"),
+    "train": ("train out --epochs 1 --tasks 2 --images-per-class 20 --device cpu", "run.json"),
+}
+# what takes long to compute is not computed: here it matters how it is written
+NOT_COMPUTED: dict[str, Any] = {
+    "theory.benchmark.compute": lambda rounds: [],
+    "theory.benchmark.render": lambda rows: "samples",
+    "learning.benchmark.step_costs": list,
+    "learning.benchmark.throughput": lambda: Kept(values={}, seconds=1.0, fresh=True),
+    "learning.benchmark.render": lambda costs, speed: "samples",
+    "verification.experiments.suites.cases.SUITES": {"toy": list},
+    "verification.experiments.suites.suite.run_suite": lambda *_: [],
+    "verification.experiments.suites.tables.render": lambda rows: "samples",
+    "verification.experiments.upgrades.train_upgrades": lambda *_: iter(()),
+    "verification.experiments.simulated.calibration.compute": lambda *_, **__: {"runs": 10},
+    "verification.experiments.simulated.calibration.table": lambda data: "samples",
+    "verification.experiments.claims.run": lambda *_: iter(()),
+    "paper_figures.calibration.draw": lambda data: Figure(),
+    "paper_figures.make.load": lambda name: SimpleNamespace(draw=lambda values: Figure()),
+    "paper_figures.make._compute": lambda *_: Kept(values={"a": 1}, seconds=1.0, fresh=True),
+}
 NAMES = {"--rows": "rows.txt", "--save": "out.npz", "": "out.npz"}
 WRITES = [(name, option) for name, command in COMMANDS.items() for option in command.outputs]
 
@@ -74,6 +113,8 @@ def made(tmp_path_factory) -> Path:
     d = FeatureSet.load(folder / "new.npz").dim
     from verification.bridge.maps import FeatureMap
 
+    (folder / "kept" / "key").mkdir(parents=True)
+    (folder / "kept" / "key" / "result.json").write_text("{}")
     FeatureMap("orthogonal", "queries", np.eye(d), np.zeros(d)).save(folder / "map.npz")
     return folder
 
@@ -81,13 +122,13 @@ def made(tmp_path_factory) -> Path:
 @pytest.fixture
 def folder(made, tmp_path, monkeypatch) -> Path:
     """The same, and the working folder."""
-    for path in made.rglob("*"):
-        target = tmp_path / path.relative_to(made)
-        target.mkdir() if path.is_dir() else target.write_bytes(path.read_bytes())
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("theory.benchmark.compute", lambda rounds: [])
-    monkeypatch.setattr("theory.benchmark.render", lambda rows: "samples")
+    for name, stub in NOT_COMPUTED.items():
+        module, _, attribute = name.rpartition(".")
+        monkeypatch.setattr(import_module(module), attribute, stub)
+    monkeypatch.setattr(Kept, "ratio", 1.0, raising=False)
     return tmp_path
 
 
@@ -105,22 +146,31 @@ def no_space(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def stop(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+# a call of the system that fails while a file is written, and the status
+FAULTS = {"full": ("fsync", no_space, 74), "refused": ("replace", no_space, 74), "stopped": ("fsync", stop, 143)}
+
+
 @pytest.mark.parametrize(("name", "option"), WRITES)
-@pytest.mark.parametrize("fault", ["full", "refused"])
-def test_an_output_that_cannot_be_written_is_named_below_the_verdict(call, folder, monkeypatch, name, option, fault):
+def test_an_output_that_cannot_be_written_is_named_below_the_verdict(call, folder, monkeypatch, name, option):
     """Status 74, one sentence, the old content, no temporary file; and without the fault the file is there."""
     command = COMMANDS[name]
     arguments, path = output_of(name, option)
     path.write_text("old")
     before = content(folder)
-    with monkeypatch.context() as broken:
-        broken.setattr(os, *{"full": ("fsync", no_space), "refused": ("replace", no_space)}[fault])
-        status, out, err = call(*command.arguments.split(), *arguments)
-    assert status == 74, err
-    assert command.before in out
-    assert f"stationary: {path}: cannot be written (No space left on device).\n" in err
-    assert "Traceback" not in err
-    assert content(folder) == before
+    for function, act, expected in FAULTS.values():
+        with monkeypatch.context() as broken:
+            broken.setattr(os, function, act)
+            status, out, err = call(*command.arguments.split(), *arguments)
+        assert status == expected, err
+        assert command.before in out
+        if status == 74:
+            assert f"stationary: {path}: cannot be written (No space left on device).\n" in err
+        assert "Traceback" not in err
+        assert content(folder) == before
     status, out, err = call(*command.arguments.split(), *arguments)
     assert status == command.status, err
     assert command.before in out
@@ -131,20 +181,97 @@ def test_an_output_that_cannot_be_written_is_named_below_the_verdict(call, folde
 def test_no_output_is_an_input(call, folder, name, option):
     """Neither by its name, nor by a link of either kind."""
     command = COMMANDS[name]
-    read = [word for word in command.arguments.split() if word.endswith(".npz")] or (
-        ["run/task-00.features.npz"] if name == "evaluate" else []
-    )
-    for source in read:
+    read = [word for word in command.arguments.split() if word.endswith(".npz")]
+    for source in [*read, command.reads] if command.reads else read:
         os.link(source, "hard.npz")
         Path("soft.npz").symlink_to(source)
         before = content(folder)
-        for target in (source, f"./{source}", "hard.npz", "soft.npz"):
+        # of a file in a folder that is read, another hard link is another file: to replace it changes nothing there
+        for target in (source, f"./{source}", "soft.npz", *(["hard.npz"] if source != command.reads else [])):
             status, _, err = call(*command.arguments.split(), *[part for part in (option, target) if part])
             assert status == 2, (target, err)
             assert "is what the command reads" in err
         assert content(folder) == before
         Path("hard.npz").unlink()
         Path("soft.npz").unlink()
+
+
+@pytest.mark.parametrize(("name", "option"), WRITES)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_computed(call, folder, monkeypatch, name, option):
+    def refused(path: str) -> str:
+        status, out, err = call(*COMMANDS[name].arguments.split(), *[part for part in (option, path) if part])
+        assert (status, out) == (2, "")
+        return err
+
+    before = content(folder)
+    assert "none/out.npz: its folder does not exist." in refused("none/out.npz")
+    assert "run: must be a file to write, got a folder." in refused("run")
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)  # root may write everything
+    assert "out.npz: cannot be written, its folder is read-only." in refused("out.npz")
+    assert "old.npz: cannot be written, it is read-only." in refused("old.npz")
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize("name", ["canary", "bridge fit", "bridge apply"])
+def test_what_is_there_is_overwritten_only_if_asked(call, folder, name):
+    """What cannot be made again at no cost: maps, canaries, mapped rows."""
+    arguments, path = output_of(name, COMMANDS[name].outputs[0])
+    path.write_text("old")
+    status, out, err = call(*COMMANDS[name].arguments.replace("--force", "").split(), *arguments)
+    assert (status, out) == (2, "")
+    assert f"{path}: is there already; --force overwrites it." in err
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_that_cannot_be_written_is_named_and_the_command_can_be_given_again(call, folder, monkeypatch, name):
+    """A full disk before the folder, its first and a later file, and SIGTERM while a file is written."""
+    arguments, first = FOLDERS[name]
+    out = folder / "out"
+
+    def after(number: int, act: Callable[..., None]) -> Callable[..., None]:
+        calls, real = iter(range(1000)), os.fsync
+        return lambda handle: act() if next(calls) >= number else real(handle)
+
+    for function, act, status, said in (
+        ("mkdir", no_space, 74, "out: cannot be made (No space left on device)."),
+        ("fsync", no_space, 74, f"out/{first}: cannot be written (No space left on device)."),
+        ("fsync", after(2, no_space), 74, "cannot be written (No space left on device)."),
+        ("fsync", after(2, stop), 143, ""),
+    ):
+        with monkeypatch.context() as broken:
+            broken.setattr(os, function, act)
+            found, _, err = call(*arguments.split())
+        assert found == status, err
+        assert said in err
+        assert "Traceback" not in err
+        assert not [path for path in out.rglob(".*") if path.name != ".lock"]
+    status, printed, err = call(*arguments.split())
+    assert (status, err) == (0, "")
+    assert (out / first).exists()
+    if name == "train":
+        assert len(list(out.glob("task-*.features.npz"))) == 2
+        assert not list(out.glob("*.partial"))
+        assert "2 models by hoc" in printed
+    shutil.rmtree(out)
+    out.write_text("old")
+    for path in ("out", "out/out"):
+        status, printed, err = call(*arguments.replace(" out", f" {path}", 1).split())
+        assert (status, printed) == (2, "")
+        assert f"{path}: " in err
+    assert out.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    "read", ["--folder run", "--folder run/in", "--folder .", "--checkpoint run/task-00.features.npz"]
+)
+def test_a_training_is_not_written_into_what_it_reads(call, folder, read):
+    (folder / "run" / "in").mkdir()
+    before = content(folder)
+    status, out, err = call("train", "run", *read.split())
+    assert (status, out) == (2, "")
+    assert "run: holds or is what the command reads" in err
+    assert content(folder) == before
 
 
 def test_no_output_is_beside_an_input_as_its_labels_or_in_its_folder(call, folder):

@@ -75,6 +75,26 @@ def write_together(files: Mapping[Path, Write]) -> None:
         _replace(ready)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that it is in, unless it is there.
+
+    Raises
+    ------
+    ValueError
+        If a file is in its place, or in that of a folder that it is in.
+    NotWritten
+        Where the system refuses to make it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ValueError(f"{path}: must be a folder, got a file.") from None
+    except NotADirectoryError:
+        raise ValueError(f"{path}: a part of this path is a file, not a folder.") from None
+    except OSError as error:
+        raise NotWritten(f"{path}: cannot be made ({error.strerror}).") from None
+
+
 def write_new(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all, unless one is there: of several processes the first wins."""
     temporary = _beside(path)

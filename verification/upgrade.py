@@ -289,7 +289,7 @@ class Upgrade:
         if all(len(own) == side.rows for own, side in zip(places, sides, strict=True)):
             return self, np.arange(len(self.codes))
         chosen = copy.copy(self)
-        for name in ("sizes", "item_sizes", "whole", "identical", "small", "judgements"):
+        for name in ("sizes", "item_sizes", "whole", "identical", "small", "judgements", "ranks"):
             chosen.__dict__.pop(name, None)
         chosen._read, chosen._statistics = None, {}
         names = np.append(np.cumsum(classes) - 1, -1)
@@ -336,7 +336,22 @@ class Upgrade:
             present = True if self.in_search is None else self.in_search
             strata = np.where((codes < 0) & present, self.num_classes, codes)
         grouped = not self.judged and features.groups is not None and "groups" in self.exclude
-        return Side(name=name, strata=strata, units=_groups(strata, features) if grouped else None)
+        ranks = self.ranks[0 if features is self.old else 1]
+        return Side(name=name, strata=strata, units=_groups(strata, features) if grouped else None, ranks=ranks)
+
+    @cached_property
+    def ranks(self) -> tuple[Int[ndarray, " n"] | None, Int[ndarray, " m"] | None]:
+        """Place of each query, and of each gallery item, in the order in which rows are drawn: that of their ids.
+
+        None: as they stand, where they have no ids or stand in that order. What is drawn thus does not depend on where
+        rows with ids stand, in which shard for instance.
+        """
+        return _ranks(self.old, self.new), None if self.gallery is None else _ranks(self.gallery, self.new_gallery)
+
+    def in_order(self, index: Int[ndarray, " m"]) -> Int[ndarray, " m"]:
+        """Positions of some queries, given by where they stand, in the order in which they are drawn."""
+        ranks = self.ranks[0]
+        return np.argsort(index if ranks is None else ranks[index], kind="stable")
 
     @property
     def judged(self) -> bool:
@@ -446,7 +461,10 @@ class Upgrade:
     def sample(self, budget: int, purpose: str) -> Rows:
         """Return about ``budget`` of the rows that are kept, each class in proportion, drawn for a purpose."""
         rows = self.read().rows
-        return rows.some(_choose(rows, budget, stream(self.seed, purpose)))
+        assert rows.index is not None
+        order = self.in_order(rows.index)
+        chosen = choose_rows(rows.codes[order], rows.counts, budget, stream(self.seed, purpose))
+        return rows.some(np.sort(order[chosen]))
 
     @property
     def digests(self) -> dict[str, str]:
@@ -584,16 +602,18 @@ class Upgrade:
         tick = counter(progress, "reading rows", total)
         groups = _groups(self.codes, self.old) if self.grouped else None
 
-        def one(sets: Sequence[FeatureSet], codes: ndarray, units: ndarray | None) -> tuple[ClassSums, Rows, RowFacts]:
+        def one(
+            sets: Sequence[FeatureSet], codes: ndarray, units: ndarray | None, ranks: ndarray | None
+        ) -> tuple[ClassSums, Rows, RowFacts]:
             sizes = np.bincount(codes[codes >= 0], minlength=self.num_classes)
-            keep = _choose_kept(codes, sizes, units, KEPT // sets[0].dim, rng)
-            return collect(sets, codes, sizes, keep, run, tick)
+            keep = _choose_kept(codes, sizes, units, ranks, KEPT // sets[0].dim, rng)
+            return collect(sets, codes, sizes, keep, run, tick, ranks)
 
-        sums, rows, facts = one((self.new, self.old), self.codes, groups)
+        sums, rows, facts = one((self.new, self.old), self.codes, groups, self.ranks[0])
         gallery_sums = items = item_facts = None
         if self.gallery is not None and self.gallery_codes is not None:
             own = () if self.compression is None or self.new_gallery is None else (self.new_gallery,)
-            gallery_sums, items, item_facts = one((*own, self.gallery), self.gallery_codes, None)
+            gallery_sums, items, item_facts = one((*own, self.gallery), self.gallery_codes, None, self.ranks[1])
         units, item_units, copies, in_gallery = self._units(groups, facts, item_facts)
         if units is not None:
             rows = replace(rows, units=units[rows.index])
@@ -836,6 +856,16 @@ def _named(labels: ndarray, names: Sequence[int | str]) -> Int[ndarray, " few"]:
     return np.array(found, dtype=np.intp)
 
 
+def _ranks(features: FeatureSet, other: FeatureSet | None) -> Int[ndarray, " n"] | None:
+    """Place of each row in the order of the ids of either set; None where it stands there, or there are none."""
+    ids = features.ids if features.ids is not None or other is None else other.ids
+    if ids is None or np.all(ids[:-1] <= ids[1:]):
+        return None
+    ranks = np.empty(len(ids), dtype=np.intp)
+    ranks[np.argsort(ids)] = np.arange(len(ids))
+    return ranks
+
+
 def _groups(codes: Int[ndarray, " n"], *sets: FeatureSet) -> Int[ndarray, " n"]:
     """A number for each label with a group, of the rows of all sets; −1 for a row without identity."""
     _, *groups = common_codes(*(features.groups for features in sets), what="groups")
@@ -877,6 +907,7 @@ def _choose_kept(
     codes: Int[ndarray, " n"],
     sizes: Int[ndarray, " k"],
     units: Int[ndarray, " n"] | None,
+    ranks: Int[ndarray, " n"] | None,
     budget: int,
     rng: np.random.Generator,
 ) -> Int[ndarray, " m"]:
@@ -885,7 +916,9 @@ def _choose_kept(
     if len(valid) <= budget:
         return valid
     if units is None:
-        return valid[choose_rows(codes[valid], sizes, budget, rng)]
+        if ranks is not None:
+            valid = valid[np.argsort(ranks[valid], kind="stable")]
+        return np.sort(valid[choose_rows(codes[valid], sizes, budget, rng)])
     names, own = np.unique(units[valid], return_inverse=True)
     classes = np.zeros(len(names), dtype=np.intp)
     classes[own] = codes[valid]
@@ -893,11 +926,3 @@ def _choose_kept(
         classes, np.bincount(classes, minlength=len(sizes)), max(budget * len(names) // len(valid), 1), rng
     )
     return valid[np.isin(own, chosen)]
-
-
-def _choose(rows: Rows, budget: int, rng: np.random.Generator) -> Int[ndarray, " p"]:
-    """Sorted positions of a part of the rows, drawn in the order of the data."""
-    assert rows.index is not None
-    order = np.argsort(rows.index, kind="stable")
-    codes = rows.codes[order]
-    return np.sort(order[choose_rows(codes, rows.counts, budget, rng)])

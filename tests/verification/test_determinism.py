@@ -1,7 +1,8 @@
-"""The same numbers whatever the number of threads, and, up to what is drawn, whatever the order of the shards."""
+"""The same numbers whatever the number of threads and of processes, and whatever the order of the shards."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -64,17 +65,55 @@ def test_the_number_of_threads_changes_nothing_but_the_last_digits(folder):
             assert many[place] == value, place
 
 
-def test_shards_in_order_are_the_file_and_in_another_order_give_the_same_answer(folder):
+def agree(found: dict, expected: dict) -> None:
+    """Sums in another order differ by some units in the last place; errors are roots of differences of such sums."""
+    assert found.keys() == expected.keys()
+    for place, value in expected.items():
+        if isinstance(value, float):
+            assert found[place] == pytest.approx(value, rel=1e-9, abs=1e-12), place
+        else:
+            assert found[place] == value, place
+
+
+def test_shards_in_another_order_give_the_same_numbers(folder):
+    """Pairs by id: what is drawn of the rows is drawn by their ids, wherever they stand."""
     whole = dict(numbers(report(folder)))
     assert dict(numbers(report(folder))) == whole  # the same seed
     assert dict(numbers(report(folder, "new12", "old12"))) == whole
-    # pairs by id; what is drawn of the rows depends on their order, what is summed over all of them does not
-    other = report(folder, "new21", "old12")
-    turned = dict(numbers(report(folder, "new21", "old21")))
-    assert dict(numbers(other)) == whole
-    verdicts = [place for place in whole if place.endswith("verdict")]
-    assert verdicts
-    for place in verdicts:
-        assert turned[place] == whole[place], place
-    for place in ("/definition1/contrast_gap/fixed/value", "/definition1/contrast", "/retrieval/change/fixed/value"):
-        assert turned[place] == pytest.approx(whole[place], rel=1e-9), place
+    assert dict(numbers(report(folder, "new21", "old12"))) == whole
+    agree(dict(numbers(report(folder, "new21", "old21"))), whole)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_rows_in_any_order_give_the_same_numbers_where_a_part_of_them_is_kept_or_sampled(monkeypatch, grouped):
+    """Too many rows to keep, queries to ask and pairs to look at, and a sample; ids of text, in a gallery too."""
+    for module, name, value in (
+        ("upgrade", "KEPT", 240 * 8),
+        ("audit.retrieval", "LEAST_QUERIES", 100),
+        ("audit.retrieval", "SEARCH_WORK", 1),
+        ("audit.retrieval", "RANKED_PAIRS", 500),
+        ("audit.thresholds", "MOST_ROWS", 150),
+    ):
+        monkeypatch.setattr(import_module(f"verification.{module}"), name, value)
+    rng = np.random.default_rng(1)
+    labels, means = np.arange(360) % 9, rng.normal(size=(9, 8))
+    old = means[labels] + rng.normal(size=(360, 8))
+    rows = {"new": old + 0.5 * rng.normal(size=old.shape), "old": old, "gallery": old + rng.normal(size=old.shape)}
+    groups = np.arange(360) // 20 if grouped else None
+
+    def judged(turn: np.random.Generator | None, gallery: bool, sample: int | None) -> dict:
+        def order() -> np.ndarray:
+            return np.arange(360) if turn is None else turn.permutation(360)
+
+        sets = []
+        for name in ("new", "old", *(("gallery",) if gallery else ())):
+            some = order()
+            ids = np.array([f"{name if name == 'gallery' else 'id'}{row:03}" for row in range(360)])
+            sets.append(FeatureSet(rows[name][some], labels[some], ids[some], None if groups is None else groups[some]))
+        upgrade = Upgrade(*sets, seed=3)
+        if sample is not None:
+            upgrade, _ = upgrade.drawn(sample)
+        return dict(numbers(judge(upgrade, Options(threshold=0.5)).to_dict()))
+
+    for gallery, sample in ((False, None), (True, 200)):
+        agree(judged(np.random.default_rng(2), gallery, sample), judged(None, gallery, sample))

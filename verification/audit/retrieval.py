@@ -198,11 +198,12 @@ def _ask(upgrade: Upgrade) -> _Queries:
         raise ValueError("no query has an item that answers it and that it may find: in the gallery, none is relevant.")
     rows = reading.rows
     assert rows.index is not None
-    order = np.argsort(rows.index, kind="stable")
+    order = upgrade.in_order(rows.index)
     order = order[can[rows.index[order]]]
     most = max(int(SEARCH_WORK / (len(upgrade.items) * (upgrade.old.dim + RANKING))), LEAST_QUERIES)
     sizes = np.bincount(upgrade.codes[can], minlength=upgrade.num_classes)
     chosen = order[choose_in_proportion(rows.codes[order], sizes, most, _rng(upgrade))]
+    chosen = chosen[np.argsort(rows.index[chosen], kind="stable")]
     index = rows.index[chosen]
     return _Queries(
         index=index,
@@ -283,11 +284,11 @@ def _ranked(upgrade: Upgrade, queries: _Queries) -> tuple[Int[ndarray, " p"], In
     if queries.judgements is not None:
         query, item = queries.judgements.relevant()
         each = np.bincount(query, minlength=len(queries.index))
-        some = np.isin(query, _ranked_queries(upgrade, each))
+        some = np.isin(query, _ranked_queries(upgrade, queries, each))
         return query[some], item[some]
     codes = upgrade.item_codes
     each = upgrade.item_sizes[queries.codes]
-    some = _ranked_queries(upgrade, each)
+    some = _ranked_queries(upgrade, queries, each)
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], queries.codes[some])
     count = each[some]
@@ -295,12 +296,13 @@ def _ranked(upgrade: Upgrade, queries: _Queries) -> tuple[Int[ndarray, " p"], In
     return np.repeat(some, count), item
 
 
-def _ranked_queries(upgrade: Upgrade, each: Int[ndarray, " q"]) -> Int[ndarray, " r"]:
+def _ranked_queries(upgrade: Upgrade, queries: _Queries, each: Int[ndarray, " q"]) -> Int[ndarray, " r"]:
     """Queries whose relevant items are ranked, from how many items each has."""
     most = int(RANKED_PAIRS / max(float(np.mean(each)), 1.0))
     if len(each) <= most:
         return np.arange(len(each))
-    return np.sort(stream(upgrade.seed, "ranked queries").choice(len(each), size=max(most, 2), replace=False))
+    drawn = stream(upgrade.seed, "ranked queries").choice(len(each), size=max(most, 2), replace=False)
+    return np.sort(upgrade.in_order(queries.index)[drawn])
 
 
 def _search(

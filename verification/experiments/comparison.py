@@ -31,6 +31,7 @@ from learning.lifelong import CL2R
 from learning.protocol import Scenario
 from learning.recipes import Recipe
 from learning.scenarios import ExtendedClasses, ExtendedData
+from theory.files import make_folder, write_text
 from verification.experiments.suites.cases import PAIRS, recipe
 from verification.experiments.suites.results import MethodResults
 from verification.experiments.suites.suite import Case, Variant, run_suite
@@ -311,10 +312,10 @@ def note_environment(folder: Path) -> None:
         "python": platform.python_version(),
     }
     path = folder / "environments.json"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     if here not in there:
-        path.write_text(json.dumps([*there, here], indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps([*there, here], indent=2) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -326,7 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=RESULT, help="where to write the outcome")
     options = parser.parse_args(arguments)
     found = run(options.folder, options.workers, options.seeds)
-    options.json.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    write_text(options.json, json.dumps(found) + "\n")
     print(f"wrote {options.json}")
     return 0
 

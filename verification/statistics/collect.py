@@ -68,6 +68,7 @@ def collect(
     keep: Int[ndarray, " m"],
     run: Map = map,
     tick: Tick | None = None,
+    ranks: Int[ndarray, " n"] | None = None,
 ) -> tuple[ClassSums, Rows, RowFacts]:
     """Read the samples once: sums by class, the rows to keep, and a few facts about every row.
 
@@ -83,10 +84,12 @@ def collect(
         As ``map``; what it is given to call and its arguments can be pickled.
     tick : callable, optional
         Told the number of rows as they are read, or with another ``run`` than ``map`` part by part.
+    ranks : ndarray of int, optional
+        By which the rows that are kept are sorted within each class; as they stand in the data, if not given.
     """
     dim, small = sets[0].dim, codes.size * sets[0].dim <= SMALL
     dtype = np.dtype(np.float64) if small else np.result_type(np.float32, *(features.dtype for features in sets))
-    by_class = np.argsort(codes[keep], kind="stable")
+    by_class = np.argsort(codes[keep], kind="stable") if ranks is None else np.lexsort((ranks[keep], codes[keep]))
     place = np.empty_like(by_class)
     place[by_class] = np.arange(len(keep))
     sums = ClassSums(len(sets), len(sizes), dim)

@@ -92,11 +92,14 @@ class Side:
         Number of each row's stratum; −1 for a row that is not drawn.
     units : ndarray of int, shape (n,), or None
         Rows of one unit are of one stratum, and all of them are drawn or none. None: each row is a unit.
+    ranks : ndarray of int, shape (n,), or None
+        Place of each row in the order in which rows are drawn. None: as they stand.
     """
 
     name: str
     strata: Int[ndarray, " n"]
     units: Int[ndarray, " n"] | None
+    ranks: Int[ndarray, " n"] | None = None
 
     @property
     def rows(self) -> int:
@@ -106,6 +109,8 @@ class Side:
     def _numbered(self) -> tuple[Int[ndarray, " m"], Int[ndarray, " m"], Int[ndarray, " u"]]:
         """Rows that can be drawn, the unit of each, counted from 0, and the stratum of each unit."""
         valid = np.flatnonzero(self.strata >= 0)
+        if self.ranks is not None:
+            valid = valid[np.argsort(self.ranks[valid], kind="stable")]
         own = np.arange(len(valid)) if self.units is None else np.unique(self.units[valid], return_inverse=True)[1]
         of_unit = np.zeros(int(own.max(initial=-1)) + 1, dtype=np.intp)
         of_unit[own] = self.strata[valid]
@@ -124,13 +129,13 @@ class Side:
         side = replace(self, strata=np.where((self.strata >= 0) & keep[self.strata], self.strata, -1))
         valid, own, of_unit = side._numbered()
         if len(valid) <= num_rows:
-            return valid
+            return np.sort(valid)
         rng = stream(seed, f"sample of the {self.name}")
         sizes = np.bincount(of_unit)
         quota = _quotas(sizes, max(num_rows * len(of_unit) // len(valid), 1))
         taken = np.zeros(len(of_unit), dtype=bool)
         taken[draw_by_class(of_unit, quota, rng)] = True
-        return valid[taken[own]]
+        return np.sort(valid[taken[own]])
 
 
 def draw_classes(sides: Sequence[Side], num_classes: int, num_rows: int, seed: int) -> Bool[ndarray, " k"]:

@@ -44,6 +44,11 @@ def test_rates_are_shares_of_pairs(with_gallery, threshold, monkeypatch):
         assert tar.value == pytest.approx(np.mean(values[same] >= report.threshold))
         assert far.lower < far.value < far.upper
         assert tar.lower < tar.value < tar.upper
+    values, same, different = cosines(old, items, not with_gallery)
+    # without a gallery each pair stands twice in the table
+    accepted = np.count_nonzero(values[different] >= report.threshold) // (1 if with_gallery else 2)
+    assert report.accepted_pairs == accepted
+    assert any(f"rests on {accepted} distinct" in note for note in report.notes) == (accepted < thresholds.ENOUGH)
     values, same, different = cosines(new, items, not with_gallery)
     assert report.far_change.value == pytest.approx(report.new_far.value - report.old_far.value)
     assert report.tar_change.value == pytest.approx(report.new_tar.value - report.old_tar.value)

@@ -23,6 +23,7 @@ from verification.bridge.splits import split
 from verification.experiments.simulated.known_upgrades import CASES
 from verification.features import FeatureSet
 from verification.statistics.interval import Interval, Population, Verdict
+from verification.views.documents import findings
 
 LINEAR = ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge")
 
@@ -231,6 +232,24 @@ def test_a_report_is_built_by_keywords_only():
     with pytest.raises(TypeError, match="positional"):
         BridgeReport(*values.values())
     assert BridgeReport(**values) == report
+
+
+def test_maps_for_the_fitted_classes_only_are_named_where_no_map_is_compatible():
+    """And nowhere else: not where there is none, and not beside a map that is compatible."""
+    report = bridge(*drawn("rotated", 300), maps=["orthogonal"])
+    compatible = next(each for each in report.candidates if each.kind == "orthogonal")
+    neither = next(each for each in report.candidates if each.kind == "identity")
+    assert (compatible.verdict, neither.verdict) == ("compatible", "incompatible")
+    fitted_only = dataclasses.replace(compatible, held_out=neither.all_classes)
+    for verdict, candidates, named in (
+        ("incompatible", [neither, fitted_only], True),
+        ("incompatible", [neither], False),
+        ("compatible", [neither, fitted_only], False),
+        ("incompatible", [neither, compatible], False),
+    ):
+        said = " ".join(findings(dataclasses.replace(report, verdict=verdict, candidates=candidates)))
+        assert ("Compatible only for the classes that were fitted: orthogonal." in said) == named
+        assert ("Compatible only" in said) == named
 
 
 @pytest.fixture(scope="module")
