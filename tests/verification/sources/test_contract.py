@@ -201,8 +201,9 @@ def test_every_store_filters(request, store, monkeypatch, call):
     kept = np.flatnonzero((rows % 3 > 0) & (rows % 4 == 2))
     assert audit(*both).to_dict() == audit(*(each.select(kept) for each in PAIR)).to_dict()
     status, _, err = call("audit", new, old, "--where", "split=dev")
-    assert (status, err.count("\n")) == (2, 1)
-    assert "must hold rows with split = dev, got none." in err
+    assert status == 2
+    # Milvus Lite may log of itself before
+    assert "must hold rows with split = dev, got none." in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("store", ["plug-in", "pgvector", "Qdrant", "Qdrant's folder", "lancedb"])
