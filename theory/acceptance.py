@@ -346,20 +346,20 @@ def _log_integrals(dim: int, law: _AngleLaw, reach: FloatArray, axis: FloatArray
         return result
     left = np.concatenate([some[:-1] for some in edges])[:, None]
     width = np.concatenate([np.diff(some) for some in edges])[:, None]
-    rows = [left, width, reach[owner][:, None], axis[owner][:, None]]
+    reach, axis = reach[owner][:, None], axis[owner][:, None]
 
     def psi(low: FloatArray, high: FloatArray, x: FloatArray) -> FloatArray:
         # half-integer powers of the distance to either edge are analytic in this variable
         return np.asarray(left + width * np.sin(low + (high - low) * x) ** 2)
 
     def outline(at: FloatArray) -> FloatArray:
-        return np.asarray(law.outline(at) + _accepted_share(dim, at, *rows[2:], exact=False))
+        return np.asarray(law.outline(at) + _accepted_share(dim, at, reach, axis, exact=False))
 
     low, high, top = _zoom(outline, np.zeros(len(left)), np.full(len(left), 0.5 * math.pi), psi)
     peak = np.full(len(edges), -np.inf)
     np.maximum.at(peak, owner, top)
     near = top > peak[owner] - _NEGLIGIBLE - math.log(dim)
-    left, width, reach, axis = (row[near] for row in rows)
+    left, width, reach, axis = (row[near] for row in (left, width, reach, axis))
     low, high, owner = low[near, None], high[near, None], owner[near]
     if dim < SMOOTH_DIM:  # rough points may nearly meet
         unit, weight = double_exponential(150 if fine else 126)
@@ -450,10 +450,8 @@ def expected_acceptance(
         some = value > -np.inf
         # what is summed in logarithms is of these sizes; 500 is for the tables
         size = 500.0 + new.dim + np.where(some, np.abs(value), 0.0)
-        size += sum(
-            column for law, column in zip((new, old), (first, second), strict=True) if not isinstance(law, UniformCap)
-        )
+        for law, kappa in ((new, first), (old, second)):
+            size += 0.0 if isinstance(law, UniformCap) else kappa
         error = np.abs(np.where(some, value, 0.0) - np.where(some, error, 0.0)) + 4.0 * _EPS * size
-    value, error = value.reshape(shape), error.reshape(shape)
-    result = plain(value if log else np.exp(value))
-    return (result, plain(error)) if return_error else result
+    result = plain((value if log else np.exp(value)).reshape(shape))
+    return (result, plain(error.reshape(shape))) if return_error else result

@@ -36,7 +36,8 @@ def test_references_by_mpmath():
     for dim, new, old, tau, rho, expected in REFERENCES:
         value, error = expected_acceptance(law(dim, *new), law(dim, *old), tau, rho, log=True, return_error=True)
         off = abs(value - expected)
-        assert off <= error <= RELATIVE_ERROR, (dim, new, old, tau, rho)
+        assert off <= RELATIVE_ERROR, (dim, new, old, tau, rho)
+        assert off <= error <= 10 * RELATIVE_ERROR, (dim, new, old, tau, rho)
         worst = max(worst, off)
     assert worst > 0.0  # the two routes differ, if only by rounding
 
@@ -143,7 +144,7 @@ def test_nearly_equal_caps_and_caps_that_share_out_the_sphere(dim, radii):
         values, error = expected_acceptance(
             UniformCap(dim, first), UniformCap(dim, second), thresholds, rho, log=True, return_error=True
         )
-        assert np.all(error[values > -np.inf] < 1e-10)
+        assert np.all(error[values > -np.inf] < 10 * RELATIVE_ERROR)
         for tau, value in zip(thresholds, values, strict=True):
             reach = math.acos(tau)
             swapped = expected_acceptance(
@@ -173,7 +174,7 @@ def test_an_error_is_no_smaller_than_what_is_off():
     rng = np.random.default_rng(4)
     for dim, new, old, tau, rho, expected in [REFERENCES[i] for i in rng.choice(len(REFERENCES), 25, replace=False)]:
         value, error = expected_acceptance(law(dim, *new), law(dim, *old), tau, rho, log=True, return_error=True)
-        assert abs(value - expected) <= error < RELATIVE_ERROR, (dim, new, old, tau, rho)
+        assert abs(value - expected) <= error < 10 * RELATIVE_ERROR, (dim, new, old, tau, rho)
 
 
 def test_a_narrow_law_is_the_limit_of_a_point():

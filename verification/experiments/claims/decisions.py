@@ -116,7 +116,7 @@ def _every_threshold(material: Material) -> Finding:
     new, old = UniformCap(dim, 0.3), UniformCap(dim, 0.6)
     gap = float(decisions.theorem_d_gaps(new, old, tau, rho).different_class)
     shares = [
-        monte_carlo.estimate_distance(law, old, rho, lambda c: 1.0 * (c < tau), material.samples, rng=seed)
+        monte_carlo.estimate_distance(law, old, rho, lambda c: np.where(c < tau, 1.0, 0.0), material.samples, rng=seed)
         for seed, law in enumerate((new, old))
     ]
     sampled = shares[0].mean - shares[1].mean
@@ -218,9 +218,7 @@ def _separated(material: Material) -> Finding:
     evidence.append(Number.around("overlapping classes, the control", control[0] - control[1], 1e-6))
     if least >= -1e-6 and control[0] >= control[1]:
         return Finding("not reproduced", "Overlapping classes are not seen: the check cannot fail.", tuple(evidence))
-    sentence = (
-        "Where classes do not overlap, seen from the query's axis, no measure of a ranking falls."
-    )
+    sentence = "Where classes do not overlap, seen from the query's axis, no measure of a ranking falls."
     return proved_and_seen(steps, refusal, 0.0 if least >= -1e-6 else least, sentence, tuple(evidence))
 
 
