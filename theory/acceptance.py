@@ -7,23 +7,26 @@ the turned pair is still accepted,
     G(ψ) = P\left(t ≥ \frac{τ − ρ\cos ψ}{\sqrt{1−ρ²}\,\sin ψ}\right),
 
 t the first coordinate of a uniform point of S^{d−2}. Everything is positive and carried in logarithms, so a probability
-of 1e−200 has as many digits as one of ½. f and G have algebraic ends at known angles (:func:`_cuts`); between two of
-them the integrand has one peak, on which a Gauss rule is laid.
+of 1e−200 has as many digits as one of ½. f and G have algebraic ends at known angles (:func:`_edges`); between two of
+them the integrand has one peak, on which a Gauss rule is laid. f is an integral itself, but not of the threshold or of
+the axes: it is tabulated once for two laws (:class:`_Table`), for all thresholds at once and for calls that follow.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory._angle_law import log_area_ratio, log_cdf, log_density, power_integral
-from theory._coaxial import SMOOTH_DIM, graded_rule
+from theory._coaxial import SMOOTH_DIM
 from theory._laws import Law, axis_angle, check_laws, parameter
-from theory._quadrature import unit_gauss
+from theory._quadrature import double_exponential, unit_gauss
 from theory._validation import check_cosine, check_range
 from theory.caps import UniformCap, plain
 from theory.von_mises_fisher import log_mean_exponential
@@ -34,7 +37,8 @@ LogDensity = Callable[[FloatArray], FloatArray]
 _EPS = float(np.finfo(np.float64).eps)
 _NEGLIGIBLE = 50.0  # what lies this far below the peak, in logarithms; some of it covers what a rough peak leaves out
 _GRID = (np.arange(64) + 0.5) / 64
-_ORDERS = (96, 78)
+_TABLE_ERROR, _LEVELS = 1e-13, 24
+_BLOCK = 32  # integrals whose nodes are held at once
 
 
 def _log(value: ArrayLike) -> FloatArray:
@@ -54,7 +58,7 @@ def half_angle(sine_square: FloatArray, cosine_square: FloatArray) -> FloatArray
     return 2.0 * np.arctan2(np.sqrt(np.maximum(sine_square, 0.0)), np.sqrt(np.maximum(cosine_square, 0.0)))
 
 
-def azimuth_products(psi: FloatArray, reach: FloatArray, axis: float) -> tuple[FloatArray, FloatArray]:
+def azimuth_products(psi: FloatArray, reach: FloatArray, axis: float | FloatArray) -> tuple[FloatArray, FloatArray]:
     """Multiples of sin² and cos² of half an azimuth, for :func:`half_angle`.
 
     Up to that azimuth a point at ψ from one axis is within ``reach`` of another, at the angle ``axis`` to the first.
@@ -63,6 +67,46 @@ def azimuth_products(psi: FloatArray, reach: FloatArray, axis: float) -> tuple[F
     inside = np.sin(0.5 * (reach + axis) - half) * np.sin(0.5 * (reach - axis) + half)
     outside = np.sin(0.5 * (axis + reach) + half) * np.sin(0.5 * (axis - reach) + half)
     return inside, outside
+
+
+class _Table:
+    """A function that is analytic between the cuts, as polynomials on intervals that are halved until they fit.
+
+    ``size`` is what the rounding of its values is in proportion to, besides the values.
+    """
+
+    def __init__(self, function: LogDensity, cuts: list[float], count: int, size: float = 0.0) -> None:
+        angle = (np.arange(count) + 0.5) * math.pi / count
+        # coefficients of Chebyshev polynomials from values at their roots
+        transform = np.cos(np.outer(angle, np.arange(count))) * (2.0 / count)
+        transform[:, 0] *= 0.5
+        edges = np.concatenate([np.linspace(a, b, 5)[:-1] for a, b in itertools.pairwise(cuts) if b > a])
+        start, stop = edges, np.append(edges[1:], cuts[-1])
+        found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        for level in range(_LEVELS + 1):
+            values = function(start[:, None] + (stop - start)[:, None] * (0.5 + 0.5 * np.cos(angle)))
+            coefficients = values @ transform
+            rest = np.abs(coefficients[:, -2:]).max(axis=1)
+            rough = rest > _TABLE_ERROR + _EPS * (size + 16.0 * np.abs(values).max(axis=1))
+            fits = ~rough | (level == _LEVELS) | (len(start) > _LEVELS)  # many at once: rounding is what is rough
+            found.append((start[fits], stop[fits], coefficients[fits]))
+            if np.all(fits):
+                break
+            start, stop = start[rough], stop[rough]
+            middle = 0.5 * (start + stop)
+            start, stop = np.concatenate((start, middle)), np.concatenate((middle, stop))
+        start, stop, coefficients = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.argsort(start)
+        self._start, self._scale = start[order], 2.0 / (stop - start)[order]
+        self._coefficients = np.ascontiguousarray(coefficients[order].T)
+
+    def __call__(self, at: FloatArray) -> FloatArray:
+        part = np.maximum(np.searchsorted(self._start, at, side="right") - 1, 0)
+        x = (at - self._start[part]) * self._scale[part] - 1.0
+        twice, here, before = 2.0 * x, np.zeros_like(x), np.zeros_like(x)
+        for row in self._coefficients[:0:-1]:  # Clenshaw's recurrence
+            here, before = twice * here - before + row[part], here
+        return np.asarray(x * here - before + self._coefficients[0][part])
 
 
 @dataclass(frozen=True)
@@ -79,25 +123,27 @@ class _AngleLaw:
     end: float
 
 
-def _accepted_share(dim: int, psi: FloatArray, reach: float, axis: float, exact: bool = True) -> FloatArray:
-    """log G(ψ) for the threshold cos ``reach`` and axes at the angle ``axis``; only its powers unless ``exact``."""
-    if axis == 0.0:
-        return np.where(psi <= reach, 0.0, -np.inf)
-    if axis == math.pi:
-        return np.where(math.pi - psi <= reach, 0.0, -np.inf)
-    inside, outside = azimuth_products(psi, np.asarray(reach), axis)
+def _accepted_share(dim: int, psi: FloatArray, reach: FloatArray, axis: FloatArray, exact: bool = True) -> FloatArray:
+    """log G(ψ) for thresholds cos ``reach`` and axes at angles ``axis``; only its powers unless ``exact``."""
+    inside, outside = azimuth_products(psi, reach, axis)
+    share = np.where(inside < 0.0, -np.inf, 0.0)
+    partly = (inside >= 0.0) & (outside > 0.0)
     if dim == 2:  # t = ±1
-        return np.where(inside < 0.0, -np.inf, np.where(outside > 0.0, -math.log(2.0), 0.0))
-    angle = half_angle(inside, outside)
-    if exact:
-        with np.errstate(divide="ignore"):
-            return log_cdf(angle, np.asarray(dim - 1.0))
-    return np.asarray((dim - 2) * _log(np.sin(np.minimum(angle, 0.5 * math.pi))))
+        share[partly] = -math.log(2.0)
+        return share
+    angle = half_angle(inside[partly], outside[partly])
+    with np.errstate(divide="ignore"):
+        if exact:
+            share[partly] = log_cdf(angle, np.asarray(dim - 1.0))
+        else:
+            share[partly] = (dim - 2) * np.log(np.sin(np.minimum(angle, 0.5 * math.pi)))
+    return share
 
 
 def _two_caps(dim: int, wide: float, narrow: float, fine: bool) -> _AngleLaw:
     """f = S_{d−2} sin^{d−2}ψ · (common area of the caps when ψ apart) / (product of their areas)."""
     gap, total = wide - narrow, wide + narrow
+    sine2, cosine2 = math.sin(0.5 * gap) ** 2, math.cos(0.5 * total) ** 2
     last = min(total, 2.0 * math.pi - total)
     sines = math.sin(wide), math.sin(narrow)
     small, product = min(sines), sines[0] * sines[1]
@@ -123,73 +169,85 @@ def _two_caps(dim: int, wide: float, narrow: float, fine: bool) -> _AngleLaw:
             forced = math.log(2.0 * math.pi) + first + math.log(-math.expm1(second - first))
             forced -= (dim - 1) * math.log(small)
 
-    def rim(phi: FloatArray) -> FloatArray:
+    # chi is π less the azimuth at which the boundaries of two caps meet: 0 where they touch from outside
+    def rim(chi: FloatArray) -> FloatArray:
         """log h/small, h the radius of the sphere in which the boundaries meet."""
-        sine2 = math.sin(0.5 * gap) ** 2 + product * np.sin(0.5 * phi) ** 2
-        cosine2 = math.cos(0.5 * total) ** 2 + product * np.cos(0.5 * phi) ** 2
-        return _log(product / small * np.sin(phi) / (2.0 * np.sqrt(sine2 * cosine2)))
+        both = (sine2 + product * np.cos(0.5 * chi) ** 2) * (cosine2 + product * np.sin(0.5 * chi) ** 2)
+        return _log(product / small * np.sin(chi) / (2.0 * np.sqrt(both)))
 
-    def azimuth(psi: FloatArray) -> FloatArray:
-        """φ at which the boundaries of caps ψ apart meet."""
+    def meeting(psi: FloatArray) -> FloatArray:
+        """chi for caps ψ apart."""
         half = 0.5 * psi
         return half_angle(
-            np.sin(half - 0.5 * gap) * np.sin(half + 0.5 * gap), np.sin(0.5 * total - half) * np.sin(0.5 * total + half)
+            np.sin(0.5 * total - half) * np.sin(0.5 * total + half), np.sin(half - 0.5 * gap) * np.sin(half + 0.5 * gap)
         )
 
     # h is largest, and the smaller sine, where cos ψ is the quotient of the radii's cosines
     cosines = sorted((math.cos(wide), math.cos(narrow)), key=abs)
-    widest = float(azimuth(np.asarray(math.acos(cosines[0] / cosines[1])))) if cosines[1] else 0.5 * math.pi
-    centre = math.sin(0.5 * total) ** 2 + math.sin(0.5 * gap) ** 2  # 1 − cos α cos α'
+    widest = float(meeting(np.asarray(math.acos(cosines[0] / cosines[1])))) if cosines[1] else 0.5 * math.pi
 
-    def peak(phi: FloatArray) -> FloatArray:
-        return np.where(phi <= widest, 0.0, rim(phi))
+    def peak(chi: FloatArray) -> FloatArray:
+        return np.where(chi >= widest, 0.0, rim(chi))
 
-    def window(phi: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The azimuths beyond φ at which h^{d−1} is within a factor e^{−42} of its peak there."""
-        level = (small * np.exp(peak(phi) - 42.0 / (dim - 1))) ** 2
+    def window(chi: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Where, up to chi, h^{d−1} is within a factor e^{−42} of its peak there."""
+        level = (small * np.exp(peak(chi) - 42.0 / (dim - 1))) ** 2
         root = np.sqrt(np.maximum((sines[0] ** 2 - level) * (sines[1] ** 2 - level), 0.0))
-        ends = []
-        for sign in (-1.0, 1.0):  # 1 − z of the two roots of h² = level
-            y = 0.5 * (centre - level + sign * root) / (1.0 - level)
-            sine2 = (y - math.sin(0.5 * gap) ** 2) / product
-            ends.append(half_angle(sine2, 1.0 - sine2))
-        return np.maximum(phi, ends[0]), np.maximum(ends[1], phi)
+        # the roots of h² = level, a quadratic equation in cos ψ, the one by cos²(ψ/2) and the other by sin²(ψ/2)
+        rest = level * (1.0 + (sines[0] ** 2 + sines[1] ** 2 - level) / (product + root)) / product
+        low = cosine2 * rest / (1.0 - sine2 + cosine2 + root - level)
+        high = sine2 * rest / (1.0 + sine2 - cosine2 + root - level)
+        return np.minimum(chi, half_angle(low, 1.0 - low)), np.minimum(chi, half_angle(1.0 - high, high))
 
     # h is all but rough at an end of its range where the radii, or one and π less the other, almost agree
-    rough = min(math.sin(0.5 * gap), abs(math.cos(0.5 * total))) < 0.3 * math.sqrt(max(product, 0.0))
-    ends = 0.5 * 0.2 ** np.arange(8 if rough else 3)[::-1]
-    cuts = np.concatenate(([0.0], ends, 1.0 - ends[-2::-1], [1.0]))
-    unit, weight = unit_gauss(20 if fine else 16)
-    places = (cuts[:-1, None] + np.diff(cuts)[:, None] * unit).ravel()
-    log_weights = np.log((np.diff(cuts)[:, None] * weight).ravel())
+    if min(sine2, cosine2) < 0.09 * product:
+        places, weights = double_exponential(128 if fine else 112)
+    else:
+        places, weights = unit_gauss(42 if fine else 37)
+    log_weights = np.log(weights)
+
+    def log_mean(chi: FloatArray) -> FloatArray:
+        """log of the mean of h^{d−1} up to chi, over its peak there."""
+        low, high = window(chi)
+        values = (dim - 1) * (rim(low[..., None] + (high - low)[..., None] * places) - peak(chi)[..., None])
+        return np.asarray(_log_sum(values + log_weights) + _log((high - low) / chi))
+
+    table = _Table(log_mean, [0.0, widest, math.pi], 16 if fine else 13, dim)
 
     def log_common(psi: FloatArray) -> FloatArray:
-        phi = azimuth(psi)
-        low, high = window(phi)
-        values = (dim - 1) * rim(low[..., None] + (high - low)[..., None] * places) + log_weights
-        return np.asarray(np.logaddexp(_log_sum(values) + _log(high - low), forced))
+        chi = meeting(psi)
+        return np.asarray(np.logaddexp(table(chi) + (dim - 1) * peak(chi) + _log(chi), forced))
 
     def powers(psi: FloatArray) -> FloatArray:
-        return np.asarray((dim - 2) * _log(np.sin(psi) / scales[0]) - math.log(scales[0]))
+        rise = (dim - 2) * _log(np.sin(psi) / scales[0]) if dim > 2 else 0.0
+        return np.asarray(rise - math.log(scales[0]))
 
     return _AngleLaw(
         lambda psi: powers(psi) + log_common(psi) + constant,
-        lambda psi: powers(psi) + np.maximum((dim - 1) * peak(azimuth(psi)), forced),
+        lambda psi: powers(psi) + np.maximum((dim - 1) * peak(meeting(psi)), forced),
         tuple(sorted({gap, last})),
         total if total <= math.pi else math.pi,
     )
 
 
-def _two_soft(dim: int, kappa: float, other: float) -> _AngleLaw:
+def _two_soft(dim: int, kappa: float, other: float, fine: bool) -> _AngleLaw:
     """f = uniform density · E e^{R t}/(E e^{κt} E e^{κ't}), R the norm of κu + κ'v."""
     order = 0.5 * dim - 1.0
     constant = float(log_mean_exponential(order, np.asarray(kappa)) + log_mean_exponential(order, np.asarray(other)))
 
-    def log_f(psi: FloatArray) -> FloatArray:
+    def log_tilt(psi: FloatArray) -> FloatArray:
         across = 4.0 * kappa * other * np.sin(0.5 * psi) ** 2
         resultant = np.sqrt(np.maximum((kappa + other) ** 2 - across, 0.0))
-        tilt = log_mean_exponential(order, resultant) - across / (kappa + other + resultant)
-        return np.asarray(log_density(psi, np.asarray(float(dim))) + tilt - constant)
+        return np.asarray(log_mean_exponential(order, resultant) - across / (kappa + other + resultant))
+
+    return _tilted(dim, _Table(log_tilt, [0.0, math.pi], 16 if fine else 13), constant)
+
+
+def _tilted(dim: int, log_tilt: LogDensity, constant: float) -> _AngleLaw:
+    """The uniform density times a factor without rough points."""
+
+    def log_f(psi: FloatArray) -> FloatArray:
+        return np.asarray(log_density(psi, np.asarray(float(dim))) + log_tilt(psi) - constant)
 
     return _AngleLaw(log_f, log_f, (), math.pi)
 
@@ -199,20 +257,20 @@ def _cap_and_soft(dim: int, radius: float, kappa: float, fine: bool) -> _AngleLa
     d, order = np.asarray(float(dim)), 0.5 * (dim - 3)
     constant = float(log_mean_exponential(0.5 * dim - 1.0, np.asarray(kappa)) + log_cdf(np.asarray(radius), d))
     unit, weight = unit_gauss(48 if fine else 40)
+    spread = _Table(lambda x: log_mean_exponential(order, x), [0.0, kappa], 16)
 
-    def log_f(psi: FloatArray) -> FloatArray:
+    def log_tilt(psi: FloatArray) -> FloatArray:
         def log_inner(theta: FloatArray) -> FloatArray:
             at = psi[..., None]
-            tilt = log_mean_exponential(order, kappa * np.sin(theta) * np.sin(at))
+            tilt = spread(kappa * np.sin(theta) * np.sin(at))
             return np.asarray(log_density(theta, d) - 2.0 * kappa * np.sin(0.5 * (theta - at)) ** 2 + tilt)
 
         low, high = np.zeros(psi.shape), np.full(psi.shape, radius)
         low, high, _ = _zoom(log_inner, low, high, lambda a, b, x: a + (b - a) * x)
         theta = low[..., None] + (high - low)[..., None] * unit
-        inner = _log_sum(log_inner(theta) + np.log(weight)) + _log(high - low)
-        return np.asarray(log_density(psi, d) + inner - constant)
+        return np.asarray(_log_sum(log_inner(theta) + np.log(weight)) + _log(high - low))
 
-    return _AngleLaw(log_f, log_f, (), math.pi)
+    return _tilted(dim, _Table(log_tilt, [0.0, radius, math.pi], 16 if fine else 13), constant)
 
 
 def _zoom(
@@ -236,13 +294,15 @@ def _zoom(
     return low, high, top
 
 
-def _angle_law(new: Law, old: Law, fine: bool = True) -> _AngleLaw:
-    a, b = float(parameter(new)), float(parameter(old))
-    if isinstance(new, UniformCap) and isinstance(old, UniformCap):
-        return _two_caps(new.dim, max(a, b), min(a, b), fine)
-    if isinstance(new, UniformCap):
-        return _cap_and_soft(new.dim, a, b, fine)
-    return _cap_and_soft(new.dim, b, a, fine) if isinstance(old, UniformCap) else _two_soft(new.dim, a, b)
+@lru_cache(maxsize=64)
+def _angle_law(dim: int, new: tuple[bool, float], old: tuple[bool, float], fine: bool) -> _AngleLaw:
+    """The law for two pairs (whether it is a cap, its radius or concentration)."""
+    (hard, a), (old_hard, b) = new, old
+    if hard and old_hard:
+        return _two_caps(dim, max(a, b), min(a, b), fine)
+    if hard:
+        return _cap_and_soft(dim, a, b, fine)
+    return _cap_and_soft(dim, b, a, fine) if old_hard else _two_soft(dim, a, b, fine)
 
 
 def _turning_points(reach: float, axis: float) -> list[float]:
@@ -263,25 +323,30 @@ def _steep_points(dim: int, reach: float, axis: float) -> list[float]:
     return points
 
 
-def _graded_log_acceptance(dim: int, wide: float, narrow: float, reach: float, axis: float, fine: bool) -> float:
-    """Two caps in few dimensions: panels that shrink towards every rough point."""
-    rough = [b for b in _turning_points(reach, axis) if 0.0 < b < math.pi]
-    psi, weights = graded_rule(dim, wide, narrow, rough, 14 if fine else 11)
-    # the last node before an end may be negative by rounding
-    return float(_log_sum(_log(np.maximum(weights, 0.0)) + _accepted_share(dim, psi, reach, axis)))
-
-
-def _smooth_log_acceptance(dim: int, law: _AngleLaw, reach: float, axis: float, fine: bool) -> float:
-    """Interval by interval between the rough points, each on the window that its peak needs."""
+def _edges(dim: int, law: _AngleLaw, reach: float, axis: float) -> list[float]:
+    """Where an integrand is not analytic, or steep, from one end of its support to the other; empty where that is."""
     start, stop = max(0.0, axis - reach), min(law.end, axis + reach)
     if not start < stop:
-        return -math.inf
+        return []
     points = [*_turning_points(reach, axis), *law.cuts]
     if dim >= SMOOTH_DIM:
         points += _steep_points(dim, reach, axis)
-    inside = {b for b in points if start < b < stop}
-    edges = np.array([start, *sorted(inside), stop])
-    left, width = edges[:-1, None], np.diff(edges)[:, None]
+    return [start, *sorted({b for b in points if start < b < stop}), stop]
+
+
+def _log_integrals(dim: int, law: _AngleLaw, reach: FloatArray, axis: FloatArray, fine: bool) -> FloatArray:
+    """log ∫ f G for every pair of ``reach`` and ``axis``, both of shape (n,).
+
+    A row of the arrays is an interval between two edges of one integrand, cut to the window that its peak needs.
+    """
+    edges = [_edges(dim, law, *pair) for pair in zip(reach, axis, strict=True)]
+    owner = np.repeat(np.arange(len(edges)), [max(len(some) - 1, 0) for some in edges])
+    result = np.full(len(edges), -np.inf)
+    if not len(owner):
+        return result
+    left = np.concatenate([some[:-1] for some in edges])[:, None]
+    width = np.concatenate([np.diff(some) for some in edges])[:, None]
+    reach, axis = reach[owner][:, None], axis[owner][:, None]
 
     def psi(low: FloatArray, high: FloatArray, x: FloatArray) -> FloatArray:
         # half-integer powers of the distance to either edge are analytic in this variable
@@ -290,36 +355,37 @@ def _smooth_log_acceptance(dim: int, law: _AngleLaw, reach: float, axis: float, 
     def outline(at: FloatArray) -> FloatArray:
         return np.asarray(law.outline(at) + _accepted_share(dim, at, reach, axis, exact=False))
 
-    zero, whole = np.zeros(len(left)), np.full(len(left), 0.5 * math.pi)
-    low, high, top = _zoom(outline, zero, whole, psi)
-    near = top > top.max() - _NEGLIGIBLE - math.log(dim)
-    left, width, low, high = left[near], width[near], low[near], high[near]
-    unit, weight = unit_gauss(_ORDERS[0] if fine else _ORDERS[1])
+    low, high, top = _zoom(outline, np.zeros(len(left)), np.full(len(left), 0.5 * math.pi), psi)
+    peak = np.full(len(edges), -np.inf)
+    np.maximum.at(peak, owner, top)
+    near = top > peak[owner] - _NEGLIGIBLE - math.log(dim)
+    left, width, reach, axis = (row[near] for row in (left, width, reach, axis))
+    low, high, owner = low[near, None], high[near, None], owner[near]
     if dim < SMOOTH_DIM:  # rough points may nearly meet
-        unit, weight = unit_gauss(_ORDERS[0] // 2 if fine else _ORDERS[1] // 2)
-        cuts = np.array([0.0, 0.001, 0.02, 0.2, 0.8, 0.98, 0.999, 1.0])
-        unit = (cuts[:-1, None] + np.diff(cuts)[:, None] * unit).ravel()
-        weight = np.outer(np.diff(cuts), weight).ravel()
-    theta = low[:, None] + (high - low)[:, None] * unit
+        unit, weight = double_exponential(150 if fine else 126)
+    else:
+        unit, weight = unit_gauss(96 if fine else 78)
+    theta = low + (high - low) * unit
     at = left + width * np.sin(theta) ** 2
     values = law.log_density(at) + _accepted_share(dim, at, reach, axis)
-    jacobian = _log(width * np.sin(2.0 * theta) * (high - low)[:, None] * weight)
-    return float(_log_sum((values + jacobian).ravel()))
+    sums = _log_sum(values + _log(width * np.sin(2.0 * theta) * (high - low) * weight))
+    np.logaddexp.at(result, owner, sums)
+    return result
 
 
-def _log_acceptance(new: Law, old: Law, reach: float, axis: float, fine: bool = True) -> float:
-    """log P for two scalar laws."""
+def _log_acceptances(new: Law, old: Law, reach: FloatArray, axis: FloatArray, fine: bool = True) -> FloatArray:
+    """log P for two scalar laws and every pair of ``reach`` and ``axis``, both of shape (n,)."""
     dim = new.dim
-    if reach >= math.pi:
-        return 0.0
     if any(float(parameter(law)) == (math.pi if isinstance(law, UniformCap) else 0.0) for law in (new, old)):
-        return float(log_cdf(np.asarray(reach), np.asarray(float(dim)))) if reach > 0.0 else -math.inf
-    if dim < SMOOTH_DIM and isinstance(new, UniformCap) and isinstance(old, UniformCap):
-        narrow, wide = sorted((float(parameter(new)), float(parameter(old))))
-        value = _graded_log_acceptance(dim, wide, narrow, reach, axis, fine)
+        with np.errstate(divide="ignore"):
+            value = np.where(reach > 0.0, log_cdf(np.maximum(reach, 1e-300), np.asarray(float(dim))), -np.inf)
     else:
-        value = _smooth_log_acceptance(dim, _angle_law(new, old, fine), reach, axis, fine)
-    return min(value, 0.0)
+        first, second = ((isinstance(law, UniformCap), float(parameter(law))) for law in (new, old))
+        law, value = _angle_law(dim, first, second, fine), np.empty(len(reach))
+        for start in range(0, len(reach), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            value[some] = _log_integrals(dim, law, reach[some], axis[some], fine)
+    return np.where(reach >= math.pi, 0.0, np.minimum(value, 0.0))
 
 
 def expected_acceptance(
@@ -347,7 +413,7 @@ def expected_acceptance(
         Return the natural logarithm, −inf where no pair is accepted. Probabilities below 1e−308 need it.
     return_error : bool
         Also return an estimate of the relative error (with ``log``, of the absolute error of the logarithm): the
-        difference of two quadrature orders, and the rounding that the dimension multiplies.
+        difference of two quadrature orders, and rounding, which dimension and concentrations multiply.
 
     Returns
     -------
@@ -370,14 +436,22 @@ def expected_acceptance(
     tau = check_range("threshold", threshold, -1.0, 1.0, "in [-1, 1]")
     cosine = check_cosine(axis_cosine)
     columns = np.broadcast_arrays(parameter(new), parameter(old), axis_angle(tau), axis_angle(cosine))
-    value, error = np.empty(columns[0].shape), np.empty(columns[0].shape)
-    for at in np.ndindex(value.shape):
-        a, b, reach, axis = (float(column[at]) for column in columns)
-        pair = type(new)(new.dim, a), type(old)(old.dim, b)
-        value[at] = _log_acceptance(*pair, reach, axis)
+    shape = columns[0].shape
+    first, second, reach, axis = (np.ravel(column) for column in columns)
+    value, error = np.empty(first.shape), np.empty(first.shape)
+    laws, at = np.unique(np.stack((first, second)), axis=1, return_inverse=True)
+    for number, (a, b) in enumerate(laws.T):
+        here = np.ravel(at) == number
+        pair = type(new)(new.dim, float(a)), type(old)(old.dim, float(b))
+        value[here] = _log_acceptances(*pair, reach[here], axis[here])
         if return_error:
-            coarse = _log_acceptance(*pair, reach, axis, fine=False) if value[at] > -math.inf else value[at]
-            rounding = 4.0 * _EPS * (32.0 + new.dim + (abs(value[at]) if value[at] > -math.inf else 0.0))
-            error[at] = (abs(value[at] - coarse) if value[at] > -math.inf else 0.0) + rounding
-    result = plain(value if log else np.exp(value))
-    return (result, plain(error)) if return_error else result
+            error[here] = _log_acceptances(*pair, reach[here], axis[here], fine=False)
+    if return_error:
+        some = value > -np.inf
+        # what is summed in logarithms is of these sizes; 500 is for the tables
+        size = 500.0 + new.dim + np.where(some, np.abs(value), 0.0)
+        for law, kappa in ((new, first), (old, second)):
+            size += 0.0 if isinstance(law, UniformCap) else kappa
+        error = np.abs(np.where(some, value, 0.0) - np.where(some, error, 0.0)) + 4.0 * _EPS * size
+    result = plain((value if log else np.exp(value)).reshape(shape))
+    return (result, plain(error.reshape(shape))) if return_error else result

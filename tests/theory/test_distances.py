@@ -185,6 +185,56 @@ def test_series_and_quadrature_agree_within_their_errors(seed: int) -> None:
     assert tight > 100  # most cases are a test to 1e−10, not a pair of loose bounds
 
 
+def worst_share_of_error(count: int, seed: int) -> float:
+    """Greatest |quadrature − series| over the error that the quadrature states, for laws of all kinds.
+
+    A setting counts where the series, which shares nothing with the quadrature, is right to 2e−13.
+    """
+    rng = np.random.default_rng(seed)
+    worst, seen = 0.0, 0
+    while seen < count:
+        dim = int(rng.choice([2, 3, 4, 6, 9, 15, 16, 24, 64, 256]))
+        caps = [UniformCap(dim, float(rng.uniform(0.05, 3.1))) for _ in range(2)]
+        soft = [VonMisesFisher(dim, float(dim * 10 ** rng.uniform(-1.0, 1.3))) for _ in range(2)]
+        new, old = [caps, soft, [caps[0], soft[0]]][rng.choice(3, p=[0.75, 0.2, 0.05])]
+        rho = rng.choice([1.0, -1.0, 0.0, rng.uniform(-1.0, 1.0)])
+        metric = [METRICS["euclidean"], METRICS["angular"], PowerDistance(float(rng.uniform(0.1, 2.5)))][
+            rng.integers(3)
+        ]
+        pairs = make_pairs(new, old, axis_angle(np.asarray(rho)))
+        for terms in (256, 4096, 32768):
+            exact, bound, _ = (float(value[0]) for value in _series(pairs, metric, terms))
+            if bound <= 2e-13 * abs(exact):
+                break
+        else:
+            continue
+        value, error = (float(found[0]) for found in _quadrature(pairs, metric, with_error=True))
+        worst = max(worst, (abs(value - exact) - bound) / error)
+        seen += 1
+    return worst
+
+
+def test_the_error_of_a_quadrature_is_not_exceeded() -> None:
+    assert worst_share_of_error(12, 1) <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_the_error_of_a_quadrature_is_not_exceeded_in_two_thousand_settings(part: int) -> None:
+    assert worst_share_of_error(250, 100 + part) <= 1.0
+
+
+def test_an_error_from_too_few_nodes_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: two equal orders differ by nothing, and what is left is rounding."""
+    sound = distances._pair_value
+    monkeypatch.setattr(
+        distances,
+        "_pair_value",
+        lambda *a: sound(*a) * (1.0 + 1e-9),  # off in both orders alike
+    )
+    assert worst_share_of_error(12, 1) > 1.0
+
+
 @pytest.mark.parametrize("dim", [2, 3, 9, 100, 1023, 10**5])
 @pytest.mark.parametrize("metric", ["euclidean", "angular", PowerDistance(0.25)])
 def test_stated_error_over_the_whole_range(dim: int, metric) -> None:

@@ -18,11 +18,13 @@ import pytest
 
 import stationary
 from tests.verification.samples import cap_features
-from theory import angles, compatibility, distances, duality, infonce, monte_carlo, proofs
+from theory import angles, compatibility, decisions, distances, duality, infonce, monte_carlo, proofs, ranking
 from theory.proofs import beyond_cosine, geometry
+from theory.proofs.decisions import z
 from theory.proofs.moments import K, m_k, m_t
 from theory.simplex import simplex_vertices
 from verification.experiments import claims, dependence
+from verification.experiments.claims import decisions as decision_claims
 from verification.experiments.claims import ledger, pages, retrieval, theorem
 from verification.experiments.claims import losses as loss_claims
 from verification.experiments.claims import material as kept_material
@@ -113,7 +115,13 @@ def fewer_radii():
         monkeypatch.setattr(theorem, "SPACES", ((2, 3), (9, 10), (128, 10)))
         monkeypatch.setattr(theorem, "RADII", np.array([0.3, 1.0, 0.5 * math.pi]))
         monkeypatch.setattr(theorem, "KAPPAS", np.array([2.0, 32.0]))
+        monkeypatch.setattr(decision_claims, "DIMS", (2, 9))
+        monkeypatch.setattr(decision_claims, "RADII", np.array([0.3, 1.2]))
+        monkeypatch.setattr(decision_claims, "KAPPAS", (1.0, 5.0))
+        monkeypatch.setattr(decision_claims, "SEPARATED", decision_claims.SEPARATED[:1])
+        monkeypatch.setattr(decision_claims, "OVERLAPPING", dict([*decision_claims.OVERLAPPING.items()][:1]))
         monkeypatch.setattr(duality, "solve_duality", remember(duality.solve_duality))
+        monkeypatch.setattr(ranking, "expected_ranking", searched(ranking.expected_ranking))
         yield
 
 
@@ -208,6 +216,18 @@ def remember(sound):
     return solve
 
 
+def searched(sound):
+    found = {}
+
+    def search(query, gallery, axes, sizes):
+        key = query.radius, *(cap.radius for cap in gallery), *np.ravel(axes), *sizes
+        if key not in found:
+            found[key] = sound(query, gallery, axes, sizes)
+        return found[key]
+
+    return search
+
+
 def lies_about(name, **fields):
     """A report of the solver that is off."""
     return lambda _: (
@@ -254,6 +274,28 @@ def everywhere(models, method="hoc"):
     return runs(lambda known: {key: known[models] for key in known if key[1] == method})
 
 
+def shifted(name, by):
+    """A threshold or an angle that is off by so much."""
+    return replaced(decisions, name, lambda sound: lambda *a: np.clip(sound(*a), -1.0, 1.0) + by)
+
+
+def misread(**fields):
+    """A search whose numbers are read the wrong way round: each is taken from 1."""
+    return replaced(
+        ranking,
+        "expected_ranking",
+        lambda sound: (
+            lambda *a: (
+                lambda found: dataclasses.replace(found, **{name: 1.0 - getattr(found, name) for name in fields})
+            )(sound(*a))
+        ),
+    )
+
+
+widens = replaced(decisions, "theorem_d_gaps", lambda sound: lambda new, old, *rest: sound(old, new, *rest))
+farther = replaced(
+    decisions, "theorem_d_gaps", lambda sound: lambda new, old, tau, rho, *rest: sound(new, old, tau, rho - 0.3, *rest)
+)
 every_pair_obeys = replaced(
     monte_carlo, "estimate_pair_fractions", lambda _: lambda *_, **__: monte_carlo.PairFractions(no_share, no_share)
 )
@@ -304,6 +346,28 @@ CORRUPTED = [
     ("drift-class-pair", drift(different=0.0), "contradicted"),
     ("class-average", no_defect, "contradicted"),
     ("class-average", wrong_proof("class_average", lambda along, classes: 0 * along), "verified on trained models"),
+    ("decisions-true-accepts", widens, "contradicted"),
+    ("decisions-true-accepts", wrong_proof("accept_rates", weight=z), "verified numerically"),
+    ("decisions-false-accepts", shifted("safe_threshold", -0.2), "contradicted"),
+    ("decisions-false-accepts", wrong_proof("paired_levels", 1 - z**2), "verified numerically"),
+    ("decisions-von-mises-fisher", widens, "contradicted"),
+    ("decisions-every-threshold", farther, "not reproduced"),
+    ("decisions-best-bound", shifted("safe_threshold", 0.1), "not reproduced"),
+    ("decisions-best-bound", shifted("safe_threshold", -0.1), "contradicted"),
+    ("decisions-flat-distance", farther, "not reproduced"),
+    ("decisions-separated-classes", misread(wrong_above=True), "contradicted"),
+    ("decisions-separated-classes", wrong_proof("separated_classes", geometry.theta), "verified numerically"),
+    ("decisions-one-class-separated", misread(wrong_above=True), "verified numerically"),
+    ("decisions-recall", misread(recall=True), "verified numerically"),
+    ("decisions-drift", shifted("safe_drift", 0.4), "contradicted"),
+    (
+        "decisions-more-classes",
+        replaced(compatibility, "class_pair_gaps", lambda sound: lambda *a: abs(sound(*a))),
+        "verified numerically",
+    ),
+    ("decisions-more-classes", shifted("safe_threshold", -0.5), "not reproduced"),
+    ("decisions-unseen-classes", shifted("safe_threshold", -0.5), "not reproduced"),
+    ("decisions-trained-models", on(exchanged), "not reproduced"),
     ("stationarity", on(lambda m: changed(m, off_vertices=m.updates)), "verified on trained models"),
     ("stationarity", on(lambda m: renamed(m, ce="learned")), "not reproduced"),
     ("stationarity", on(lambda m: renamed(m, learned="ce")), "not reproduced"),

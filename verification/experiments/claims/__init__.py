@@ -4,7 +4,7 @@
 :mod:`verification.experiments.claims.pages` writes them down.
 """
 
-from verification.experiments.claims import directions, drift, learned, lifelong, losses, retrieval, theorem
+from verification.experiments.claims import decisions, directions, drift, learned, lifelong, losses, retrieval, theorem
 from verification.experiments.claims.ledger import (
     VERDICTS,
     CheckedClaim,
@@ -35,6 +35,7 @@ __all__ = [
 LEDGER: tuple[Claim, ...] = (
     *theorem.CLAIMS,
     *drift.CLAIMS,
+    *decisions.CLAIMS,
     *learned.CLAIMS,
     *losses.CLAIMS,
     *directions.CLAIMS,
