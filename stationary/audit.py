@@ -315,7 +315,7 @@ def audit(
 
         from verification.views import documents, terminal
 
-        Console().print(terminal.render(documents.audit(report)))
+        Console().print(terminal.render(documents.document(report)))
         for remark in dict.fromkeys(remark for each in (upgrade.new, upgrade.old) for remark in each.remarks):
             say(remark, error=True)
     with user_input():
@@ -447,10 +447,12 @@ def plan(
             retrieval_effect=retrieval_effect,
             seed=seed,
         )
-    for need in found.needs:
-        print(need.sentence)
-    print("These numbers assume a model that is independent of the old one; an update that stays near it needs fewer.")
+    from rich.console import Console
+
+    from verification.views import documents, terminal
+
+    Console().print(terminal.render(documents.document(found)))
     if save is not None:
         with user_input():
             found.save(save)
-        say(f"{save}: plan {found.digest[:12]}; hold an audit to it with --plan {save}.")
+        say(f"{save}: plan {found.digest[:12]} was written. Run the audit with --plan {save}.")
