@@ -119,7 +119,9 @@ def plural(many: int, one: str, more: str = "") -> str:
 
 
 # a value and its unit, its half-width, or its interval: what a line should not be broken inside
-_TOGETHER = re.compile(r"(?<=\d) (?=%|points?\b)|(?<=[<>≤≥=]) (?=\d)|(?<=\d) ± (?=\d)|\([−+\d.∞e]+ to [−+\d.∞e]+\)")
+_TOGETHER = re.compile(
+    r"(?<=\d) (?=%|points?\b)|(?<=[<>≤≥=]) (?=\d)|(?<=1[ab]) (?=[−+\d])|(?<=\d) ± (?=\d)|\([−+\d.∞e]+ to [−+\d.∞e]+\)"
+)
 
 
 def unbroken(text: str, space: str = "\u00a0") -> str:

@@ -56,9 +56,8 @@ def summary(report: UpgradeReport) -> str:
     if (copy := report.compression) is not None:
         parts.append(f"{copy.kind}, {count(copy.bytes_before)} → {count(copy.bytes_after)} bytes a vector")
     for axis in axes(report):
-        parts += [
-            f"{bar.name} {estimate(bar.found)} {axis.unit}{bar.verdict and f' {bar.verdict}'}" for bar in axis.bars
-        ]
+        values = (f"{bar.name} {estimate(bar.found).split(' ')[0]} {bar.verdict}".rstrip() for bar in axis.bars)
+        parts.append(f"{', '.join(values)} ({axis.unit})")
     parts += [f"{name} {claim.verdict}" for name, claim in report.accepted.items()]
     if report.sample is not None:
         parts.append(report.sample.short)

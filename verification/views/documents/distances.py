@@ -111,10 +111,14 @@ def _classes(one: Definition1Report) -> Section:
     if ranked:
         blocks.append(
             f"Gaps of 1a for {plural(len(ranked), 'class', 'classes')}: {spread}. These intervals and verdicts are for "
-            "all classes together, so they are wider than above."
+            "all classes together, so the intervals are wider than above. Holm's test may decide a class whose "
+            "interval still crosses the accepted loss."
         )
     if any(math.isfinite(row.interval.half) for row in ranked):
-        bars = (Bar(name=label(row.label), found=row.interval, verdict=row.verdict) for row in ranked[:CLASSES])
+        bars = (
+            Bar(name=label(row.label), found=row.interval, margin=one.margin, verdict=row.verdict)
+            for row in ranked[:CLASSES]
+        )
         rest = "" if len(ranked) <= CLASSES else f", the lowest {CLASSES} of {count(len(ranked))} classes"
         blocks.append(Axis(f"Gap of 1a{rest}", tuple(bars)))
     elif (worst := one.worst.same_class) is not None:

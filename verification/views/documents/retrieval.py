@@ -145,7 +145,7 @@ def saved(report: UpgradeReport) -> Section | None:
     if (copy := report.compression) is None:
         return None
     change = f"{number(100.0 * (copy.share - 1.0), 1, '')} %"
-    rows = [("vector, bytes", count(copy.bytes_before), count(copy.bytes_after), change)]
+    rows: list[tuple[str, ...]] = [("vector, bytes", count(copy.bytes_before), count(copy.bytes_after), change)]
     if report.retrieval is not None:
         first = report.retrieval.scores[0]
         levels = (_level(value, first) for value in (first.old_old, first.new_old))
