@@ -313,7 +313,7 @@ def test_the_page_stands_alone(call, case, tmp_path, name):
     word = {"rotated": "Yes, through a map", "tighter": "Yes", "wider": "No"}[name]
     assert f'id="answer">{word}</h2>' in page
     assert ("Through a map" in page) == (name != "tighter")
-    assert "What was not checked" in page  # of the models as they are, behind the answer
+    assert "The models without a map" in page  # below the fold
 
 
 def test_rows_without_labels_are_mapped_too(call, tmp_path):
