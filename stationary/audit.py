@@ -328,7 +328,7 @@ def audit(
 
         from verification.views import documents, terminal
 
-        Console().print(terminal.render(documents.audit(report)))
+        Console().print(terminal.render(documents.document(report)))
         say_remarks(upgrade.new, upgrade.old, *((upgrade.gallery, upgrade.new_gallery) if columns.selects else ()))
     with user_input():
         if html is not None:
@@ -466,10 +466,12 @@ def plan(
             retrieval_effect=retrieval_effect,
             seed=seed,
         )
-    for need in found.needs:
-        print(need.sentence)
-    print("These numbers assume a model that is independent of the old one; an update that stays near it needs fewer.")
+    from rich.console import Console
+
+    from verification.views import documents, terminal
+
+    Console().print(terminal.render(documents.document(found)))
     if save is not None:
         with user_input():
             found.save(save)
-        say(f"{save}: plan {found.digest[:12]}; hold an audit to it with --plan {save}.")
+        say(f"{save}: plan {found.digest[:12]} was written. Run the audit with --plan {save}.")

@@ -151,8 +151,7 @@ def fit(
 
     from verification.views import documents, terminal
 
-    shown = documents.bridge(report) if isinstance(report, BridgeReport) else documents.fitted(report)
-    Console().print(terminal.render(shown))
+    Console().print(terminal.render(documents.document(report)))
     with user_input():
         if save is not None:
             report.save_map(save)
@@ -239,6 +238,8 @@ def check(
     seed: Seed = 0,
     force: Force = False,
     json: JsonPath = None,
+    html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write Markdown.")] = None,
 ) -> None:
     """What happened between NEW and OLD: nothing, rounding, a rotation, other rows, an update, another space?
 
@@ -255,7 +256,7 @@ def check(
     Status 0 the same model, up to what its values are stored in; 1 anything else.
     """
     for path in (save, rows):
-        check_outputs(json, path, inputs=(new, old, gallery, canary), fresh=None if force else path)
+        check_outputs(json, html, markdown, path, inputs=(new, old, gallery, canary), fresh=None if force else path)
     with user_input():
         others: dict[str, object] = {
             "--gallery": gallery,
@@ -263,6 +264,8 @@ def check(
             "--tolerance": tolerance,
             "--sample": sample,
             "--json": json,
+            "--html": html,
+            "--markdown": markdown,
         }
         _check_use(old, canary, save, others)
     columns = Columns(features=features, labels=labels, ids=ids, where=where, drop_incomplete=drop_incomplete)
@@ -275,11 +278,14 @@ def check(
         raise typer.Exit(DONE)
     from rich.console import Console
 
+    from theory.files import write_text
     from verification.bridge.canary import compare_with_canary
     from verification.bridge.origin import origin, with_gallery
     from verification.bridge.relation import check_rows_path, relate, write_rows
     from verification.reporting import write_json
     from verification.views import documents, terminal
+    from verification.views import html as pages
+    from verification.views import markdown as markdown_page
 
     with user_input(), progress_when_long() as show:
         show("comparing", 0, None)
@@ -299,8 +305,13 @@ def check(
                 show("assigning the gallery", 0, None)
                 whose = origin(items, *sets, seed)
                 found, about = with_gallery(found, whose), items if whose.mixed else about
-    Console().print(terminal.render(documents.relation(found)))
+    shown = documents.document(found, ids=None if about is None else about.ids)
+    Console().print(terminal.render(shown))
     with user_input():
+        if html is not None:
+            write_text(html, pages.render(shown, f"{title_of(new)} → {title_of(old or str(canary))}"))
+        if markdown is not None:
+            write_text(markdown, markdown_page.render(shown))
         if rows is not None:
             write_rows(rows, found.rows, None if about is None else about.ids)
         if json is not None:

@@ -62,9 +62,11 @@ def claims(
     command = f"stationary claims{' --quick' if quick else ''}{f' --seed {seed}' if seed else ''}"
     checks = time.perf_counter() - start - material.seconds_now
     note = pages.RunNote(command=command, seeds=material.seeds, training=sum(material.seconds.values()), checks=checks)
-    console = Console()
-    console.print(pages.render(entries))
-    console.print(f"Made by {command}: {note.how}.", style="dim")
+    if record:
+        with user_input():
+            write_record(entries)
+    changed = changes(entries, recorded())
+    Console().print(pages.render(entries, note, changed))
     with user_input():
         if json is not None:
             seconds = {"training": note.training, "checks": note.checks}
@@ -73,9 +75,4 @@ def claims(
         for target, page in ((html, pages.render_html), (markdown, pages.render_markdown)):
             if target is not None:
                 write_text(target, page(entries, note))
-        if record:
-            write_record(entries)
-    changed = changes(entries, recorded())
-    for sentence in changed:
-        console.print(f"[red]Changed:[/] {sentence}")
     raise typer.Exit(NO if changed else DONE)

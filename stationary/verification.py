@@ -46,7 +46,8 @@ def verify(
     from learning.scenarios import ExtendedData
     from verification.experiments.upgrades import train_upgrades
     from verification.reporting import write_json
-    from verification.views import documents, terminal
+    from verification.views import terminal
+    from verification.views.documents.theorem import LEGEND, theorem
 
     with user_input():
         resolve_device(device)
@@ -58,8 +59,8 @@ def verify(
             show = show_progress(bar, task, f"seed {number}: ")
             upgrades += list(train_upgrades(ExtendedData(seed=number), recipe, show))
     console = Console()
-    console.print(terminal.render(documents.theorem(upgrades)))
-    console.print(documents.THEOREM_LEGEND, style="dim")
+    console.print(terminal.render(theorem(upgrades)))
+    console.print(LEGEND, style="dim")
     off = [upgrade for upgrade in upgrades if not upgrade.as_predicted]
     for upgrade in off:
         console.print(f"Not as predicted: {upgrade.name} (seed {upgrade.seed}). {upgrade.check.sentence}")

@@ -50,7 +50,7 @@ def test_the_snippets_end_as_promised(tmp_path, kind, strict, lenient):
     done = run(choice, tmp_path)
     assert done.returncode == lenient, done.stderr
     if kind == "inconclusive":
-        assert "inconclusive: Undecided, by retrieval" in done.stdout
+        assert "inconclusive: Undecided. Judged by retrieval" in done.stdout
     done = run(line, tmp_path)
     assert done.returncode == strict
     assert done.stdout.startswith(f"{kind} by retrieval for")

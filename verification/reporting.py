@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,14 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON; the file appears whole or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_text(path, text)
+
+
+def made() -> tuple[str, str]:
+    """Version of this package and the date, in UTC, for what is written now."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("stationary-representations")
+    except PackageNotFoundError:
+        number = "unknown"
+    return number, datetime.now(UTC).isoformat(timespec="seconds")

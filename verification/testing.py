@@ -91,5 +91,5 @@ def _text(report: UpgradeReport) -> str:
     from verification.views import documents, terminal
 
     with io.StringIO() as text:
-        Console(file=text, width=100, color_system=None).print(terminal.render(documents.audit(report)))
+        Console(file=text, width=100, color_system=None).print(terminal.render(documents.document(report)))
         return f"\n{text.getvalue()}"

@@ -317,7 +317,7 @@ def test_embeddings_that_share_a_mean():
     assert found.contrast_gap.value == pytest.approx(one + other, abs=1e-12)
     assert (found.verdict, report.retrieval.verdict, report.verdict) == ("incompatible", "compatible", "compatible")
     assert "mean distances (Definition 1)" in report.headline
-    assert report.headline.startswith("Kept: retrieval. Not kept:")
+    assert report.headline.startswith("In part. Judged by retrieval, new queries may search")
     assert report.disagreement is not None
 
 
@@ -376,7 +376,7 @@ def test_classes_that_merged():
     expected = [share(hits(some, labels, old, labels, lambda i: [i])) for some in (old, new)]
     assert [score.old_old, score.new_old] == pytest.approx(expected)
     assert report.retrieval.verdict == report.verdict == "incompatible"
-    assert report.headline.startswith("No, by retrieval")
+    assert report.headline.startswith("No. Judged by retrieval, new queries should not search")
     assert "Mean distances improve" in report.disagreement
 
 

@@ -38,7 +38,7 @@ def test_an_incompatible_upgrade_fails_with_the_report():
     assert not isinstance(failed.value, Undecided)
     text = str(failed.value)
     assert text.startswith("\nINCOMPATIBLE  No. Judged by retrieval, new queries should not search")
-    for words in ("Mean distances (Definition 1): incompatible", "recall@1", "Next: "):
+    for words in ("Retrieval: incompatible", "recall@1", "Next: "):
         assert words in text
     assert "\x1b" not in text
 

@@ -202,9 +202,9 @@ def _need(claim: str, interval: Interval, criterion: Criterion, effect: float, u
     if need is None:
         sentence = f"{claim}: no number of {what} decides, the assumed change is at the margin."
     elif need <= have:
-        sentence = f"{claim}: {need:,} {what} decide with {POWER:.0%} probability, and there are {have:,}."
+        sentence = f"{claim}: {need:,} {what} decide with {100 * POWER:.0f} % probability, and there are {have:,}."
     else:
-        sentence = f"{claim}: about {need:,} {what} decide with {POWER:.0%} probability; there are {have:,}."
+        sentence = f"{claim}: about {need:,} {what} decide with {100 * POWER:.0f} % probability; there are {have:,}."
     return Planned(
         claim=claim,
         unit=unit,

@@ -75,7 +75,7 @@ def samples_needed(
     each = _two_digits((factor - 1.0) * num_samples / num_classes)
     sentence = (
         f"If the gaps are as observed, about {each:,} more samples per class ({more:,} in all) would show it "
-        f"{towards} with {POWER:.0%} probability."
+        f"{towards} with {100 * POWER:.0f} % probability."
     )
     return SamplesNeeded(towards=towards, power=POWER, factor=factor, more=more, more_per_class=each, sentence=sentence)
 

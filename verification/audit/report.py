@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from verification.audit.breakdown import ClassGap, ClassPairs, Worst
 from verification.audit.drift import DriftMargin
 from verification.audit.power import SamplesNeeded
 from verification.features.compression import Compression
-from verification.reporting import json_safe, write_json
+from verification.reporting import json_safe, made, write_json
 from verification.statistics.interval import Judged, Population, Unit, Verdict
 from verification.statistics.stratified import Sample
 from verification.upgrade import Upgrade
@@ -148,17 +147,6 @@ class Definition1Report:
         return self.margin / self.contrast if self.contrast > 0.0 else None
 
     @property
-    def margin_sentence(self) -> str:
-        """What the margin is in both units, and what a verdict at it says."""
-        share = "" if self.margin_share is None else f", {self.margin_share:.2%} of the old model's contrast"
-        if not self.margin:
-            return f"Margin 0: no loss is accepted. The old model's contrast is {self.contrast:.4g}."
-        return (
-            f"Margin {self.margin:.4g}{share}{f' {self.contrast:.4g}' if share else ''}. Compatible at a margin is "
-            "non-inferiority: no side loses more than that, which does not say that none loses."
-        )
-
-    @property
     def excluded_loss(self) -> float | None:
         """The least margin, in units of the distance, at which these samples would say compatible; None if none."""
         loss = max(0.0, -self.same_class.lower, -self.different_class.lower)
@@ -284,22 +272,36 @@ class UpgradeReport:
         return f"new {'pairs' if self.retrieval is None else 'queries'} like these"
 
     @property
+    def word(self) -> str:
+        """The answer in a word: no plain yes where something speaks against it."""
+        return "In part" if self.verdict == Verdict.compatible and self.against else self.verdict.word
+
+    @property
+    def answer(self) -> str:
+        """The answer in one sentence, by which claims, and what speaks against it."""
+        by = joined(self.decided_by)
+        what, does, they = "new queries", "search the old gallery", "they"
+        if self.compression is not None:
+            what, does, they = "the compressed copy", "replace the original", "it"
+        if self.word == "In part":
+            return f"Judged by {by}, {what} may {does}; judged by {joined(self.against)}, {they} may not."
+        means = {
+            Verdict.compatible: f"{what} may {does}",
+            Verdict.incompatible: f"{what} should not {does}",
+            Verdict.inconclusive: f"these samples do not decide whether {what} may {does}",
+        }
+        return f"Judged by {by}, {means[self.verdict]}."
+
+    @property
+    def scope(self) -> str:
+        """For whom the answer holds, and from how many rows."""
+        sample = "" if self.sample is None else f", from {self.sample.short}"
+        return f"The answer is about {self.whom}{sample}."
+
+    @property
     def headline(self) -> str:
-        """The answer in one sentence, for whom it holds, and what speaks against it."""
-        by = " and ".join(ASKED[claim] for claim in self.decided_by)
-        may = (
-            ("queries of the new model", "search the gallery of the old one")
-            if self.compression is None
-            else ("the compressed copy", "replace the original")
-        )
-        text = {
-            Verdict.compatible: f"Yes, by {by}: {may[0]} may {may[1]}",
-            Verdict.incompatible: f"No, by {by}: {may[0]} should not {may[1]}",
-            Verdict.inconclusive: f"Undecided, by {by}: this data does not show whether {may[0]} may {may[1]}",
-        }[self.verdict]
-        if self.verdict == Verdict.compatible and self.against:
-            text = f"Kept: {by}. Not kept: {' and '.join(ASKED[claim] for claim in self.against)}"
-        return f"{text} (for {self.whom}{'' if self.sample is None else f', from {self.sample.short}'})."
+        """The answer as every view shows it: a word, a sentence, and for whom it holds."""
+        return f"{self.word}. {self.answer} {self.scope}"
 
     @property
     def disagreement(self) -> str | None:
@@ -334,25 +336,9 @@ class UpgradeReport:
     @property
     def summary(self) -> str:
         """One line: the verdict, whom it is about, and every claim with its number."""
-        parts = [f"{self.verdict} by {' and '.join(self.decided_by)} for {self.whom}"]
-        if (copy := self.compression) is not None:
-            parts.append(f"{copy.kind}, {copy.bytes_before} → {copy.bytes_after} bytes a vector")
-        if self.retrieval is not None:
-            score, change = self.retrieval.scores[0].name, self.retrieval.change
-            parts.append(f"{score} {100.0 * change.value:+.1f} points {self.retrieval.verdict}")
-        one = self.definition1
-        if one is not None:
-            parts.append(
-                f"gaps {one.same_class.gap:+.3g} same class, {one.different_class.gap:+.3g} different {one.verdict}"
-            )
-            if one.contrast_gap is not None:
-                parts.append(f"contrast {one.contrast_gap.value:+.3g} {one.contrast_gap.verdict}")
-        if self.thresholds is not None:
-            parts.append(f"threshold {self.thresholds.verdict}")
-        parts += [f"{name} {claim.verdict}" for name, claim in self.accepted.items()]
-        if self.sample is not None:
-            parts.append(self.sample.short)
-        return "; ".join(parts)
+        from verification.views.documents.audit import summary
+
+        return summary(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity.
@@ -387,7 +373,7 @@ class UpgradeReport:
         """Write :meth:`to_dict` as JSON; the file appears whole or not at all."""
         write_json(Path(path), self.to_dict())
 
-    def to_html(self, path: str | os.PathLike[str], title: str = "May the new model search the old gallery?") -> None:
+    def to_html(self, path: str | os.PathLike[str], title: str | None = None) -> None:
         """Write the report as one page; the file appears whole or not at all."""
         from verification.views.page import to_html
 
@@ -397,7 +383,7 @@ class UpgradeReport:
         """Return the report as Markdown, for a comment on a pull request."""
         from verification.views import documents, markdown
 
-        return markdown.render(documents.audit(self))
+        return markdown.render(documents.document(self))
 
     def _repr_html_(self) -> str:
         from verification.views.page import in_notebook
@@ -446,18 +432,19 @@ ASKED = {
 }
 
 
+def joined(claims: Sequence[str]) -> str:
+    """Claims in a sentence."""
+    *names, last = (ASKED[claim] for claim in claims) if claims else ("",)
+    return f"{', '.join(names)} and {last}" if names else last
+
+
 def provenance(upgrade: Upgrade, options: dict[str, Any]) -> dict[str, Any]:
     """Where a report comes from: version, options, seed, date, shape and digest of each input."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        number = version("stationary-representations")
-    except PackageNotFoundError:
-        number = "unknown"
+    version, date = made()
     sets = {"new": upgrade.new, "old": upgrade.old, "gallery": upgrade.gallery}
     return {
-        "version": number,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": version,
+        "date": date,
         "seed": upgrade.seed,
         "options": options,
         "inputs": {

@@ -10,6 +10,7 @@ asked to, it reads all of them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -117,11 +118,17 @@ class Relation:
             }
         return json_safe({"schema_version": SCHEMA_VERSION, **found})
 
+    def to_html(self, path: str | os.PathLike[str], title: str | None = None) -> None:
+        """Write the report as one page; the file appears whole or not at all."""
+        from verification.views.page import to_html
+
+        to_html(self, path, title=title)
+
     def to_markdown(self) -> str:
         """Return the report as Markdown."""
         from verification.views import documents, markdown
 
-        return markdown.render(documents.relation(self))
+        return markdown.render(documents.document(self))
 
 
 def relate(

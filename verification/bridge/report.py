@@ -125,7 +125,7 @@ class BridgeReport:
         """Return the report as Markdown, for instance for a comment on a pull request."""
         from verification.views import documents, markdown
 
-        return markdown.render(documents.bridge(self))
+        return markdown.render(documents.document(self))
 
     def _repr_html_(self) -> str:
         from verification.views.page import in_notebook

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from theory.metrics import METRICS
 from verification.audit.report import ASKED, UpgradeReport
 from verification.statistics.interval import Verdict
-from verification.views.documents import Document, Section, Table, memory, rate_names, search_words, threshold_at
+from verification.views.document import Document, Section, Table
+from verification.views.documents.rates import names as rate_names
+from verification.views.documents.rates import threshold_at
+from verification.views.documents.words import memory, search_words
 from verification.views.numbers import confidence, count, digits, estimate, in_points, plural, points
 
 _MAY = {

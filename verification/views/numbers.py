@@ -6,6 +6,7 @@ An estimate carries the digits that its interval justifies: two of the half-widt
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, NamedTuple
 
 
@@ -17,7 +18,7 @@ class Bounds(NamedTuple):
     upper: float
 
 
-def decimals(spread: float, least: int = 1) -> int:
+def decimals(spread: float, least: int = 0) -> int:
     """Return how many decimals show two digits of a spread; two where it is zero or infinite."""
     return min(max(1 - math.floor(math.log10(spread)), least), 12) if 0.0 < spread < math.inf else max(least, 2)
 
@@ -34,13 +35,18 @@ def digits(value: float, significant: int = 3, sign: str = "") -> str:
     return _signs(f"{value + 0.0:{sign}.{significant}g}")
 
 
+def measured(value: float, significant: int = 2) -> str:
+    """Format a measured value with all its significant digits, zeros at the end too."""
+    return _signs(f"{value + 0.0:#.{significant}g}".removesuffix("."))
+
+
 def round_up(value: float, significant: int = 2) -> str:
     """Format a bound, rounded away from zero so that it stays a bound."""
     unit = 10.0 ** (math.floor(math.log10(value)) - significant + 1) if value > 0.0 else 1.0
     return digits(math.ceil(value / unit * (1.0 - 1e-12)) * unit, significant)
 
 
-def estimate(found: Any, sign: str = "+", scale: float = 1.0, least: int = 1) -> str:
+def estimate(found: Any, sign: str = "+", scale: float = 1.0, least: int = 0) -> str:
     """Format a value with its bounds, ``+0.213 (+0.199 to +0.227)``."""
     places = decimals(scale * (found.upper - found.lower) / 2.0, least)
     value, lower, upper = (number(scale * part, places, sign) for part in (found.value, found.lower, found.upper))
@@ -61,6 +67,12 @@ def plus_minus(found: Any) -> str:
 def points(found: Any) -> str:
     """Format a change of a share in percentage points, with its interval."""
     return estimate(found, scale=100.0)
+
+
+def share(found: Any) -> str:
+    """Format a share in per cent with its interval, ``34.6 % (32.0 to 37.1)``."""
+    value, interval = estimate(found, "", 100.0).split(" ", 1)
+    return f"{value} % {interval}"
 
 
 def in_points(share: float) -> str:
@@ -104,6 +116,17 @@ def count(many: int) -> str:
 def plural(many: int, one: str, more: str = "") -> str:
     """Format a number of things with its noun."""
     return f"{many:,} {one if many == 1 else more or one + 's'}"
+
+
+# a value and its unit, its half-width, or its interval: what a line should not be broken inside
+_TOGETHER = re.compile(
+    r"(?<=\d) (?=%|points?\b)|(?<=[<>≤≥=]) (?=\d)|(?<=1[ab]) (?=[−+\d])|(?<=\d) ± (?=\d)|\([−+\d.∞e]+ to [−+\d.∞e]+\)"
+)
+
+
+def unbroken(text: str, space: str = "\u00a0") -> str:
+    """Return the text with another space inside of numbers, so that no line ends there."""
+    return _TOGETHER.sub(lambda found: found[0].replace(" ", space), text)
 
 
 def _signs(text: str) -> str:

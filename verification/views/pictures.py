@@ -10,36 +10,12 @@ from statistics import NormalDist
 
 from verification.audit.polar import PolarAngles
 from verification.audit.threshold_report import Curve
-from verification.views.numbers import number
 
 Point = tuple[float, float]
 
 
 def _path(points: Iterable[Point]) -> str:
     return "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-
-
-class Scale:
-    """A linear scale that shows zero and the given values, from one pixel to another; infinities end at its ends."""
-
-    def __init__(self, values: Sequence[float], left: float, right: float) -> None:
-        finite = [0.0, *(value for value in values if math.isfinite(value))]
-        pad = 0.08 * (max(finite) - min(finite)) or 1.0
-        self._low, self._high = min(finite) - pad, max(finite) + pad
-        self._left, self._width = left, right - left
-
-    def __call__(self, value: float) -> float:
-        """Pixel of a value."""
-        share = (min(max(value, self._low), self._high) - self._low) / (self._high - self._low)
-        return round(self._left + share * self._width, 1)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        """Three to six round values, with their text."""
-        rough = (self._high - self._low) / 4.0
-        power = math.floor(math.log10(rough))
-        step = min((1.0, 2.0, 5.0, 10.0), key=lambda m: abs(math.log(m * 10.0**power / rough))) * 10.0**power
-        values = [step * i for i in range(math.ceil(self._low / step), math.floor(self._high / step) + 1)]
-        return [(self(value), number(value, max(0, -math.floor(math.log10(step) + 1e-9)), "")) for value in values]
 
 
 # ---- caps: the axis points up from the centre; old to the left (−1), new to the right

@@ -215,13 +215,13 @@ def test_the_command_shows_memory_beside_what_is_lost(call, files):
     status, out, _ = call(files / "packed.npz", files / "old.npz")
     assert status == 1
     assert out.startswith("INCOMPATIBLE  No. Judged by retrieval, the compressed copy should not")
-    assert "bytes of a vector    160        5      −96.9 %" in out
+    assert "vector, bytes   160        5      −96.9 %" in out
     assert "1 − 2H/40" in " ".join(out.split())
     assert out.rstrip().endswith("Next: Keep the original, or compress it less than to 5 bytes a vector.")
     status, out, _ = call(files / "int8.npz", files / "old.npz", "--retrieval-margin", "9%")
     assert status == 0
     assert out.startswith("COMPATIBLE  Yes. Judged by retrieval, the compressed copy may replace the")
-    assert "bytes of a vector    160        40     −75.0 %" in out
+    assert "vector, bytes   160        40     −75.0 %" in out
     assert "old gallery" not in out
     assert "whether the labels are right" in " ".join(out.split())
 
@@ -234,7 +234,7 @@ def test_a_cut_by_the_command_is_the_cut_of_the_file(call, files):
         found.append(json.loads(path.read_text()))
     assert found[0]["retrieval"]["scores"] == found[1]["retrieval"]["scores"]
     assert found[0]["compression"] == found[1]["compression"]
-    assert found[0]["headline"].endswith("(for new samples of these classes).")
+    assert found[0]["headline"].endswith("The answer is about new samples of these classes.")
 
 
 def test_truncate_with_two_models_cuts_both(call, files, drawn):
@@ -449,5 +449,5 @@ def test_page_markdown_and_schema_of_a_copy(drawn, tmp_path):
 
 def terminal_text(report) -> str:
     console = Console(width=500, file=io.StringIO())
-    console.print(terminal.render(documents.audit(report)))
+    console.print(terminal.render(documents.document(report)))
     return console.file.getvalue()

@@ -9,6 +9,7 @@ from verification.audit import audit
 from verification.audit.judge import Options, judge
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
+from verification.views.numbers import points
 
 from ..samples import upgrade
 
@@ -25,8 +26,8 @@ def test_the_summary_is_one_line():
     report = judge(Upgrade(*upgrade(0.8, 0.9)), Options(far=0.01))
     assert report.summary.startswith(f"{report.verdict} by retrieval and threshold for new samples of these classes")
     for claim in (
-        f"recall@1 {100 * report.retrieval.change.value:+.1f} points",
-        f"threshold {report.thresholds.verdict}",
+        f"recall@1 {points(report.retrieval.change).split()[0]} {report.retrieval.verdict}",
+        f"TAR {points(report.thresholds.tar_change).split()[0]} {report.thresholds.tar_change.verdict}",
     ):
         assert claim in report.summary
     assert "\n" not in report.summary
@@ -55,7 +56,7 @@ def test_definition_1_and_retrieval_may_disagree():
     # the claim that decides says yes, and the headline names the one that does not
     assert report.verdict == "compatible"
     assert "definition-1" in report.against
-    assert "Not kept: mean distances (Definition 1)" in report.headline
+    assert "judged by mean distances (Definition 1)" in report.headline
     assert judge(Upgrade(old, old)).disagreement is None
     open_ = judge(Upgrade(*upgrade(0.3, 0.4)))  # nothing is ever missed: no number of hits shows that nothing is lost
     assert (open_.definition1.verdict, open_.retrieval.verdict) == ("compatible", "inconclusive")

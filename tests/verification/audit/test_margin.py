@@ -20,6 +20,8 @@ from verification.statistics.gaps import estimate
 from verification.statistics.interval import Criterion
 from verification.statistics.variance import Estimate
 from verification.upgrade import Upgrade
+from verification.views.documents import distances
+from verification.views.numbers import digits
 
 DISTANCES = {
     "sqeuclidean": lambda c: 2.0 - 2.0 * c,
@@ -51,8 +53,10 @@ def test_a_margin_in_units_of_the_distance_has_no_error_and_says_its_share():
     report = audit(*upgrade(0.6, 0.7), margin=0.02)
     assert (report.margin, report.margin_error) == (0.02, 0.0)
     assert report.margin_share == pytest.approx(0.02 / report.contrast)
-    assert "non-inferiority" in report.margin_sentence
-    assert "no loss is accepted" in audit(*upgrade(0.6, 0.7)).margin_sentence
+    share = f"which is {digits(2.0 / report.contrast)} % of the old contrast"
+    assert f"A loss of 0.02 is accepted, {share}" in distances.margin(report)
+    assert "non-inferiority" in distances.margin(report)
+    assert "No loss is accepted (margin 0)" in distances.margin(audit(*upgrade(0.6, 0.7)))
 
 
 def test_identical_features_are_compatible_at_any_margin():

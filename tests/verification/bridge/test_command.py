@@ -57,7 +57,13 @@ def test_through_a_map_is_status_0_and_the_saved_map_brings_the_models_together(
     assert call("check", out, out)[0] == 0
     # mapped rows are of unit length, and the old ones are not
     assert call("check", out, old)[1].startswith("SAME DIRECTIONS, OTHER LENGTHS")
-    assert call("check", new, old)[0] == 1
+    page, text = tmp_path / "check.html", tmp_path / "check.md"
+    status, printed, _ = call("check", new, old, "--html", page, "--markdown", text)
+    assert status == 1
+    for shown in (printed, text.read_text(), page.read_text()):
+        assert "The same model, rotated or reflected: all cosines are equal to rounding." in " ".join(shown.split())
+    assert f"<h1>{new.name} → {old.name}</h1>" in page.read_text()
+    assert call("check", new, old, "--save", tmp_path / "canary.npz", "--html", page)[0] == 2
 
 
 def test_the_gallery_can_be_mapped_instead(call, case, tmp_path):
@@ -307,7 +313,7 @@ def test_the_page_stands_alone(call, case, tmp_path, name):
     word = {"rotated": "Yes, through a map", "tighter": "Yes", "wider": "No"}[name]
     assert f'id="answer">{word}</h2>' in page
     assert ("Through a map" in page) == (name != "tighter")
-    assert "What was not checked" in page  # of the models as they are, behind the answer
+    assert "The models without a map" in page  # below the fold
 
 
 def test_rows_without_labels_are_mapped_too(call, tmp_path):

@@ -6,6 +6,7 @@ import io
 import re
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,8 +20,11 @@ from verification.bridge import BridgeReport, bridge
 from verification.experiments.upgrades import TrainedUpgrade
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
-from verification.views import documents, html, markdown, numbers, page, terminal
+from verification.views import html, markdown, numbers, page, terminal
 from verification.views.card import card
+from verification.views.document import Document
+from verification.views.documents import document
+from verification.views.documents.theorem import theorem
 from verification.views.labels import label, visible
 from verification.views.verdicts import LOOKS
 
@@ -30,7 +34,7 @@ SHOWN = r"\x1b[32mCOMPATIBLE\x1b[0m\r\n\x07\x9b31m\u202egnp.exe\u2066\u2028\ufef
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800]")
 
 
-def printed(document: documents.Document, width: int = 80, colour: bool = False) -> str:
+def printed(document: Document, width: int = 80, colour: bool = False) -> str:
     console = Console(
         file=io.StringIO(), width=width, force_terminal=colour, color_system="standard" if colour else None
     )
@@ -58,31 +62,52 @@ def bridges() -> dict[str, BridgeReport]:
     }
 
 
-def every(audits, bridges) -> dict[str, documents.Document]:
-    return {name: documents.audit(report) for name, report in audits.items()} | {
-        name: documents.bridge(report) for name, report in bridges.items()
-    }
+def every(audits, bridges) -> dict[str, Document]:
+    return {name: document(report) for name, report in (audits | bridges).items()}
 
 
 def test_the_verdict_is_first_the_next_step_last_and_every_line_fits(audits, bridges):
-    for name, document in every(audits, bridges).items():
-        for width in (60, 80):
-            lines = printed(document, width).splitlines()
-            assert max(map(len, lines)) <= width, name
-            assert lines[0].startswith(f"{document.lead.upper()}  {document.word}. "), name
+    for name, shown in every(audits, bridges).items():
+        for width in (60, 80, 120):
+            lines = printed(shown, width).splitlines()
+            assert max(map(len, lines)) <= min(width, 100), name
+            assert lines[0].startswith(f"{shown.lead.upper()}  {shown.word}. "), name
             last = max(number for number, line in enumerate(lines) if line.startswith("Next: "))
             assert all(lines[last:]), name  # one paragraph, and nothing after it
             assert lines[last - 1] == "", name
-            for section in document.sections:
+            for section in shown.sections:
                 heading = section.heading + (f": {section.verdict}" if section.verdict else "")
                 assert lines[lines.index(heading) - 1] == "", name
-        assert not re.search(r"\b(nan|inf|None)\b", printed(document)), name
+            assert not any(
+                re.search(r"\d$", line) and re.match(r"(%|points?\b)", after) for line, after in pairwise(lines)
+            ), name  # no line ends between a number and its unit
+        assert not re.search(r"\b(nan|inf|None)\b", printed(shown)), name
+
+
+def test_what_is_for_experts_is_named_in_the_terminal_and_shown_in_markdown_and_pages(audits):
+    report = audits["compatible"]
+    shown = document(report)
+    text, page_text = markdown.render(shown), page.render(report)
+    terminal_text = " ".join(printed(shown).split())
+    for section in shown.experts:
+        assert section.heading in terminal_text.partition("Only in the page (--html) and in Markdown:")[2]
+        assert f"#### {section.heading}" in text.partition("<details><summary>For experts</summary>")[2]
+        assert section.heading in page_text.partition('<details class="experts">')[2]
+
+
+def test_mean_distances_are_evidence_where_they_decide_and_else_for_experts(audits):
+    heading = "Mean distances (Definition 1)"
+    for name, inside in (("decided", True), ("compatible", False)):
+        shown = document(audits[name])
+        assert (heading in [section.heading for section in shown.sections]) is inside
+        assert (heading in [section.heading for section in shown.experts]) is not inside
 
 
 def test_markdown_says_what_the_terminal_says(audits, bridges):
-    for name, document in every(audits, bridges).items():
-        text = markdown.render(document)
-        words = [re.findall(r"[\w.]+", part) for part in (printed(document, 400), re.sub(r"\\|---|\*\*", "", text))]
+    for name, shown in every(audits, bridges).items():
+        shown = replace(shown, next_step="", origin="", experts=())
+        text = markdown.render(shown)
+        words = [re.findall(r"[\w.]+", part) for part in (printed(shown), re.sub(r"\\|---|\*\*|```text", "", text))]
         assert [word.lower() for word in words[0]] == [word.lower() for word in words[1]], name
         for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
             assert len({row.count(" | ") for row in table.splitlines()}) == 1, name
@@ -100,7 +125,7 @@ def test_the_next_step_depends_on_the_answer(audits, bridges):
 
 def test_the_margin_that_is_named_would_pass(audits):
     for claim, option in (("definition-1", "margin"), ("retrieval", "retrieval-margin")):
-        step = documents.audit(judged(*upgrade(0.9, 0.9), decide=(claim,))).next_step
+        step = document(judged(*upgrade(0.9, 0.9), decide=(claim,))).next_step
         named = re.search(rf"With --{option} ([\d.]+)(%?)", step)
         for factor, verdict in ((1.0, "compatible"), (0.9, "inconclusive")):
             margin = f"{factor * float(named[1])}{named[2]}"
@@ -108,25 +133,26 @@ def test_the_margin_that_is_named_would_pass(audits):
 
 
 def test_no_plain_yes_where_something_speaks_against_it(audits):
-    assert printed(documents.audit(audits["in part"])).startswith(
-        "COMPATIBLE IN PART  In part. Judged by retrieval, new "
-    )
-    assert printed(documents.audit(audits["in part"]), colour=True).startswith("\x1b[1;33mCOMPATIBLE IN PART\x1b[0m")
+    assert printed(document(audits["in part"])).startswith("COMPATIBLE IN PART  In part. Judged by retrieval, new ")
+    assert printed(document(audits["in part"]), colour=True).startswith("\x1b[1;33mCOMPATIBLE IN PART\x1b[0m")
     assert audits["in part"].to_markdown().startswith("### Compatible in part ?\n")
 
 
 def test_the_claims_that_decide_are_picked_out(audits):
-    claims = documents.audit(audits["decided"]).sections[0].blocks[0]
-    assert [row[0] for row in claims.rows] == [
+    def table(name):
+        (claims,) = (section for section in document(audits[name]).sections if section.heading == "Claims")
+        return claims.blocks[0]
+
+    assert [row[0] for row in table("decided").rows] == [
         "retrieval", "mean distances (Definition 1)", "the contrast of classes", "the accept threshold"
     ]  # fmt: skip
-    assert claims.chosen == (0, 1, 2, 3)
-    assert documents.audit(audits["compatible"]).sections[0].blocks[0].chosen == (0,)
+    assert table("decided").chosen == (0, 1, 2, 3)
+    assert table("compatible").chosen == (0,)
 
 
 def test_every_verdict_has_a_look():
     assert {look.kind for look in LOOKS.values()} == {"good", "bad", "open"}
-    coloured = printed(documents.audit(reports()["incompatible"]), colour=True)
+    coloured = printed(document(reports()["incompatible"]), colour=True)
     assert coloured.startswith("\x1b[1;31mINCOMPATIBLE\x1b[0m")
 
 
@@ -151,15 +177,15 @@ def hostile() -> tuple[UpgradeReport, BridgeReport]:
 
 def test_a_label_cannot_print_a_verdict_or_turn_a_line_around():
     for colour in (False, True):
-        for document in (documents.audit(hostile()[0]), documents.bridge(hostile()[1])):
-            text = printed(document, 400, colour)
+        for shown in map(document, hostile()):
+            text = printed(shown, 400, colour)
             plain = re.sub(r"\x1b\[[\d;]*m", "", text)
             assert not CONTROL.search(plain)
             assert r"\x1b[32mCOMPATIBLE" in plain
             # every green word is a verdict of ours
             for green in re.findall(r"\x1b\[(?:1;)?32m(.*?)\x1b\[0m", text):
-                assert green.strip().lower() == "compatible"
-            assert not CONTROL.search(markdown.render(document))
+                assert green.strip().lower() in ("compatible", "✓")
+            assert not CONTROL.search(markdown.render(shown))
 
 
 def test_pages_show_control_characters_too():
@@ -183,7 +209,7 @@ def test_text_is_made_visible_and_spelling_is_left_alone():
 def test_markdown_formats_nothing_and_mentions_nobody():
     report, _ = hostile()
     text = "@octocat see #12 **bold** `code` <img src=x> [a](https://b.c) www.d.e | $x$ a_b_c"
-    shown = markdown.render(documents.audit(replace(report, notes=(text,))))
+    shown = markdown.render(document(replace(report, notes=(text,))))
     assert "@octocat" not in shown
     assert "#12" not in shown
     assert not re.search(r"(https://|www\.)\w", shown)
@@ -191,7 +217,7 @@ def test_markdown_formats_nothing_and_mentions_nobody():
     assert r"\*\*bold\*\* \`code\`" in shown
     # what is left once the escapes are read is the text itself
     assert text in re.sub(r"\\([^A-Za-z0-9\s])", r"\1", shown.replace("<!-- -->", ""))
-    assert "recall@1" in markdown.render(documents.audit(reports()["decided"]))
+    assert "recall@1" in markdown.render(document(reports()["decided"]))
 
 
 # ---- templates
@@ -201,7 +227,7 @@ def test_a_template_refuses_names_that_it_does_not_know():
     from jinja2 import UndefinedError
 
     with pytest.raises(UndefinedError, match="is undefined"):
-        html.render("audit", title="t", document=documents.audit(reports()["compatible"]))
+        html._environment().from_string("{{ nobody }}").render()
 
 
 def test_a_notebook_shows_the_page_in_a_frame(audits, bridges):
@@ -248,7 +274,7 @@ def test_a_check_of_the_theorem_is_a_table_for_every_seed():
         for seed in (0, 1)
         for name in names
     ]
-    lines = printed(documents.theorem(trained)).splitlines()
+    lines = printed(theorem(trained)).splitlines()
     assert max(map(len, lines)) <= 80
     assert [line for line in lines if line.startswith("Seed")] == ["Seed 0", "Seed 1"]
     text = " ".join(lines)

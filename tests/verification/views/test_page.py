@@ -27,6 +27,7 @@ from verification.search.judgements import Judgements
 from verification.search.matrices import judge_matrix, judge_outcomes, released_matrices
 from verification.search.scores import outcomes
 from verification.upgrade import Upgrade
+from verification.views import numbers
 from verification.views.page import render, to_html
 
 VOID = {"meta", "br"}
@@ -105,6 +106,11 @@ def pages() -> dict[str, str]:
     } | {f"kind {name}": render(report) for name, report in reports().items()}
 
 
+def plain(page: str) -> str:
+    """The page with ordinary spaces inside of numbers."""
+    return page.replace("\u00a0", " ")
+
+
 class Structure(HTMLParser):
     """Elements in order, with the text inside; fails on tags that do not close in order."""
 
@@ -134,37 +140,39 @@ class Structure(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def test_the_verdict_comes_first_and_what_was_not_checked_is_said(pages):
+def test_the_answer_comes_first_and_experts_below_a_fold(pages):
     for name, answer in (("compatible", "Yes"), ("incompatible", "No"), ("inconclusive", "Undecided")):
-        headings = Structure(pages[name]).text["h2"]
-        assert headings == [
-            answer,
-            "Retrieval: old gallery, new queries",
-            "How much changes on average",
-            "Class by class",
-            "How far class means may rotate",
+        page = pages[name]
+        headings = Structure(page).text["h2"]
+        shown, folded = headings[: headings.index("Compatibility matrix") + 1], headings[-7:]
+        assert shown[:3] == [answer, "What changes", "Claims"]
+        assert shown[3].startswith("Retrieval: ")
+        assert shown[-2:] == ["Not checked", "Compatibility matrix"]
+        assert folded == [
+            "Scores of every search",
+            "Single classes",
+            "Rotation of the class means",
+            "How intervals and verdicts are meant",
             "The caps before and after",
-            "Why: drift and concentration",
-            "Retrieval",
-            "What was not checked",
-            "What this is based on",
+            "Conditions of Theorem 1",
+            "Where this report comes from",
         ]
-        assert pages[name].index(f">{answer}</h2>") < pages[name].index("<dl>")
+        places = [page.index(part) for part in (f">{answer}</h2>", "Next:", 'class="axis"', "<table", "<details")]
+        assert places == sorted(places)
 
 
-def test_the_claims_beside_follow_the_gaps(pages):
-    headings = Structure(pages["kind decided"]).text["h2"]
-    assert headings[1:4] == [
-        "Retrieval: old gallery, new queries",
-        "The accept threshold",
-        "How much changes on average",
+def test_claims_about_thresholds_have_curves_and_their_changes_in_the_picture(pages):
+    page = plain(pages["kind decided"])
+    assert Structure(page).text["h2"][1:5] == [
+        "What changes",
+        "Claims",
+        "Retrieval: compatible ✓",
+        "Accept threshold: compatible ✓",
     ]
-    page = pages["kind decided"]
-    assert "2 % of the old contrast" in page
-    assert "At the old accept threshold the share of false accepts (FAR) changes from" in page
-    assert "non-inferiority" in page
-    assert "Thresholds on scores" not in page
-    assert "Thresholds on scores" in pages["bare"]
+    for words in ("which is 2 % of the old contrast", "fall of FAR", "non-inferiority"):
+        assert words in page
+    assert "An accept threshold (--threshold, --far)" not in page
+    assert "An accept threshold (--threshold, --far)" in pages["bare"]
     assert "then a new gallery" in page
     assert "then a new gallery" not in pages["kind searched"]  # no new features of those items
     assert "∞" in pages["kind searched"]  # no pair of different classes is accepted: nothing bounds the threshold
@@ -172,12 +180,10 @@ def test_the_claims_beside_follow_the_gaps(pages):
         assert text in Structure(page).text["text"]
 
 
-def test_what_was_not_given_is_named_as_not_checked(pages):
-    missing = "The conditions of Theorem 1", "How the angles"
-    for sentence in missing:
-        assert sentence in pages["bare"]
-        assert sentence not in pages["compatible"]
-    assert "The caps before and after" not in pages["bare"]
+def test_what_explains_the_answer_is_shown_where_it_was_asked_for(pages):
+    for heading in ("Conditions of Theorem 1", "The caps before and after"):
+        assert heading in pages["compatible"]
+        assert heading not in pages["bare"]
 
 
 def test_no_plain_yes_where_something_speaks_against_it(pages):
@@ -190,19 +196,32 @@ def test_no_plain_yes_where_something_speaks_against_it(pages):
 def test_the_numbers_are_those_of_the_report():
     report = reports()["compatible"]
     one = report.definition1
-    page = render(report)
+    page = plain(render(report))
     for found in (one.same_class.fixed, one.same_class.drawn):
-        interval = f'<span class="interval">({found.lower:+.3f} to {found.upper:+.3f})</span>'
-        assert f"<dd>{found.value:+.3f} {interval}</dd>" in page
+        assert f"<td>{found.value:+.3f} ± {found.half:.3f}</td>" in page
     for row in one.by_class:
         assert f'<th scope="row">{row.label}</th><td>{row.num_samples}</td>' in page
     assert f"{one.worst.different_class.gap:+.2f}".replace("-", "−") in page
     assert report.provenance["inputs"]["new"]["sha256"] in page
+    assert report.provenance["date"] in page
+
+
+def test_gaps_and_contrast_are_on_one_axis_in_shares_of_the_contrast():
+    report = reports()["compatible"]
+    one = report.definition1
+    page = plain(render(report))
+    picture = page[page.index("Change in % of the old contrast") : page.index("To the right is better")]
+    for gap in (one.same_class, one.different_class, one.contrast_gap):
+        value = 100.0 * gap.value / one.contrast
+        places = numbers.decimals(100.0 * gap.interval.half / one.contrast)
+        assert f"{numbers.number(value, places)} (" in picture
+    assert picture.count("<svg") == 3
+    assert picture.count("</figure>") == 1
 
 
 def test_a_boundary_case_says_how_many_samples_would_decide(pages):
-    assert re.search(r"about [\d,]+ more samples per class|will hardly decide", pages["inconclusive"])
-    assert re.search(r"With --margin 0.0\d+ \(.* % of the contrast\) or more", pages["inconclusive"])
+    assert re.search(r"about [\d,]+ more samples per class|will hardly decide", plain(pages["inconclusive"]))
+    assert re.search(r"With --margin 0.0\d+ \(.* % of the contrast\) or more", plain(pages["inconclusive"]))
     assert "more samples per class" not in pages["compatible"]
     assert "∞" in pages["kind few"]
 
@@ -214,7 +233,7 @@ def test_pages_are_whole_and_accessible(pages):
         assert all(cell["scope"] in ("col", "row") for cell in structure.every("th"))
         assert len(structure.every("caption")) == len(structure.every("table"))
         pictures = structure.every("svg")
-        assert pictures or name == "kind judgements"
+        assert pictures, name
         assert all(picture["role"] == "img" for picture in pictures)
         assert all(text.strip() for text in structure.text["title"])
         assert len(structure.every("title")) == 1 + len(pictures)
@@ -253,9 +272,10 @@ def test_words_of_users_are_escaped(pages):
 
 
 def test_many_classes_show_the_worst(pages):
-    assert "20 of 30 classes, the JSON report lists all" in pages["large"]
-    assert Structure(pages["large"]).text["h2"].count("Class by class") == 1
-    assert pages["large"].count('<td class="bar">') == 20
+    assert "the lowest 20 of 30 classes" in pages["large"]
+    folded = pages["large"].partition('<details class="experts">')[2]
+    assert folded.count('<svg viewBox="0 0 100 20"') == 20
+    assert "The classes nearest to their limit; 10 of 30 classes" in folded
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -11,8 +11,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from verification.experiments.claims.ledger import VERDICTS, CheckedClaim, Finding
-from verification.views import html
-from verification.views.verdicts import LOOKS
+from verification.views import html, terminal
+from verification.views.document import Cell, Document, Fold, Section, Table, sections
+from verification.views.numbers import plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,33 +45,72 @@ class RunNote:
 
 def counted(entries: Sequence[CheckedClaim]) -> str:
     """How many claims have each verdict, in words."""
+    return f"{len(entries)} claims: {_counts(entries)}."
+
+
+def _counts(entries: Sequence[CheckedClaim]) -> str:
     counts = Counter(entry.finding.verdict for entry in entries)
-    return f"{len(entries)} claims: " + ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word]) + "."
+    return ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word])
 
 
-def render(entries: Sequence[CheckedClaim]) -> RenderableType:
-    """A table of verdicts, then one sentence a claim, for a terminal of 60 columns or more."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
+def ledger(entries: Sequence[CheckedClaim], run: RunNote, changed: Sequence[str] = ()) -> Document:
+    """The ledger: every claim with its verdict, and a section for each with what was found.
 
-    view = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    view.add_column("claim", no_wrap=True)
-    view.add_column("verdict")
-    for entry in entries:
-        word = entry.finding.verdict
-        view.add_row(entry.claim.name, Text(word, style=LOOKS[word].colour))
-    sentences = (
-        Text(f"{entry.claim.name}: ", style="bold").append(entry.finding.sentence, style="not bold")
-        for entry in entries
+    Parameters
+    ----------
+    entries : sequence of CheckedClaim
+    run : RunNote
+    changed : sequence of str
+        What differs from the recorded verdicts.
+    """
+    rows = tuple((Cell(text=entry.claim.statement, link=entry.claim.name), entry.finding.verdict) for entry in entries)
+    return Document(
+        word=plural(len(entries), "claim"),
+        answer=f"{_counts(entries)}.",
+        sections=sections(
+            Section("Changed verdicts", tuple(changed)),
+            Section(
+                "Claims and verdicts",
+                (
+                    Table(("claim", "verdict"), rows),
+                    f"Each verdict is computed from the evidence of this run: {run.command}, {run.how}.",
+                ),
+            ),
+            *map(_section, entries),
+        ),
+        next_step="Read docs/claims.md for what the verdicts mean.",
     )
-    return Group(view, *sentences, Text(counted(entries), style="dim"))
+
+
+def _section(entry: CheckedClaim) -> Section:
+    claim, finding = entry.claim, entry.finding
+    evidence = tuple((number.name, *number.cells()) for number in finding.evidence)
+    return Section(
+        claim.statement.removesuffix("."),
+        (
+            finding.sentence,
+            f"Run it again: stationary claims --only {claim.name}",
+            Fold(
+                f"Hypotheses and evidence: {plural(len(evidence), 'number')}",
+                (
+                    f"In the paper: {claim.where}. Hypotheses: {claim.hypotheses}",
+                    Table(("", "value", "interval"), evidence),
+                ),
+            ),
+        ),
+        finding.verdict,
+        claim.name,
+    )
+
+
+def render(entries: Sequence[CheckedClaim], run: RunNote, changed: Sequence[str] = ()) -> RenderableType:
+    """The ledger for a terminal of 60 columns or more."""
+    return terminal.render(ledger(entries, run, changed))
 
 
 def render_html(entries: Sequence[CheckedClaim], run: RunNote) -> str:
     """The ledger as one page: nothing is loaded from elsewhere and nothing runs."""
-    return html.render("claims", entries=entries, run=run, counted=counted(entries))
+    return html.render(ledger(entries, run), "Claims of the paper, and what came out")
 
 
 def render_markdown(entries: Sequence[CheckedClaim], run: RunNote) -> str:
