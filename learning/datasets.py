@@ -39,7 +39,7 @@ _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/"
 
 
 class Split(NamedTuple):
-    """Images to train on and images held out, normalised alike."""
+    """Training and held-out images with the same normalisation."""
 
     train: Data
     test: Data

@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import NO, JsonPath, app, check_outputs, user_input
+from stationary._app import MEASURE, NO, PAPER, JsonPath, app, check_outputs, user_input
 
 
-@app.command()
+@app.command(rich_help_panel=PAPER)
 def theorem(
     steps: Annotated[
-        bool, typer.Option("--steps", help="Print every derivation before the table, step by step.")
+        bool, typer.Option("--steps", metavar="", help="Print every derivation step by step before the table.")
     ] = False,
 ) -> None:
-    """Derive every step of Theorems 1 and D and print what is proved, for which distances and laws.
+    """Check every step of the derivations of Theorems 1 and D by computer algebra, and print what is proved.
 
-    Status 1 when a step does not follow.
+    Example: stationary theorem --steps
+
+    Exit status: 1 if a step does not follow.
     """
     from rich.console import Console
 
@@ -38,14 +40,18 @@ def theorem(
     console.print(f"{len(proofs)} derivations, {steps_checked} steps, each checked now by computer algebra.")
 
 
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def bench(
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the methods take turns; the fastest counts.")] = 9,
+    rounds: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Rounds in which the methods take turns; the fastest counts.")
+    ] = 9,
     json: JsonPath = None,
 ) -> None:
-    """Time the Monte-Carlo kernels beside the random numbers alone and the released cone sampler.
+    """Time the Monte Carlo kernels beside the drawing of their random numbers and the released cone sampler.
 
-    CPU time of all threads. The released sampler is timed where it is installed (the extra "benchmark").
+    Example: stationary bench --rounds 3
+
+    The time is CPU time of all threads. The released sampler is timed if it is installed (the extra "benchmark").
     """
     check_outputs(json)
     from dataclasses import asdict

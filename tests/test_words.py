@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from tests.documents import PAGES, ROOT
 
@@ -56,6 +58,30 @@ def test_docstrings_and_help_texts_do_without_them(package: str) -> None:
                 texts.append(str(node.value.value))
             wrong += [f"{path.relative_to(ROOT)}: {each}" for text in texts for each in found_in(text)]
     assert wrong == []
+
+
+def commands() -> dict[str, Any]:
+    """Every command of the program by its name."""
+    import stationary
+
+    found = {}
+    for name, command in get_command(stationary.app).commands.items():
+        for part, each in (getattr(command, "commands", None) or {"": command}).items():
+            found[f"{name} {part}".strip()] = each
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
+def test_a_help_text_is_an_example_and_sentences(name: str) -> None:
+    command = commands()[name]
+    assert command.help.count(f"Example: stationary {name} ") == 1
+    assert command.rich_help_panel or name.startswith("bridge")
+    for parameter in command.params:
+        about = f"{name} {parameter.name}"
+        assert parameter.metavar is not None, about
+        assert re.search(r"[.)]$", parameter.help), about
+        # rich takes it for a style and leaves it out
+        assert "[default" not in parameter.help, about
 
 
 def test_a_banned_word_is_found_and_code_is_not_read() -> None:

@@ -63,7 +63,7 @@ def compare_open_set(
     groups : ndarray of int, shape (q,), optional
         Probes of one group depend on each other: then the group is the unit of the intervals, else the probe.
     confidence : float
-        In (0, 1), of each interval.
+        Confidence of each interval, in (0, 1).
 
     Raises
     ------
