@@ -71,7 +71,7 @@ def reference() -> Iterator[str]:
 def _command(name: str, command: Any) -> Iterator[str]:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     words = [_value(each) if each.required else f"[{_value(each)}]" for each in arguments]
-    yield f"### stationary {name} {{ #{name.replace(' ', '-')} }}\n"
+    yield f"### stationary {name}\n"
     yield f"```text\nstationary {' '.join([name, *words])} [OPTIONS]\n```\n"
     for paragraph in command.help.split("\n\n"):
         example = re.fullmatch(r"Example: (.*)", paragraph.strip())
@@ -89,7 +89,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
             words = [f"`{words[1]}`", ""] if each in arguments else [words[0], words[1] and f"`{words[1]}`"]
             default = None if isinstance(each.default, bool) or not each.show_default else each.default
             meaning = each.help if default is None else f"{each.help} Default: {getattr(default, 'value', default)}."
-            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in (*words, meaning)) + " |"
+            yield f"| {words[0]} | {words[1]} | {meaning} |"
     yield ""
 
 

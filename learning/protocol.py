@@ -35,7 +35,7 @@ class Step:
     backbone : str
     start : {"previous", "scratch", "elsewhere", "checkpoint"}
         What the training starts from: the model before, new weights, an improved model trained elsewhere, or one that
-        was brought. An update from new weights has the model before as its old model all the same.
+        was brought. An update from new weights still has the model before as its old model.
     memory : Tensor of int
         Images of earlier steps that are replayed.
     elsewhere : Tensor of int

@@ -101,7 +101,7 @@ def run_scenario(
     progress : Progress, optional
         Called after every epoch with the model's name, epochs done and in all, and the means of the epoch.
     data : pair of data sets, optional
-        What ``scenario.load()`` returns, where it is at hand: images to train on and held out, in memory
+        Replacement for the result of ``scenario.load()``: images to train on and held-out ones, in memory
         (:class:`~learning.data.Images`) or streamed (any :class:`torch.utils.data.Dataset`).
     first_models : dict, optional
         Models that were trained from scratch, which several runs share: it is searched and extended.

@@ -53,7 +53,7 @@ def fit(
     ----------
     data : Images or Streamed
     objective : callable
-        Of logits, targets, new and old features. An ``nn.Module`` is trained along with the model where it has
+        Function of logits, targets, new and old features. An ``nn.Module`` is trained along with the model where it has
         parameters of its own (in one process); its method ``begin(epoch, epochs)``, if it has one, is called before
         every epoch.
     old_model : Module, optional

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stationary._app import (
-    MEASURE,
     TRAINING,
     Device,
     JsonPath,
@@ -270,27 +269,6 @@ def evaluate(
     if json is not None:
         with user_input():
             write_json(json, content)
-
-
-@app.command("bench-training", rich_help_panel=MEASURE)
-def bench_training(json: JsonPath = None) -> None:
-    """Time a training step of HOC, the first-moment loss and others, and the training loop beside a bare one.
-
-    Example: stationary bench-training --json speed.json
-    """
-    check_outputs(json)
-    from dataclasses import asdict
-
-    from rich.console import Console
-
-    from learning.benchmark import render, step_costs, throughput
-    from verification.reporting import write_json
-
-    costs, speed = step_costs(), throughput()
-    Console().print(render(costs, speed))
-    if json is not None:
-        with user_input():
-            write_json(json, {"steps": [asdict(row) for row in costs], "loop": asdict(speed) | {"ratio": speed.ratio}})
 
 
 def _compare(name: str, seeds: int, directory: Path | None) -> tuple[RenderableType, dict[str, Any]]:

@@ -166,7 +166,7 @@ def test_the_reference_lists_every_command_and_option(site):
     count = 0
     for name, command in get_command(stationary.app).commands.items():
         for part, each in (getattr(command, "commands", None) or {"": command}).items():
-            assert f"{name} {part}".strip().replace(" ", "-") in page.names
+            assert f"stationary {name} {part}".strip().replace(" ", "-") in page.names
             for parameter in each.params:
                 for option in parameter.opts:
                     count += option.startswith("--")

@@ -122,7 +122,7 @@ def exact_threshold(new: Law, old: Law, axis_cosine: float, other: Law | None = 
     """Least threshold from which the false accept rate does not rise, computed instead of proved.
 
     Rates are compared at 96 thresholds from the largest cosine that occurs downwards, and the first rise is bisected.
-    ``safe_threshold`` is never below it, and the difference is what the proof gives away.
+    ``safe_threshold`` is never below it, and the difference is what the proof loses.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ class Scores:
         Mean score of old and of new queries in the old gallery; ``new_old`` of a compressed copy is that of its queries
         in its own gallery.
     new_new : float or None
-        Of new queries in a gallery embedded again; None where there are no new features of the gallery.
+        Score of new queries in a gallery embedded again; None if the gallery has no new features.
     upgrade : Change
         new_old − old_old, what the old gallery gains or loses.
     reindexing, model : Change or None

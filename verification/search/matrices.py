@@ -142,7 +142,7 @@ def judge_matrix(matrix: ArrayLike, num_queries: int, confidence: float = 0.95) 
     num_queries : int
         Number of queries behind each entry, ≥ 1.
     confidence : float
-        In (0, 1), of all verdicts at once.
+        Confidence of all verdicts at once, in (0, 1).
 
     Raises
     ------
@@ -173,7 +173,7 @@ def judge_outcomes(outcomes: ArrayLike, confidence: float = 0.95) -> MatrixRepor
         1 if the query is answered correctly, else 0, on and below the diagonal, as
         :func:`~verification.search.scores.outcomes` gives it.
     confidence : float
-        In (0, 1), of all verdicts at once.
+        Confidence of all verdicts at once, in (0, 1).
 
     Raises
     ------
@@ -214,7 +214,7 @@ def judge_scores(scores: ArrayLike, confidence: float = 0.95) -> MatrixReport:
     scores : array_like, shape (T, T, N)
         A number per query, on and below the diagonal, as :func:`~verification.search.scores.outcomes` gives it.
     confidence : float
-        In (0, 1), of all verdicts at once.
+        Confidence of all verdicts at once, in (0, 1).
 
     Raises
     ------

@@ -82,7 +82,7 @@ def render_markdown(entries: Sequence[CheckedClaim], run: RunNote) -> str:
         "run, not written by hand; a test corrupts what each check looks at and sees its verdict change. *Proved*:",
         "a written derivation whose algebra SymPy checks, with cited lemmas. *Verified numerically*: computed, with",
         "errors. *Verified on trained models*: measured on models trained here, which are small. *Not reproduced*:",
-        "looked for at that scale and not found, which is weaker than *contradicted*: a counter-example is at hand.",
+        "looked for at that scale and not found, which is weaker than *contradicted*: a counter-example exists.",
         "",
         f"Command: `{run.command}`; {run.how}.",
         "",
