@@ -31,9 +31,10 @@ def on_config(config: Any) -> Any:
 def _present(entries: list[Any], folder: Path) -> list[Any]:
     kept: list[Any] = []
     for entry in entries:
-        if isinstance(entry, dict):
-            kept += [{title: found} for title, pages in entry.items() if (found := _present(pages, folder))]
-        elif (folder / entry).exists():
+        (title, pages), *_ = entry.items() if isinstance(entry, dict) else [("", entry)]
+        if isinstance(pages, list):
+            kept += [{title: found}] if (found := _present(pages, folder)) else []
+        elif (folder / pages).exists():
             kept.append(entry)
     return kept
 
