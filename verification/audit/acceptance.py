@@ -10,7 +10,7 @@ variance is the sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +25,7 @@ from verification.statistics.rows import Rows, never_met
 
 BINS = 2**16  # of [-1, 1]
 _PAIRS = 2**18  # looked at at a time
+_KEPT = 2**20  # at most, of all blocks: 24 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +150,16 @@ class Compared:
         squares = np.vecdot(queries, queries)[:, None] + np.sum(items * items, axis=0)
         return 1.0 - np.sqrt(np.maximum(squares - 2.0 * products, 0.0)) / longest
 
-    def blocks(self) -> Iterator[Places]:
+    def blocks(self) -> Iterable[Places]:
         """All pairs, a block of queries at a time; each model in its own space where its rows meet each other only."""
+        # few pairs are looked at several times, and computed once
+        return self._kept if len(self.rows.old) * len(self.items.old) <= _KEPT else self._blocks()
+
+    @cached_property
+    def _kept(self) -> Sequence[Places]:
+        return tuple(self._blocks())
+
+    def _blocks(self) -> Iterator[Places]:
         new, old = self.rows.models
         own = self.rows.own
         # copies, because NumPy multiplies a matrix by its own transpose differently, to other roundings

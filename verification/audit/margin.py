@@ -124,7 +124,7 @@ def old_contrast(
         counted = Weights.of(weights, sizes, item_sizes, pairs_that_meet(blank))
         value = blank.between(counted) - float(counted.same @ blank.same_means())
         return Estimate(value=value, standard_error=math.nan, freedom=math.inf)
-    same, different = (side.fixed for side in estimate(blank)[0][weights].sides)
+    same, different = (side.fixed for side in estimate(blank, (weights,))[0][weights].sides)
     return Estimate(
         value=-(same.value + different.value),
         standard_error=same.standard_error + different.standard_error,

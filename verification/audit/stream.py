@@ -188,4 +188,4 @@ class UpgradeSums:
         rows = Rows(models=kept.models, codes=kept.codes, sizes=counts)
         source = LinearPairs(rows=rows, gallery=None, sums=self._sums, gallery_sums=None, seed=0)
         one = Criterion(confidence=side_confidence(criterion.confidence), margin=criterion.margin)
-        return judge_sides(estimate(source)[0]["pairs"], one, contrast=criterion)
+        return judge_sides(estimate(source, ("pairs",))[0]["pairs"], one, contrast=criterion)

@@ -146,7 +146,7 @@ def compare_thresholds(
         # one kernel at a time: with many classes each takes much memory
         kernel = Kernel(old_threshold=old_at, new_threshold=new_threshold, old_weight=before, new_weight=after)
         source, apart = count(compared, kernel)
-        estimates.append([side.fixed for side in estimate(source)[0]["pairs"].sides])
+        estimates.append([side.fixed for side in estimate(source, ("pairs",))[0]["pairs"].sides])
         told_apart.append(apart)
         return source
 

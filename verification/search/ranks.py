@@ -1,8 +1,8 @@
 """Places of chosen items in the whole ranking of a gallery, without the ranking: two passes over the gallery.
 
 The first pass takes the exact similarity of each chosen pair (query, item). The second counts the items above it: a
-float64 product decides all but those within its rounding error, which are compared by the exact similarity, equals by
-row. Memory grows with the number of pairs.
+sorted row of float64 products decides all but those within their rounding error, which are compared by the exact
+similarity, equals by row. Memory grows with the number of pairs.
 """
 
 from __future__ import annotations
@@ -88,12 +88,21 @@ class Pairs:
             scaled = self._kind.scaled(block, np.float64)
             step = max(1, _PRODUCTS // len(block))
             for begin in range(0, len(queries), step):
-                values = scaled.queries[queries[begin : begin + step]] @ scaled.items.T
-                for i, near in enumerate(values, begin):
+                some = queries[begin : begin + step]
+                values = scaled.queries[some] @ scaled.items.T
+                values[self._rules.forbidden(some, items)] = -np.inf
+                for i, rising in enumerate(np.sort(values, axis=1), begin):
                     part = slice(first[i], ends[i])
-                    higher = self._higher(int(queries[i]), near, scaled, (block, items), (thresholds[part], rows[part]))
-                    count = np.bincount(higher, minlength=ends[i] - first[i] + 1)
-                    above[part] += np.cumsum(count[:0:-1])[::-1]
+                    scale, error = scaled.threshold(thresholds[part], queries[i]), scaled.slack[queries[i]]
+                    higher = len(rising) - np.searchsorted(rising, scale + error, "right")
+                    unsure = len(rising) - np.searchsorted(rising, scale - error, "left") - higher
+                    # each chosen item of this block is as high as itself
+                    if np.array_equal(unsure, (rows[part] >= start) & (rows[part] < start + len(block))):
+                        above[part] += higher
+                    else:
+                        above[part] += self._higher(
+                            int(queries[i]), values[i - begin], scaled, (block, items), (thresholds[part], rows[part])
+                        )
             start += len(block)
         places = np.empty(len(order), dtype=np.int64)
         places[order] = above + 1
@@ -108,14 +117,13 @@ class Pairs:
         scaled: Scaled,
         gallery: tuple[Float[ndarray, "b dim"], Int[ndarray, " b"]],
         chosen: tuple[Float[ndarray, " r"], Int[ndarray, " r"]],
-    ) -> Int[ndarray, " n"]:
-        """For each item of a block that a query may find, how many of its chosen items it is above, if it is any."""
+    ) -> Int[ndarray, " r"]:
+        """How many items of a block are above each chosen one, where products alone do not tell."""
         block, items = gallery
         thresholds, rows = chosen
         scale = scaled.threshold(thresholds, query)
         error = scaled.slack[query]
         near = np.flatnonzero(values >= scale[0] - error)
-        near = near[self._rules.allows(np.full(len(near), query), items[near])]
         low = np.searchsorted(scale, values[near] - error, "left")
         unsure = np.flatnonzero(low < np.searchsorted(scale, values[near] + error, "right"))
         if len(unsure):
@@ -127,4 +135,5 @@ class Pairs:
             below = np.empty(len(order), dtype=np.int64)
             below[order] = np.cumsum(is_chosen[order])
             low[unsure] = below[: len(there)]
-        return low
+        count = np.bincount(low, minlength=len(rows) + 1)
+        return np.cumsum(count[:0:-1])[::-1]

@@ -50,6 +50,25 @@ class Rules:
             allowed &= (unit != self._item[item]) | (unit == -1)
         return allowed
 
+    def forbidden(
+        self, query: Int[ndarray, " q"], items: Int[ndarray, " b"]
+    ) -> tuple[Int[ndarray, " p"], Int[ndarray, " p"]]:
+        """Places of the pairs, among these stacked queries and items, that may not find each other."""
+        rows, columns = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        if self.present is not None:
+            absent = np.flatnonzero(~self.present[items])
+            rows.append(np.repeat(np.arange(len(query)), len(absent)))
+            columns.append(np.tile(absent, len(query)))
+        if self._query is not None and self._item is not None:
+            order = np.argsort(self._item[items], kind="stable")
+            units, own = self._item[items][order], self._query[query]
+            first, last = (np.searchsorted(units, own, side) for side in ("left", "right"))
+            count = np.where(own == -1, 0, last - first)
+            rows.append(np.repeat(np.arange(len(query)), count))
+            nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+            columns.append(order[np.repeat(first, count) + nth])
+        return np.concatenate(rows), np.concatenate(columns)
+
     def own(self, items: Int[ndarray, " b"]) -> Int[ndarray, " n"]:
         """How many of these items are of each stacked query's unit."""
         if self._query is None or self._item is None:

@@ -10,6 +10,7 @@ How they vary is in :mod:`verification.statistics.variance`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -142,8 +143,8 @@ def part_of(rows: Rows, budget: int, rng: np.random.Generator) -> Rows:
     return rows.some(choose_rows(rows.codes, rows.counts, budget, rng)) if len(rows.codes) > budget else rows
 
 
-def estimate(source: Statistics) -> tuple[dict[str, Gaps], ClassEstimates]:
-    """Estimate both sides of Definition 1 in both weightings, and the same-class side of every class."""
+def estimate(source: Statistics, weightings: Sequence[str] = WEIGHTINGS) -> tuple[dict[str, Gaps], ClassEstimates]:
+    """Estimate both sides of Definition 1 in each weighting, and the same-class side of every class."""
     sizes = source.rows.sizes
     gallery_sizes = None if source.gallery is None else source.gallery.sizes
     items = sizes if gallery_sizes is None else gallery_sizes
@@ -154,7 +155,7 @@ def estimate(source: Statistics) -> tuple[dict[str, Gaps], ClassEstimates]:
     same_class = SameClass.of(source)
     drawn = drawn_estimates(source)
     found = {}
-    for weighting in WEIGHTINGS:
+    for weighting in weightings:
         weights = Weights.of(weighting, sizes, gallery_sizes, pairs)
         error, freedom, second = same_class.error(weights)
         same = SideEstimate(

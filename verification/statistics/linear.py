@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from verification.statistics.pairwise import spread_of_units
 from verification.statistics.rows import Rows, stream
 from verification.statistics.sums import ClassSums, class_sums
 from verification.statistics.weights import Weights
@@ -197,6 +198,11 @@ class LinearPairs:
         else:
             squares = self._centred(i, j) ** 2
         return np.bincount(classes, squares, minlength=len(self.sizes)) / np.maximum(num, 1)
+
+    @property
+    def unit_spread(self) -> Float[ndarray, " k"] | None:
+        """See :func:`verification.statistics.pairwise.spread_of_units`."""
+        return spread_of_units("sqeuclidean", self.rows) if self.gallery is None else None
 
     def between_spread(self, weights: Weights) -> float:
         """Variance, in the mean over pairs of different classes, of what only pairs show."""

@@ -27,6 +27,8 @@ from verification.statistics.weights import Weights
 TILE = 1024
 # rows or columns, of those by class, that are held once more
 HELD = 64
+# of a class, whose pairs tell what only pairs show
+MOST_UNITS = 64
 
 
 def shrinkage(metric: MetricLike, new: ndarray, old: ndarray, items: ndarray) -> ndarray:
@@ -37,6 +39,40 @@ def shrinkage(metric: MetricLike, new: ndarray, old: ndarray, items: ndarray) ->
     # a copy, because NumPy multiplies a matrix by its own transpose differently, to other roundings
     items = items.copy().T
     return distance.of_cosine(old @ items) - distance.of_cosine(new @ items)
+
+
+def spread_of_units(metric: MetricLike, rows: Rows) -> Float[ndarray, " k"] | None:
+    """Variance, class by class, of what only pairs of units show in the mean of h over their rows.
+
+    Least squares of h = mean + f_u + f_v over the units u ≠ v of a class leave G(G − 3)/2 degrees of freedom. NaN for
+    fewer than four units, None where rows are units.
+    """
+    if rows.units is None:
+        return None
+    result = np.full(len(rows.sizes), np.nan)
+    linear = as_metric(metric).linear is not None
+    for c in np.flatnonzero(rows.unit_counts >= 4):
+        here = slice(int(rows.starts[c]), int(rows.starts[c + 1]))
+        codes, new, old = rows.unit_codes[here], *(model[here] for model in rows.models)
+        units = np.unique(codes)
+        units = units[np.linspace(0, len(units) - 1, min(MOST_UNITS, len(units))).astype(np.intp)]
+        some = np.isin(codes, units)
+        codes, count = np.searchsorted(units, codes[some]), len(units)
+        number = np.bincount(codes)
+        if linear:  # the mean over rows is that of the mean rows
+            new, old = (class_sums(model[some], codes, count) / number[:, None] for model in (new, old))
+            h = shrinkage(metric, new, old, old)
+        else:
+            t = shrinkage(metric, new[some], old[some], old[some])
+            h = class_sums(class_sums(t, codes, count).T, codes, count).T / np.outer(number, number)
+        h = 0.5 * (h + h.T)
+        np.fill_diagonal(h, 0.0)
+        mean = h.sum() / (count * (count - 1.0))
+        effects = (h.sum(axis=1) - (count - 1.0) * mean) / (count - 2.0)
+        left = h - mean - effects[:, None] - effects
+        np.fill_diagonal(left, 0.0)
+        result[c] = np.sum(left**2) / (count * (count - 3.0))
+    return result
 
 
 @dataclass(frozen=True)
@@ -56,6 +92,8 @@ class AllPairs:
         Sum of t², or of h².
     satisfied : tuple of int
         Ordered pairs with t ≥ 0 within classes, with t ≤ 0 between classes.
+    unit_spread : ndarray, shape (K,), or None
+        See :func:`spread_of_units`; None where it is not known.
     """
 
     rows: Rows
@@ -65,6 +103,7 @@ class AllPairs:
     by_item: Float[ndarray, "g k"] | sparse.csr_array
     squares: Float[ndarray, "k k"]
     satisfied: tuple[int, int]
+    unit_spread: Float[ndarray, " k"] | None = None
     # means are of the rows here, which may be a part of the data
     uses_part = True
 
@@ -255,7 +294,8 @@ def look_at_all_pairs(
             squares[second, first] += tile.squares.T
         within, between = within + tile.satisfied[0], between + tile.satisfied[1]
         tick(1)
-    return AllPairs(rows, gallery, ordered, queries, items, squares, (within, between))
+    spread = spread_of_units(metric, rows) if paired else None
+    return AllPairs(rows, gallery, ordered, queries, items, squares, (within, between), spread)
 
 
 def _slices(rows: Rows) -> list[slice]:

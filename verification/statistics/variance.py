@@ -13,6 +13,7 @@ Hoeffding, *A class of statistics with asymptotically normal distribution*, 1948
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,9 @@ from numpy import ndarray
 from verification.statistics.protocol import Statistics
 from verification.statistics.rows import Rows
 from verification.statistics.weights import Weights
+
+# a class of one set that has no more, of one size, has too few pairs of units to tell how one differs from another
+LEAST_UNITS = 2.5
 
 
 @dataclass(frozen=True)
@@ -234,12 +238,13 @@ class SameClass:
     first: Float[ndarray, " k"]
     second: Float[ndarray, " k"]
     parts: list[_Part]
+    units: Float[ndarray, " k"]
     # of each part, how often a row counts over the mean of that in its class; only with units of several rows
     counted: list[Float[ndarray, " _"]] = field(default_factory=list)
 
     @classmethod
     def of(cls, source: Statistics) -> SameClass:
-        """Both parts of every class's variance, unbiased; with units of several rows the first alone, which is more."""
+        """Both parts of every class's variance, unbiased, or the first alone, larger, where it is not told apart."""
         means = source.same_means()
         n, m = source.sizes.astype(np.float64), source.gallery_sizes.astype(np.float64)
         roles = [(source.rows, source.sizes, 4.0 if source.gallery is None else 1.0)]
@@ -248,6 +253,7 @@ class SameClass:
         # every sample of one set is at both ends of pairs
         values = [value if source.gallery is not None else 2.0 * value for value in source.own()]
         counted = _counted(source, len(means)) if source.rows.units is not None else []
+        units = _number_of_units(source.rows, n)
         if source.rows.units is not None:
             factor = 2.0 if source.gallery is None else 1.0
             # with units of unequal size a row that meets more partners weighs more in the mean over pairs
@@ -255,23 +261,37 @@ class SameClass:
                 (value - factor * means[rows.codes]) * share
                 for value, (rows, *_), share in zip(values, roles, counted, strict=True)
             ]
+        if source.gallery is None:
+            # a sample's mean over its partners holds these, who differ: it lies nearer to the others' than what it adds
+            stretch = np.where(units > LEAST_UNITS, (units - 1.0) / (np.maximum(units, LEAST_UNITS) - 2.0), 1.0)
+            values = [values[0] * stretch[source.rows.codes]]
         parts = [
             _Part(value, rows, sizes, weight / np.maximum(sizes, 1.0))
             for value, (rows, sizes, weight) in zip(values, roles, strict=True)
         ]
         if source.rows.units is not None:
-            # of one set each unit is at both ends of pairs: two have one mean between them, and no spread
-            least = 3 if source.gallery is None else 2
-            enough = np.all([part.rows.unit_counts >= least for part in parts], axis=0)
-            first = sum(part.variances for part in parts)
-            return cls(means, np.where(enough, first, np.nan), np.where(enough, 0.0, np.nan), parts, counted)
+            first = np.sum([part.variances for part in parts], axis=0)
+            second = np.zeros(len(means))
+            if source.gallery is None:
+                enough = units > LEAST_UNITS
+                told = source.unit_spread
+                if told is not None:
+                    # what only pairs show is in the spread of units, 4/(G − 2) to 2/(G − 1) of what it is in the mean
+                    n = np.maximum(units, LEAST_UNITS)
+                    known = np.isfinite(told) & enough
+                    second = np.where(known, 2.0 * np.where(known, told, 0.0) / (n * (n - 1.0)), 0.0)
+                    first = first - second * 2.0 * (n - 1.0) / (n - 2.0)
+            else:
+                enough = np.all([part.rows.unit_counts >= 2 for part in parts], axis=0)
+            return cls(means, np.where(enough, first, np.nan), np.where(enough, second, np.nan), parts, units, counted)
         spread = source.same_spread()
         if source.gallery is None:
             enough = source.rows.counts >= 4
             n = np.where(enough, n, 4.0)
             # h = mean + f_i + f_j + s_ij: solve the expectations of the squared row sums (rows) and of the squared
             # deviations of pairs (pairs) for both variances
-            rows, pairs = 0.25 * n * (n - 1.0) ** 3 * parts[0].variances, 0.5 * n * (n - 1.0) * spread
+            rows = 0.25 * n * (n - 1.0) * (n - 2.0) ** 2 * parts[0].variances
+            pairs = 0.5 * n * (n - 1.0) * spread
             of_pair = 2.0 * (pairs - rows / (n - 2.0)) / (n * (n - 3.0))
             of_sample = (rows / ((n - 1.0) * (n - 2.0)) - of_pair) / (n - 2.0)
             first, second = 4.0 * of_sample / n, 2.0 * of_pair / (n * (n - 1.0))
@@ -280,7 +300,7 @@ class SameClass:
             second = spread / np.maximum(n * m, 1.0)
             # each role's variance holds the second-order part once
             first = parts[0].variances + parts[1].variances - 2.0 * second
-        return cls(means, np.where(enough, first, np.nan), np.where(enough, second, np.nan), parts)
+        return cls(means, np.where(enough, first, np.nan), np.where(enough, second, np.nan), parts, units)
 
     def sized(self, weights: Weights) -> list[_Part]:
         """The parts, with what the sizes of units add where classes weigh as they have pairs."""
@@ -294,8 +314,10 @@ class SameClass:
         """Standard error of the weighted mean over classes, its degrees of freedom, its second-order part squared."""
         weights = weighting.same
         sized = self.sized(weighting)
-        one_size = sized is self.parts
-        variances = self.first if one_size else np.sum([part.variances for part in sized], axis=0)
+        # what sizes add is of first order
+        variances = self.first + sum(
+            one.variances - other.variances for one, other in zip(sized, self.parts, strict=True)
+        )
         large = np.isfinite(self.first) & (weights > 0.0)
         small = ~large & (weights > 0.0)
         squared = weights[large] ** 2
@@ -341,6 +363,15 @@ class SameClass:
         return ClassEstimates(self.means, error, np.maximum(degrees, 1.0))
 
 
+def _number_of_units(rows: Rows, sizes: Float[ndarray, " k"]) -> Float[ndarray, " k"]:
+    """Units of each class, as many as units of one size would tell as much: 1 over the sum of their squared shares."""
+    if rows.units is None:
+        return sizes
+    each = np.bincount(rows.unit_codes).astype(np.float64)
+    total, squares = (np.bincount(rows.unit_classes, each**power, minlength=len(sizes)) for power in (1, 2))
+    return total**2 / np.maximum(squares, 1.0)
+
+
 def _counted(source: Statistics, num_classes: int) -> list[Float[ndarray, " _"]]:
     """How often each row counts in the mean over the pairs of its class, over the mean of that."""
     found = []
@@ -368,7 +399,14 @@ def contrast_error(same: SameClass, between: Sequence[_Part], weights: Weights) 
         )
         for one, other in zip(same.sized(weights), between, strict=True)
     ]
-    return summed_error(parts)
+    error, freedom = summed_error(parts)
+    if len(parts) == 1 and np.isfinite(error):
+        # what only pairs show is left in once more than the mean has it, not as often as stretched deviations have it
+        several = same.units > LEAST_UNITS
+        second = weights.same[several] ** 2 * same.second[several]
+        more = 2.0 * second / (same.units[several] - 2.0)
+        error = math.sqrt(max(error**2 - float(more.sum()), float(second.sum()), 0.0))
+    return error, freedom
 
 
 def drawn_estimates(source: Statistics) -> tuple[Estimate, Estimate, Estimate]:

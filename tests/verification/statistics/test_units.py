@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -14,12 +16,14 @@ from verification.statistics.collect import collect, hash_rows
 from verification.statistics.gaps import estimate
 from verification.statistics.linear import LinearPairs
 from verification.statistics.rows import Rows, never_met
+from verification.statistics.student import upper_quantile
 from verification.statistics.variance import drawn_estimates
 from verification.statistics.weights import WEIGHTINGS, Weights
 from verification.upgrade import Upgrade
 
 # rounding of some hundred terms of order one
 ROUNDING = 1e-12
+Draw = Callable[[np.random.Generator], Upgrade]
 LABELS = np.repeat([0, 1, 2, 3], [9, 6, 4, 2])
 ITEM_LABELS = np.repeat([0, 1, 3, 4], [7, 5, 3, 2])
 
@@ -301,14 +305,20 @@ def test_rows_without_identity_count_nowhere(monkeypatch, small):
     np.testing.assert_allclose(facts.lengths, [[some.min(), some.max()] for some in lengths])
 
 
-def two_shots(rng: np.random.Generator, groups: int, rows: int, classes: int = 20) -> Upgrade:
+def two_shots(
+    rng: np.random.Generator, groups: int, rows: int, own: float = 0.7, noise: float = 0.2, grouped: bool = True
+) -> Upgrade:
     """``groups`` objects a class of ``rows`` shots each, nearly alike; the classes are the same in every draw."""
+    classes = 20
     centres = np.random.default_rng(7).standard_normal((classes, 8))
     labels = np.repeat(np.arange(classes), groups * rows)
     objects = np.repeat(np.arange(classes * groups), rows)
-    own = 0.7 * rng.standard_normal((classes * groups, 8))[objects]
-    old, new = (centres[labels] + scale * own + 0.2 * rng.standard_normal(own.shape) for scale in (1.0, 0.9))
-    return Upgrade(FeatureSet(new, labels, groups=objects), FeatureSet(old, labels, groups=objects))
+    of_object = own * rng.standard_normal((classes * groups, 8))[objects]
+    old, new = (
+        centres[labels] + scale * of_object + noise * rng.standard_normal(of_object.shape) for scale in (1.0, 0.9)
+    )
+    units = objects if grouped else None
+    return Upgrade(FeatureSet(new, labels, groups=units), FeatureSet(old, labels, groups=units))
 
 
 def measured(upgrade: Upgrade) -> Definition1Report:
@@ -329,18 +339,52 @@ def test_two_units_of_a_class_have_no_spread_between_them(rows: int) -> None:
     assert gaps.contrast.standard_error == pytest.approx(apart, rel=1e-12)
 
 
+def shots_of(groups: int, own: float = 0.7, noise: float = 0.2, rows: int = 3) -> Draw:
+    return lambda rng: two_shots(rng, groups, rows, own, noise, grouped=rows > 1)
+
+
+@pytest.mark.parametrize("count", [4, 7])
+def test_groups_of_one_sample_are_samples(count: int) -> None:
+    drawn = [two_shots(np.random.default_rng(3), count, 1, grouped=grouped) for grouped in (True, False)]
+    for weighting in WEIGHTINGS:
+        grouped, alone = (estimate(upgrade.statistics())[0][weighting] for upgrade in drawn)
+        for one, other in zip(
+            (*(side.fixed for side in grouped.sides), grouped.contrast),
+            (*(side.fixed for side in alone.sides), alone.contrast),
+            strict=True,
+        ):
+            assert one.value == pytest.approx(other.value, abs=ROUNDING)
+            assert one.standard_error == pytest.approx(other.standard_error, rel=1e-9)
+            assert one.freedom == pytest.approx(other.freedom, rel=1e-9)
+
+
 @pytest.mark.simulations
-@pytest.mark.parametrize("groups", [2, 3, 4])
-def test_intervals_of_few_units_a_class_cover(groups: int) -> None:
-    rng = np.random.default_rng(groups)
-    reports = [measured(two_shots(rng, groups, 3)) for _ in range(200)]
-    for name in ("same_class", "contrast_gap"):
-        intervals = [getattr(report, name).fixed for report in reports]
-        mean = np.mean([interval.value for interval in intervals])
-        covered = np.mean([interval.lower <= mean <= interval.upper for interval in intervals])
-        level = intervals[0].confidence
-        # two standard errors of a share of 200
-        assert covered > level - 2 * np.sqrt(level * (1 - level) / 200)
+@pytest.mark.parametrize(
+    ("draw", "width"),
+    [
+        # nobody knows how three units of a class differ: as if only each by itself
+        (shots_of(2), np.inf),
+        (shots_of(3), 2.0),
+        (shots_of(4), 1.3),
+        (shots_of(6), 1.3),
+        (shots_of(5, own=0.1, noise=0.6), 1.3),
+        (shots_of(4, rows=1), 1.3),
+        (shots_of(5, rows=1), 1.3),
+        (shots_of(5, own=0.1, noise=0.6, rows=1), 1.3),
+    ],
+)
+def test_intervals_of_few_units_a_class_cover(draw: Draw, width: float) -> None:
+    rng, runs = np.random.default_rng(0), 400
+    found = [estimate(draw(rng).statistics())[0]["pairs"] for _ in range(runs)]
+    for of, level in ((lambda g: g.same_class.fixed, 0.975), (lambda g: g.contrast, 0.95)):
+        sides = [of(gaps) for gaps in found]
+        values = np.array([side.value for side in sides])
+        halves = np.array([side.standard_error * upper_quantile((1.0 - level) / 2.0, side.freedom) for side in sides])
+        deviations = values - values.mean()
+        covered = np.mean(np.abs(deviations) <= halves)
+        # two standard errors of a share
+        assert covered > level - 2.0 * np.sqrt(level * (1.0 - level) / runs)
+        assert halves.mean() < width * upper_quantile((1.0 - level) / 2.0, np.inf) * values.std()
 
 
 def unequal(rng: np.random.Generator, common: float, groups: int = 12, classes: int = 6) -> Upgrade:
