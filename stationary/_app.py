@@ -115,7 +115,7 @@ def check_outputs(*paths: Path | None, inputs: Sequence[str | Path | None] = (),
                 if path.resolve() == other.resolve():
                     raise Unusable(f"{path}: two outputs cannot be one file; name another.")
     if fresh is not None and fresh.is_file():
-        raise Unusable(f"{fresh}: is there already; --force overwrites it.")
+        raise Unusable(f"{fresh}: exists already; --force overwrites it.")
 
 
 def _is_part_of(path: Path, source: Path) -> bool:

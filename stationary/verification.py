@@ -70,7 +70,7 @@ def verify(
         console.print(f"Not as predicted: {upgrade.name} (seed {upgrade.seed}). {upgrade.check.sentence}")
     if not off:
         console.print(
-            f"All {len(upgrades)} answers are as the theory predicts: Theorem 1 shows where its hypotheses hold, "
+            f"All {len(upgrades)} answers are as the theory predicts: both inequalities hold where the hypotheses do, "
             "and the learned classifier is found incompatible."
         )
     if json is not None:
