@@ -1,11 +1,14 @@
 """What the site does with a page: formulas become MathML, docstrings Markdown, links into the repository plain text.
 
+The reference of the command line is written from the program itself, so that it lists every command and option.
+
 MkDocs calls the functions, mkdocstrings the class.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
 from importlib.metadata import distribution
 from pathlib import Path
@@ -28,9 +31,10 @@ def on_config(config: Any) -> Any:
 def _present(entries: list[Any], folder: Path) -> list[Any]:
     kept: list[Any] = []
     for entry in entries:
-        if isinstance(entry, dict):
-            kept += [{title: found} for title, pages in entry.items() if (found := _present(pages, folder))]
-        elif (folder / entry).exists():
+        (title, pages), *_ = entry.items() if isinstance(entry, dict) else [("", entry)]
+        if isinstance(pages, list):
+            kept += [{title: found}] if (found := _present(pages, folder)) else []
+        elif (folder / pages).exists():
             kept.append(entry)
     return kept
 
@@ -43,8 +47,55 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Of links to files outside docs/, which are for readers of the repository, keep the text."""
+    """Put in the reference of the command line; of links to files outside docs/ keep the text."""
+    markdown = re.sub(r"^<!-- commands: .*? -->$", lambda _: "\n".join(reference()), markdown, flags=re.MULTILINE)
     return re.sub(r"\[([^\]]+)\]\(\.\./[^)]*\)", r"\1", markdown)
+
+
+def reference() -> Iterator[str]:
+    """Every command with its arguments and options, in Markdown, in the groups that the help shows."""
+    from typer.main import get_command
+
+    from stationary import app
+
+    groups: dict[str, list[tuple[str, Any]]] = {}
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        parts = getattr(command, "commands", None)
+        for part, each in parts.items() if parts else (("", command),):
+            groups.setdefault(command.rich_help_panel, []).append((f"{name} {part}".strip(), each))
+    for group, commands in groups.items():
+        yield f"## {group}\n"
+        for name, command in commands:
+            yield from _command(name, command)
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    words = [_value(each) if each.required else f"[{_value(each)}]" for each in arguments]
+    yield f"### stationary {name}\n"
+    yield f"```text\nstationary {' '.join([name, *words])} [OPTIONS]\n```\n"
+    for paragraph in command.help.split("\n\n"):
+        example = re.fullmatch(r"Example: (.*)", paragraph.strip())
+        yield f"```console\n$ {example[1]}\n```\n" if example else f"{' '.join(paragraph.split())}\n"
+    panels: dict[str, list[Any]] = {"Arguments": arguments} if arguments else {}
+    for each in command.params:
+        if each.param_type_name == "option":
+            panels.setdefault(each.rich_help_panel or "Options", []).append(each)
+    yield "| | value | meaning |\n| --- | --- | --- |"
+    for panel, parameters in panels.items():
+        yield f"| **{panel}** | | |"
+        for each in parameters:
+            named = [f"`{option}`" for option in (*each.opts, *each.secondary_opts)]
+            words = ["" if each in arguments else ", ".join(named), _value(each)]
+            words = [f"`{words[1]}`", ""] if each in arguments else [words[0], words[1] and f"`{words[1]}`"]
+            default = None if isinstance(each.default, bool) or not each.show_default else each.default
+            meaning = each.help if default is None else f"{each.help} Default: {getattr(default, 'value', default)}."
+            yield f"| {words[0]} | {words[1]} | {meaning} |"
+    yield ""
+
+
+def _value(parameter: Any) -> str:
+    return str(parameter.name.upper() if parameter.metavar is None else parameter.metavar)
 
 
 def on_page_content(html: str, **_: Any) -> str:

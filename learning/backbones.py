@@ -23,12 +23,12 @@ class Backbone(nn.Module):
     trunk : Module
         Images (B, C, H, W) → (B, width).
     width : int
-        What the trunk gives.
+        Number of features that the trunk returns.
     dim : int
         Feature dimension d.
     normalize_embedding : bool
         Batch-normalise the features, without affine parameters. On small data it keeps each class's mean within a few
-        degrees of its vertex; without it the hypotheses of Theorem 1 fail (means 20–80° off).
+        degrees of its vertex; without it the hypotheses of Theorem 1 fail (means 20–80° away).
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Backbone(nn.Module):
         self.norm: nn.Module = nn.BatchNorm1d(dim, affine=False) if normalize_embedding else nn.Identity()
 
     def add_shift(self, dim: int) -> None:
-        """Add a learned vector to the features, at first 0; it lets embeddings share a common mean."""
+        """Add a learned vector, initially 0, to the features; it lets embeddings share a common mean."""
         self.norm = nn.Sequential(self.norm, Shift(dim))
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
@@ -216,7 +216,7 @@ def register_backbone(backbone: OwnBackbone, shape: tuple[int, ...], name: str =
     shape : tuple of int
         (C, H, W) of an image.
     name : str
-        What to call it, where it is to be found again by :func:`~learning.models.load_model` in another process after
+        Name by which it can be found again by :func:`~learning.models.load_model` in another process after
         the same registration; else "own:" and the name of its class or function.
 
     Raises

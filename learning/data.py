@@ -51,9 +51,9 @@ class Images:
     labels : Tensor, shape (N,), int64
         Classes 0 … K−1.
     scale : Normalization or None
-        How the values came from pixels, where that is known.
+        How the values were computed from pixels, if that is known.
     names : tuple of str
-        Of the classes, if they have names.
+        Names of the classes, if they have any.
     """
 
     images: Float[Tensor, "n channels height width"]
@@ -97,7 +97,7 @@ class Images:
             yield self.subset(index.to(self.labels.device))
 
     def normalised_as(self, scale: Normalization | None) -> Images:
-        """Return the images with another normalisation: what a model that was trained with ``scale`` has to be given.
+        """Return the images with another normalisation, as the input of a model that was trained with ``scale``.
 
         Raises
         ------
@@ -131,18 +131,18 @@ class Streamed:
     dataset : Dataset
         Items are (float tensor of shape (C, H, W), integer label), all of one shape.
     workers : int
-        Processes that read, 0 for none.
+        Number of reading processes, 0 for none.
     rows : Tensor of int, optional
         Which items; all if not given.
     labels : Tensor of int, optional
-        Of these rows; read from ``dataset.targets`` where there is one, else item by item.
+        Labels of these rows; read from ``dataset.targets`` if it exists, else item by item.
     names : sequence of str, optional
-        Of the classes; those of ``dataset.classes`` where there are any.
+        Names of the classes; those of ``dataset.classes``, if there are any.
 
     Raises
     ------
     ValueError
-        If an item is no tensor of three dimensions with an integer label, or there is none.
+        If an item is not a tensor of three dimensions with an integer label, or there are no items.
     """
 
     scale: Normalization | None = None
@@ -279,9 +279,9 @@ def augment(
     generator: torch.Generator,
     background: Sequence[float] | None = None,
 ) -> Float[Tensor, "n channels height width"]:
-    """Augment a batch where it is: "crop" shifts each image by up to 4 pixels, "crop-flip" also mirrors half of them.
+    """Augment a batch on its device: "crop" shifts each image by up to 4 pixels, "crop-flip" also mirrors half of them.
 
-    What a shift uncovers is ``background``, one value per channel, or 0, the mean of the data. The draws come from the
+    Uncovered pixels take the value ``background``, one per channel, or 0, the mean of the data. The draws come from the
     CPU ``generator``, so that they are the same on every device.
     """
     if kind == "none":

@@ -39,7 +39,7 @@ _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/"
 
 
 class Split(NamedTuple):
-    """Images to train on and images held out, normalised alike."""
+    """Training and held-out images with the same normalisation."""
 
     train: Data
     test: Data
@@ -75,9 +75,9 @@ def load_data(name: DataSource, folder: str | Path | None = None, seed: int = 0,
         Where the files are. Not given: the Debian package dataset-fashion-mnist if it is installed, else a download
         with a checksum (the extra package pooch). "folder" and "features" need it.
     seed : int
-        Of the order of the digits, and of the split of a folder.
+        Seed of the order of the digits, and of the split of a folder.
     size : int
-        Of a folder: side to which images are resized (the shorter one) and cropped (the longer one, about the middle);
+        Size to which the shorter side of a folder's images is resized, and the longer one cropped about the middle;
         0 for images as they are, which then have to be of one shape.
 
     Raises

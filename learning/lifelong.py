@@ -17,28 +17,28 @@ from learning.scenarios import ExtendedClasses, ExtendedData
 
 @dataclass(frozen=True)
 class CL2R(Scenario):
-    """Compatible lifelong learning: classes come task by task, a few images of each are kept and replayed.
+    """Compatible lifelong learning: classes arrive task by task, and a few images of each are kept and replayed.
 
     Every batch of an update is half new images, half replayed ones.
 
     Attributes
     ----------
     tasks : int
-        T ≥ 2 models, the first among them.
+        Number of models T ≥ 2, including the first.
     first_classes : int
-        Classes of the first task; 0 for an equal share. The others share the rest, which T − 1 has to divide.
+        Classes of the first task; 0 for an equal share. The other tasks share the rest, which T − 1 must divide.
     memory_per_class : int
         Images of each earlier class that are replayed.
     images_per_class : int
         Training images of each class, 0 for all.
     open_classes : int
-        Classes, the last of the order drawn from ``seed``, that no model is trained on: what the representation is
-        tested on besides the others.
+        Number of classes that no model is trained on, and on which the representation is tested too: the last ones in
+        an order drawn from ``seed``.
     evaluate_on : str or None
-        Another data set whose test images no model is trained on take the place of this one's, normalised as the
-        models' training images are. Its classes are open.
+        Another data set, whose test images replace those of this one, normalised as the training images are. Its
+        classes are open: no model is trained on them.
     evaluate_folder : str or None
-        Where its files are; in ``folder`` if that is given and this is not.
+        Folder of its files; ``folder`` if not given.
 
     References
     ----------
@@ -71,7 +71,7 @@ class CL2R(Scenario):
         return Split(train, other.subset(slice(self.held_out or None)))
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
-        """One model a task."""
+        """One model per task."""
         tasks = self._task_classes(labels)
         steps: list[Step] = []
         memory: list[Tensor] = []
@@ -83,7 +83,7 @@ class CL2R(Scenario):
         return steps
 
     def reserved(self) -> int:
-        """How many classes are no task's."""
+        """Number of classes that belong to no task."""
         return self.open_classes
 
     def _task_classes(self, labels: Tensor) -> list[Tensor]:
@@ -176,7 +176,7 @@ class IAMCL2R(CL2R):
             )
 
     def reserved(self) -> int:
-        """Open classes and those of the improved models."""
+        """Number of open classes and classes of the improved models."""
         return self.open_classes + (0 if self.checkpoints else self.elsewhere_classes)
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
@@ -209,7 +209,7 @@ class CoReS(Scenario):
     Attributes
     ----------
     tasks : int
-        T ≥ 2 models, with equal shares of the classes.
+        Number of models T ≥ 2, with equal shares of the classes.
 
     References
     ----------
@@ -219,7 +219,7 @@ class CoReS(Scenario):
     tasks: int = 5
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
-        """One model a task, none from the weights of another."""
+        """One model per task, none of which starts from another."""
         classes = classes_of(labels)
         if self.tasks < 2 or len(classes) % self.tasks:
             raise ValueError(f"tasks must be >= 2 and divide the {len(classes)} classes, got {self.tasks}.")

@@ -32,7 +32,7 @@ def cross_entropy(
     new_features: Float[Tensor, "batch dim"],
     old_features: Float[Tensor, "batch dim"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the logits (paper, Eq. 3), as an objective: the features do not enter."""
+    """Cross-entropy of the logits (paper, Eq. 3), as an objective that ignores the features."""
     return F.cross_entropy(logits, targets)
 
 
@@ -140,7 +140,7 @@ def first_moment_loss(
     old_means: Float[Tensor, "classes dim"],
     slack: float = 0.05,
 ) -> Float[Tensor, ""]:
-    r"""Ask for Definition 1 directly, from the old class means alone.
+    r"""Ask for Definition 1 directly, using only the old class means.
 
     In the squared Euclidean distance both inequalities of Definition 1 are, in expectation, statements about class
     means: with :math:`µ_y` the mean unit feature of class y under the old model, 1a reads
@@ -148,7 +148,8 @@ def first_moment_loss(
 
     .. math:: [(1+ε)\|µ_y\|^2 − u·µ_y]_+ + 3\, \operatorname{mean}_{y' ≠ y} [u·µ_{y'} − µ_y·µ_{y'}]_+ .
 
-    No old model in the loop, no simplex: K·d numbers. Add a multiple (10 works on small data) to the cross-entropy.
+    It needs no old model and no simplex, only K·d numbers. Add a multiple of it (10 works on small data) to the
+    cross-entropy.
 
     Parameters
     ----------
@@ -159,7 +160,7 @@ def first_moment_loss(
     old_means : Tensor, shape (K, d), K ≥ 2
         Means of the old model's *unit* features; not normalised, their lengths are the old concentrations.
     slack : float
-        ε ≥ 0, by how much the first inequality is asked for in excess.
+        Excess ε ≥ 0 by which the first inequality has to be satisfied.
 
     Returns
     -------

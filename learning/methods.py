@@ -47,7 +47,7 @@ from learning.updates import Update
 
 @dataclass(frozen=True)
 class Method:
-    """How a model is updated.
+    """A way to update a model.
 
     Attributes
     ----------
@@ -60,19 +60,19 @@ class Method:
     old_features : bool
         Whether the objective needs the old model's features of every batch.
     adapter : {"", "linear", "orthogonal"}
-        Whether the new features reach the space that is searched through a linear map that is learned beside the model,
-        or through an orthogonal one that the model feels.
+        Whether a linear map that is learned beside the model takes the new features to the searched space, or an
+        orthogonal one through which the model is trained.
     extra_dims : int
-        How many dimensions every update adds to the features; old galleries are searched by those they have.
+        Number of dimensions that every update adds to the features; an old gallery is searched by those that it has.
     shift : bool
         Whether a learned vector is added to the features; see :class:`~learning.backbones.Shift`.
     embedding : bool
         False: the features are the trunk's, and the learned classifier that reads them has no bias.
     reference : callable, optional
-        What gives the "old features" of a batch, where it is not the old model: :class:`Update` → a module with a
+        Source of the "old features" of a batch, if it is not the old model: :class:`Update` → a module with a
         method ``features``.
     name : str
-        What a run calls the method; needed where the method is given as an object.
+        Name of the method in a run; needed if the method is given as an object.
     """
 
     objective: Callable[[Update], Objective]

@@ -24,7 +24,7 @@ POLYTOPES: dict[str, Callable[[int, int | None], FixedClassifier]] = {
 
 
 class EmbeddingModel(nn.Module):
-    """A backbone that gives features and a classifier that reads them.
+    """A backbone that returns features, and a classifier on top of them.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class EmbeddingModel(nn.Module):
         Images (B, C, H, W) → features (B, d).
     classifier : Module
         Features (B, d) → logits (B, K): a :class:`~learning.classifier.FixedClassifier`, or ``nn.Linear`` for a
-        classifier that is learned.
+        learned classifier.
     adapter : Module, optional
-        Features (B, d) → features (B, d') that are stored and searched, where these are not what the classifier reads.
+        Features (B, d) → features (B, d') that are stored and searched, if these are not the classifier's input.
     """
 
     def __init__(self, backbone: nn.Module, classifier: nn.Module, adapter: nn.Module | None = None) -> None:
@@ -51,13 +51,13 @@ class EmbeddingModel(nn.Module):
         return self.adapter(features), self.classifier(features)
 
     def features(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
-        """Images → features alone."""
+        """Return the features of images only."""
         features: Tensor = self.adapter(self.backbone(images))
         return features
 
     @property
     def directions(self) -> Float[Tensor, "classes dim"]:
-        """The classifier's row of each class."""
+        """The classifier's weight vector of each class."""
         weight = self.classifier.weight
         assert isinstance(weight, Tensor)
         return weight
@@ -91,7 +91,7 @@ class Adapter(nn.Linear):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """All that it takes to build a model: plain values, stored with its weights.
+    """Everything that is needed to build a model, as plain values that are stored with its weights.
 
     Attributes
     ----------
@@ -107,12 +107,12 @@ class ModelSpec:
     normalize_embedding : bool
         See :class:`learning.backbones.Backbone`.
     adapter : {"", "linear", "orthogonal"}
-        Whether features reach the space that is searched through a linear map that the model does not feel, or through
-        an orthogonal one that it does.
+        Whether a linear map through which the model is not trained takes features to the searched space, or an
+        orthogonal one through which it is.
     head : int
-        Dimension of the space that is searched where it is another one: a linear head leads there; 0 for none.
+        Dimension of the searched space if it is another one, which a linear head maps to; 0 for none.
     bias : bool
-        Of the embedding.
+        Whether the embedding has a bias.
     embedding : bool
         False: the features are what the trunk gives, ``dim`` follows from it and a learned classifier has no bias.
     shift : bool
@@ -187,7 +187,7 @@ def save_model(path: str | os.PathLike[str], model: EmbeddingModel, spec: ModelS
     Parameters
     ----------
     seconds : float
-        What the training took, kept with the description.
+        Duration of the training, kept with the description.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def load_model(
     Parameters
     ----------
     spec : ModelSpec, optional
-        What the model has to be.
+        Description that the model has to match.
     into : EmbeddingModel, optional
         A model of the same layers to put the weights into, which is returned: the way for a backbone of your own that
         is not registered. Names, shapes and kinds of number have to agree.
@@ -214,7 +214,7 @@ def load_model(
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If it is truncated, not a model of this package, or not the one that ``spec`` asks for.
     """

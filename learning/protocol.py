@@ -35,7 +35,7 @@ class Step:
     backbone : str
     start : {"previous", "scratch", "elsewhere", "checkpoint"}
         What the training starts from: the model before, new weights, an improved model trained elsewhere, or one that
-        was brought. An update from new weights has the model before as its old model all the same.
+        was brought. An update from new weights still has the model before as its old model.
     memory : Tensor of int
         Images of earlier steps that are replayed.
     elsewhere : Tensor of int
@@ -63,12 +63,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What all scenarios state.
+    """The settings that all scenarios share.
 
     Attributes
     ----------
     seed : int
-        Of the order of images and classes, the weights and the order of training.
+        Seed of the order of images and classes, the weights and the order of training.
     data : str, or a pair of data sets
         A data set of :func:`learning.datasets.load_data`, or your own images, to train on and held out.
     folder : str or None
@@ -83,8 +83,8 @@ class Scenario:
     preallocated : int or None
         Vertices of the fixed classifier; as many as classes if not given.
     normalize_embedding : bool
-        False takes the batch normalisation off the embedding: class means then leave their vertices and the hypotheses
-        of Theorem 1 fail on small data (see :class:`~learning.backbones.Backbone`).
+        False removes the batch normalisation of the embedding: class means then leave their vertices, and the
+        hypotheses of Theorem 1 fail on small data (see :class:`~learning.backbones.Backbone`).
     fixed_classifier : bool
         False: every model has a learned classifier, whatever the method; nothing is stationary then.
     embedding_bias : bool
@@ -121,7 +121,7 @@ class Scenario:
         return Split(train, test.subset(slice(self.held_out or None)))
 
     def steps(self, labels: Int[Tensor, " n"]) -> list[Step]:
-        """What each model sees, of training images with these labels.
+        """Return which training images each model sees, given their labels.
 
         Raises
         ------
@@ -132,11 +132,11 @@ class Scenario:
 
     @property
     def data_name(self) -> str:
-        """What messages call the data."""
+        """Name of the data in messages."""
         return self.data if isinstance(self.data, str) else "data of your own"
 
     def description(self) -> dict[str, Any]:
-        """Return the protocol as plain values; what is an object is named."""
+        """Return the protocol as plain values; objects are replaced by their names."""
         content: dict[str, Any] = {"scenario": type(self).__name__}
         for attribute in fields(self):
             value = getattr(self, attribute.name)
@@ -174,7 +174,7 @@ class Scenario:
         )
 
     def order(self, size: int, salt: int) -> Int[Tensor, " size"]:
-        """Return a random order of ``size`` things; another ``salt`` gives another."""
+        """Return a random order of ``size`` items; another ``salt`` gives another order."""
         return torch.randperm(size, generator=torch.Generator().manual_seed(7919 * self.seed + salt))
 
 

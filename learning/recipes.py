@@ -16,20 +16,20 @@ PRECISIONS = ("no", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What a run is made of; the defaults train a model from scratch on small data.
+    """Settings of one training; the defaults train a model from scratch on small data.
 
     Attributes
     ----------
     epochs : int
         Passes over the data, ≥ 1.
     batch_size : int
-        Images a step, all processes together, ≥ 2 (batch normalisation needs two).
+        Images per step over all processes, ≥ 2 (batch normalisation needs two).
     learning_rate : float
         Peak rate > 0.
     weight_decay : float
         ≥ 0. Decoupled with AdamW; with SGD it spares biases and normalisation weights, as in the paper's released code.
     seed : int
-        Of the order of the images and their augmentation, ≥ 0.
+        Seed of the order of the images and their augmentation, ≥ 0.
     device : str
         "auto" (a GPU when there is one) or a torch device.
     optimizer : {"adamw", "sgd"}
@@ -39,11 +39,11 @@ class TrainingConfig:
     augmentation : {"none", "crop", "crop-flip"}
         See :func:`learning.data.augment`.
     padding : {"mean", "black"}
-        What a crop uncovers: the mean of the data, or black, where the data's normalisation is known.
+        Value of the pixels that a crop uncovers: the mean of the data, or black if the data's normalisation is known.
     schedule : {"step", "epoch"}
         Whether the rate changes after every step or after every epoch.
     final_rate : float
-        ≥ 0, where the cosine ends.
+        Rate ≥ 0 at the end of the cosine.
     milestones : tuple of int
         Epochs after which the rate is divided by ten, instead of a cosine; the schedule is then "epoch".
     batches : {"new", "drawn"}
@@ -93,7 +93,7 @@ class TrainingConfig:
 
 
 class Recipe(NamedTuple):
-    """How the first model of a sequence is trained, and how each update is."""
+    """Settings for training the first model of a sequence, and for each update."""
 
     first: TrainingConfig
     update: TrainingConfig
@@ -130,7 +130,7 @@ PRESETS = {
 
 
 def resolve_device(device: str = "auto") -> torch.device:
-    """Return the torch device of that name; "auto" is a GPU when there is one, else the CPU.
+    """Return the torch device of that name; "auto" is a GPU if there is one, else the CPU.
 
     Raises
     ------

@@ -44,21 +44,21 @@ class ScenarioRun:
     scenario : Scenario
     method : str
     labels : ndarray of int, shape (N,)
-        Of the held-out images.
+        Labels of the held-out images.
     trained : ndarray of bool, shape (N,)
         Whether some model of the sequence was trained on the image's class; the others are open.
     seen : tuple of frozenset of int
-        The classes that each model's images were of, the replayed ones among them.
+        The classes of each model's training images, including replayed ones.
     features : tuple of ndarray, shape (N, d), float32
-        Of each model, oldest first, not normalised.
+        Features by each model, oldest first, not normalised.
     vertices : ndarray, shape (K, d), or None
         The fixed classifier that all models share, one row per label; None where it is learned, or where a model of
         another dimension has one of its own.
     seconds : tuple of float
-        Wall time of each model's training, that of interrupted attempts included as far as their last whole epoch; 0
-        for a model that another run trained.
+        Wall time of each model's training, including interrupted attempts up to their last whole epoch; 0 for a model
+        that another run trained.
     names : tuple of str
-        Of the classes, if they have names.
+        Names of the classes, if they have any.
     """
 
     scenario: Scenario
@@ -92,7 +92,7 @@ def run_scenario(
     recipe : Recipe
         How the first model (and one trained elsewhere) and how the updates are trained; the seeds are the scenario's.
     settings : mapping, optional
-        Of the method, where not its defaults.
+        Settings of the method that differ from its defaults.
     directory : path, optional
         Made if missing. Each model is written to ``task-00.safetensors``, … and its features to
         ``task-00.features.npz``, …, with the names of the classes as labels where they have names; what is there
@@ -101,10 +101,10 @@ def run_scenario(
     progress : Progress, optional
         Called after every epoch with the model's name, epochs done and in all, and the means of the epoch.
     data : pair of data sets, optional
-        What ``scenario.load()`` returns, where it is at hand: images to train on and held out, in memory
+        Replacement for the result of ``scenario.load()``: images to train on and held-out ones, in memory
         (:class:`~learning.data.Images`) or streamed (any :class:`torch.utils.data.Dataset`).
     first_models : dict, optional
-        Models that were trained from scratch, to be shared by several runs: looked up and added to.
+        Models that were trained from scratch, which several runs share: it is searched and extended.
 
     Raises
     ------

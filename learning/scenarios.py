@@ -24,7 +24,7 @@ class ExtendedData(Scenario):
     old_images, new_images : int
         How many images the old and the new models are trained on; the old ones are among the new ones.
     num_classes : int
-        K ≥ 2: the classes 0 … K−1 alone.
+        Number of classes K ≥ 2: only the classes 0 … K−1 are used.
     from_scratch : bool
         The new model starts from new weights, not from the old model.
     new_classifier : {"", "learned"}
@@ -130,7 +130,7 @@ class ExtendedClasses(Scenario):
     Attributes
     ----------
     old_classes : int
-        Of the classes in an order drawn from ``seed``.
+        Number of classes of the old model, in an order drawn from ``seed``.
     old_images, new_images : int
         How many images there are: the new model is trained on ``new_images``, the old one on those of its classes among
         the first ``old_images`` of them; 0 for all.

@@ -34,7 +34,7 @@ class MixedClassification(nn.Module):
     Parameters
     ----------
     share : float
-        Of a batch that is replaced, in [0, 1].
+        Share of a batch that is replaced, in [0, 1].
     trusted : float
         Share of each class's old features that are candidates, in (0, 1].
     """

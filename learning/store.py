@@ -54,8 +54,8 @@ class Store:
     folder : path, optional
         Where results are kept, made when the first one is written; without it they are kept in this object only.
     remake : bool
-        Whether a result that is damaged, or that is of another description, is computed again. Otherwise it is an
-        error that names the file.
+        Whether a result that is damaged, or has another description, is computed again. Otherwise it is an error that
+        names the file.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, *, remake: bool = False) -> None:
@@ -64,14 +64,14 @@ class Store:
         self._held: dict[str, tuple[Any, Kept]] = {}
 
     def get(self, key: str, description: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> Kept:
-        """Return the result of that key: the one that is kept, or else what ``make`` returns.
+        """Return the result of a key: the one that is kept, or else what ``make`` returns.
 
         Parameters
         ----------
         key : str
             A relative path; the folder of the result inside :attr:`folder`.
         description : mapping
-            All that the result depends on; values that JSON can hold.
+            Everything that the result depends on, as values that JSON can hold.
         make : callable
             → mapping of names to values that JSON can hold and to arrays.
 

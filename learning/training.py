@@ -47,27 +47,27 @@ def fit(
 
     When ``old_model`` is given it is frozen and its features of each batch go to the objective. The same arguments give
     the same weights on one machine. Under ``torchrun`` or ``accelerate launch`` each process takes its part of every
-    batch; gradients are averaged, while batch normalisation and the negatives of a contrastive loss see the part alone.
+    batch; gradients are averaged, while batch normalisation and the negatives of a contrastive loss see only that part.
 
     Parameters
     ----------
     data : Images or Streamed
     objective : callable
-        Of logits, targets, new and old features. An ``nn.Module`` is trained along with the model where it has
+        Function of logits, targets, new and old features. An ``nn.Module`` is trained along with the model where it has
         parameters of its own (in one process); its method ``begin(epoch, epochs)``, if it has one, is called before
         every epoch.
     old_model : Module, optional
-        With a method ``features``.
+        The old model, with a method ``features``.
     progress : Progress, optional
         Called after every epoch, with an :class:`~learning.progress.EpochMeans`.
     memory : Images or Streamed, optional
         Replayed images of earlier tasks: every batch is half of these and half of ``data``; see
         :attr:`TrainingConfig.batches`.
     checkpoint : Path, optional
-        Where to write the training after each epoch. A training found there goes on, and ends with the weights, bit by
-        bit on a CPU, that it would have had without the interruption.
+        File to which the state is written after each epoch. A training found there is continued, and ends with the same
+        weights, bit by bit on a CPU, as without the interruption.
     stage : str
-        What ``progress`` calls this training.
+        Name of this training for ``progress``.
 
     Raises
     ------

@@ -18,14 +18,14 @@ from learning.training import embed
 
 @dataclass(frozen=True)
 class Update:
-    """What an objective may know of the update it is made for.
+    """The information about an update that an objective can use.
 
     Attributes
     ----------
     new_model, old_model : EmbeddingModel
-        On one device, the old one frozen.
+        The two models on one device, the old one frozen.
     data : Images or Streamed
-        All training images of the update, the replayed ones among them.
+        All training images of the update, including replayed ones.
     known : Tensor of bool, shape (K,)
         Which classes the old model was trained on.
     train_unconstrained : callable, optional
@@ -58,7 +58,7 @@ class Update:
         return self.means_of()
 
     def means_of(self, samples: int = 0) -> Float[Tensor, "classes dim"]:
-        """The same from the first ``samples`` images of each class alone, if given."""
+        """Return the class means, from only the first ``samples`` images of each class if given."""
         unit, labels = self.old_features
         if samples:
             order = labels.argsort(stable=True)

@@ -38,7 +38,7 @@ def recipe(epochs: int, learning_rate: float | None = None) -> Recipe:
 
 @functools.cache
 def full_data() -> str:
-    """Fashion-MNIST where it is at hand or can be had, else the digits: what Fig. 3 is made from in full."""
+    """Fashion-MNIST if it is installed or can be downloaded, else the digits: the data of Fig. 3 in full."""
     from learning.datasets import load_data
 
     try:

@@ -9,21 +9,28 @@ import typer
 
 
 def figures(
-    names: Annotated[list[str] | None, typer.Argument(help="Which figures, fig11 for short; all if none.")] = None,
-    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="The same; can be repeated.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Small versions, all in minutes.")] = False,
-    output: Annotated[Path, typer.Option(help="Folder to write to; made if missing.")] = Path("output"),
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Figures to make, such as fig11; all if none is named."),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Make this figure only. Repeatable.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", metavar="", help="Make small versions, all of them in minutes.")
+    ] = False,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write to; it is made if missing.")] = Path(
+        "output"
+    ),
     gallery: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Also write a Markdown page that shows the figures.")
     ] = None,
-    dpi: Annotated[int, typer.Option(min=50, max=1200, help="Dots an inch of the PNG.")] = 300,
-    cache: Annotated[
-        bool, typer.Option(help="Keep results in the user's cache folder and take them from there.")
-    ] = True,
+    dpi: Annotated[int, typer.Option(metavar="N", min=50, max=1200, help="Dots per inch of the PNG.")] = 300,
+    cache: Annotated[bool, typer.Option(metavar="", help="Keep results in your cache folder, and reuse them.")] = True,
 ) -> None:
-    """Make the paper's figures and ours: PDF, PNG and the data behind each as JSON.
+    """Make the figures of the paper and of this project as PDF and PNG, with the data behind each as JSON.
 
-    In full they take about twenty minutes on one core.
+    Example: stationary figures fig11 --quick
+
+    All of them in full take about twenty minutes on one core.
     """
     if gallery is not None and (gallery.is_dir() or not gallery.parent.is_dir()):
         raise ValueError(f"{gallery}: must be a file to write, in a folder that exists.")

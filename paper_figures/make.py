@@ -106,7 +106,7 @@ def make(
     cache : bool
         Whether results are kept in the user's cache folder and taken from there.
     dpi : int
-        Of the PNG.
+        Resolution of the PNG.
     progress : callable, optional
         Told the name of the figure that is being made, figures done and figures in all.
 

@@ -5,7 +5,7 @@ Exit status: 0 compatible or done, 1 incompatible or not as predicted, 3 inconcl
 """
 
 # a module registers its commands when it is imported: their order in the help
-from stationary import verification, audit, bridge, claims, theory, learning, figures  # noqa: F401, I001
+from stationary import audit, bridge, learning, verification, theory, claims, figures, bench  # noqa: F401, I001
 from stationary._app import app, main
 
 __all__ = ["app", "main"]

@@ -27,8 +27,18 @@ SHORT = 1.0
 # Typer brings a click of its own, or imports the installed one: its public names lead to the right one
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 
+# headings in the help: groups of commands, and of options
+DECIDE, TRAINING, PAPER, MEASURE = (
+    "Decide on an upgrade",
+    "Train compatible models",
+    "The paper",
+    "Measure this program",
+)
+DATA, QUESTION, THRESHOLD, OUTPUT = "Data", "Question", "Accept threshold", "Output"
+
 app = typer.Typer(
-    help="Stationary (and therefore compatible) representations: verify the theory, audit a model upgrade.",
+    help="Decide whether queries of a new embedding model may search the gallery of an old one; train models for "
+    "which they may; check the theory. Start with: stationary audit NEW OLD",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -46,13 +56,19 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _program(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None: ...
 
 
-JsonPath = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write the result as JSON.")]
-Device = Annotated[str, typer.Option(help="auto (a GPU when there is one), cpu, cuda, …")]
+JsonPath = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="PATH", help="Also write the result as JSON.", rich_help_panel=OUTPUT),
+]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")]
 
 
 class Unusable(Exception):
@@ -99,7 +115,7 @@ def check_outputs(*paths: Path | None, inputs: Sequence[str | Path | None] = (),
                 if path.resolve() == other.resolve():
                     raise Unusable(f"{path}: two outputs cannot be one file; name another.")
     if fresh is not None and fresh.is_file():
-        raise Unusable(f"{fresh}: is there already; --force overwrites it.")
+        raise Unusable(f"{fresh}: exists already; --force overwrites it.")
 
 
 def check_folder(folder: Path, inputs: Sequence[str | None]) -> None:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stationary._app import say
+from stationary._app import DATA, say
 
 if TYPE_CHECKING:
     from verification.features import FeatureSet
     from verification.features.compression import Compression
     from verification.upgrade import Upgrade
-
-DATA = "Data"
 
 
 class Join(StrEnum):
@@ -33,24 +31,24 @@ NewFeatures = Annotated[
     str,
     typer.Argument(
         metavar="NEW",
-        help="Features by the new model: .npz, .npy, .safetensors, Parquet, Arrow, JSON lines, CSV, a FAISS .index, a "
+        help="Features of the new model: .npz, .npy, .safetensors, Parquet, Arrow, JSON lines, CSV, a FAISS .index, a "
         "folder of shards, or the URL of a store.",
     ),
 ]
 OldFeatures = Annotated[str, typer.Argument(metavar="OLD", help="Features of the same samples by the old model.")]
 OptionalOldFeatures = Annotated[
-    str | None, typer.Argument(metavar="[OLD]", help="Features of the same samples by the old model.")
+    str | None, typer.Argument(metavar="OLD", help="Features of the same samples by the old model.")
 ]
 Gallery = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Old-model features of what is searched, if not OLD.", rich_help_panel=DATA),
+    typer.Option(metavar="FILE", help="Old-model features of the gallery, if it is not OLD.", rich_help_panel=DATA),
 ]
 NewGallery = Annotated[
     str | None,
     typer.Option(
         "--new-gallery",
         metavar="FILE",
-        help="The gallery embedded by the new model, to see what that would add.",
+        help="The same gallery embedded by the new model, to show what embedding it again would add.",
         rich_help_panel=DATA,
     ),
 ]
@@ -67,22 +65,27 @@ LabelSeparator = Annotated[
     typer.Option(
         "--label-separator",
         metavar="TEXT",
-        help="Labels are texts that hold several labels, with TEXT between them. Lists need no option. An item then "
-        "answers a query if they share a label.",
+        help="TEXT separates the labels of an item that has several, written as one string; lists need no option. An "
+        "item then answers a query if they share a label.",
         rich_help_panel=DATA,
     ),
 ]
 IdsName = Annotated[
     str | None,
-    typer.Option("--ids", metavar="NAME", help="Column of ids, by which rows are joined.", rich_help_panel=DATA),
+    typer.Option(
+        "--ids",
+        metavar="NAME",
+        help="Column of ids, by which the rows of NEW and OLD are joined.",
+        rich_help_panel=DATA,
+    ),
 ]
 GroupsName = Annotated[
     str | None,
     typer.Option(
         "--groups",
         metavar="NAME",
-        help="Column that names what several rows show, such as an object or a session; a query never finds a row of "
-        "its own label and group.",
+        help="Column that names the object or session that several rows show; a query never finds a row of its own "
+        "label and group.",
         rich_help_panel=DATA,
     ),
 ]
@@ -106,12 +109,17 @@ DropIncomplete = Annotated[
 ]
 JoinOption = Annotated[
     Join,
-    typer.Option("--join", help="inner: leave out rows whose id only one set has.", rich_help_panel=DATA),
+    typer.Option(
+        "--join",
+        metavar="exact|inner",
+        help="exact: refuse ids that only one set has; inner: leave them out.",
+        rich_help_panel=DATA,
+    ),
 ]
 IgnoreLabels = Annotated[
     list[str] | None,
     typer.Option(
-        "--ignore-label", metavar="LABEL", help="Leave out rows with this label; repeat it.", rich_help_panel=DATA
+        "--ignore-label", metavar="LABEL", help="Leave out rows with this label. Repeatable.", rich_help_panel=DATA
     ),
 ]
 DistractorLabels = Annotated[
@@ -119,7 +127,7 @@ DistractorLabels = Annotated[
     typer.Option(
         "--distractor-label",
         metavar="LABEL",
-        help="Rows with this label stay in the gallery and are never right; repeat it.",
+        help="Rows with this label stay in the gallery and answer no query. Repeatable.",
         rich_help_panel=DATA,
     ),
 ]
@@ -128,8 +136,8 @@ Qrels = Annotated[
     typer.Option(
         "--qrels",
         metavar="FILE",
-        help="Judgements of which gallery items answer which query: TREC, BEIR tsv or JSON lines. Then ids are needed, "
-        "and labels are not.",
+        help="Judgements of which gallery items answer which query: TREC, BEIR tsv or JSON lines. They need ids and "
+        "replace labels.",
         rich_help_panel=DATA,
     ),
 ]
@@ -138,12 +146,12 @@ SampleSize = Annotated[
     typer.Option(
         "--sample",
         metavar="N",
-        help="Compare a random sample of N rows, by class and by whole groups where there are such; other rows are not "
-        "fetched where the source allows it.",
+        help="Compare a random sample of N rows, drawn by class and in whole groups if there are groups. Other rows "
+        "are not read if the source allows it.",
         rich_help_panel=DATA,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.", rich_help_panel=DATA)]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random choice.", rich_help_panel=DATA)]
 
 
 @dataclass(frozen=True, kw_only=True)

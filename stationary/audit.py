@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stationary._app import JsonPath, app, check_outputs, progress_when_long, say, title_of, user_input
-from stationary._inputs import (
+from stationary._app import (
     DATA,
+    DECIDE,
+    OUTPUT,
+    QUESTION,
+    THRESHOLD,
+    JsonPath,
+    app,
+    check_outputs,
+    progress_when_long,
+    say,
+    title_of,
+    user_input,
+)
+from stationary._inputs import (
     Columns,
     DistractorLabels,
     DropIncomplete,
@@ -45,8 +57,6 @@ if TYPE_CHECKING:
     from verification.features import FeatureSet
     from verification.search.pairs import PairList
     from verification.upgrade import Upgrade
-
-QUESTION, THRESHOLD, OUTPUT = "Question", "Accept threshold", "Output"
 
 
 class Weights(StrEnum):
@@ -84,7 +94,7 @@ class Classes(StrEnum):
     drawn = "drawn"
 
 
-@app.command()
+@app.command(rich_help_panel=DECIDE)
 def audit(
     context: typer.Context,
     new: NewFeatures,
@@ -96,8 +106,8 @@ def audit(
         typer.Option(
             "--truncate",
             metavar="K",
-            help="Cut every vector to its first K coordinates, as of Matryoshka embeddings. Without OLD: what does NEW "
-            "lose if it is cut?",
+            help="Cut every vector to its first K coordinates, as for Matryoshka embeddings. Without OLD, NEW is "
+            "compared with its own cut copy.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -117,14 +127,16 @@ def audit(
     decide: Annotated[
         list[Claim] | None,
         typer.Option(
-            help="Claim that makes the verdict; repeat it for several. [default: retrieval, and threshold where one is "
-            "given]",
+            metavar="CLAIM",
+            help="Claim that makes the verdict: retrieval, definition-1, contrast, threshold, identification, pairs or "
+            "all. Repeatable. Default: retrieval, and threshold if one is given.",
             rich_help_panel=QUESTION,
         ),
     ] = None,
     classes: Annotated[
         Classes,
         typer.Option(
+            metavar="fixed|drawn",
             help="Whom the verdict is about: new samples of these classes (fixed), or new classes like these (drawn).",
             rich_help_panel=QUESTION,
         ),
@@ -144,18 +156,25 @@ def audit(
     similarity: Annotated[
         Similarity,
         typer.Option(
-            help="How the index ranks and what thresholds are of: the cosine; the inner product (dot) or Euclidean "
-            "distance (l2) of rows as they are; or the Hamming distance of binary codes, packed eight to a byte or one "
-            "a byte.",
+            metavar="cosine|dot|l2|hamming",
+            help="How the index ranks, and the unit of thresholds: the cosine, the inner product (dot) or the "
+            "Euclidean distance (l2) of rows as they are stored, or the Hamming distance of binary codes.",
             rich_help_panel=QUESTION,
         ),
     ] = Similarity.cosine,
     metric: Annotated[
-        str, typer.Option(metavar="NAME", help="Distance of Definition 1.", rich_help_panel=QUESTION)
+        str,
+        typer.Option(
+            metavar="NAME", help="Distance of Definition 1; an unknown name lists them.", rich_help_panel=QUESTION
+        ),
     ] = "sqeuclidean",
     weights: Annotated[
         Weights,
-        typer.Option(help="What counts once in a mean: every pair, or every class.", rich_help_panel=QUESTION),
+        typer.Option(
+            metavar="pairs|classes",
+            help="What counts once in a mean distance: every pair, or every class.",
+            rich_help_panel=QUESTION,
+        ),
     ] = Weights.pairs,
     confidence: Annotated[
         float, typer.Option(metavar="LEVEL", help="Confidence of each claim, in (0, 1).", rich_help_panel=QUESTION)
@@ -164,8 +183,8 @@ def audit(
         float | None,
         typer.Option(
             metavar="SCORE",
-            help="Old accept threshold: does it still hold? A cosine, or with --similarity dot the dot product, with "
-            "l2 the Euclidean distance of rows as they are, and with hamming the number of bits that differ.",
+            help="Judge whether this accept threshold of the old model may be kept. A cosine, unless --similarity says "
+            "otherwise.",
             rich_help_panel=THRESHOLD,
         ),
     ] = None,
@@ -173,7 +192,7 @@ def audit(
         float | None,
         typer.Option(
             metavar="RATE",
-            help="The threshold at which old queries have this false accept rate, instead.",
+            help="Instead: the threshold at which old queries have this false accept rate.",
             rich_help_panel=THRESHOLD,
         ),
     ] = None,
@@ -181,8 +200,8 @@ def audit(
         float | None,
         typer.Option(
             metavar="RATE",
-            help="Open-set identification, where some probes have nobody in the gallery: the false-positive "
-            "identification rate of the old system.",
+            help="Judge open-set identification, where some queries have no match in the gallery, at this "
+            "false-positive identification rate of the old model.",
             rich_help_panel=THRESHOLD,
         ),
     ] = None,
@@ -190,7 +209,7 @@ def audit(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="1:1 verification over listed pairs: two columns of ids, and same or different.",
+            help="Judge 1:1 verification over listed pairs: two columns of ids, and same or different.",
             rich_help_panel=THRESHOLD,
         ),
     ] = None,
@@ -205,7 +224,8 @@ def audit(
         bool,
         typer.Option(
             "--repeated",
-            help="Wider intervals that stay valid however often you look at growing data.",
+            metavar="",
+            help="Use wider intervals, which stay valid however often you look at growing data.",
             rich_help_panel=QUESTION,
         ),
     ] = False,
@@ -219,13 +239,17 @@ def audit(
     ] = None,
     plan: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Hold the audit to a plan of stationary plan.", rich_help_panel=QUESTION),
+        typer.Option(
+            metavar="FILE",
+            help="Use the margins, claims and seed of a plan that stationary plan saved.",
+            rich_help_panel=QUESTION,
+        ),
     ] = None,
     card: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Also write a block for the card of the new model, where the answer is yes; - prints it.",
+            help="If the answer is yes, also write a block for the card of the new model; - prints it.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -233,33 +257,31 @@ def audit(
         tuple[str, str] | None,
         typer.Option(
             metavar="NEW OLD",
-            help="What the card calls the models, with their versions. [default: the names of the files]",
+            help="Names of the models on the card. Default: the names of the files.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    summary: Annotated[bool, typer.Option("--summary", help="Print one line.", rich_help_panel=OUTPUT)] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", metavar="", help="Print one line only.", rich_help_panel=OUTPUT)
+    ] = False,
     json: JsonPath = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Also write a page that explains itself.", rich_help_panel=OUTPUT),
+        typer.Option(metavar="PATH", help="Also write a page with pictures and explanations.", rich_help_panel=OUTPUT),
     ] = None,
     markdown: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Also write Markdown, for a pull request.", rich_help_panel=OUTPUT),
     ] = None,
 ) -> None:
-    """May queries of the NEW model search a gallery indexed by the OLD one?
+    """Decide whether queries of the NEW model may search a gallery that the OLD one indexed.
 
     Example: stationary audit new.npz old.npz --html report.html
 
-    A compressed copy of OLD (int8 or binary codes, or its first coordinates) is searched in itself and compared with
-    OLD in itself:
+    If NEW is a compressed copy of OLD (int8 or binary codes, or its first coordinates), the copy is searched in itself
+    and compared with OLD searched in itself.
 
-    stationary audit old-int8.npz old.npz
-
-    stationary audit old.npz --truncate 256
-
-    Status 0 yes, 1 no, 3 undecided, by the claims that --decide names; every other claim is shown beside them.
+    Exit status: 0 yes, 1 no, 3 undecided, by the claims that --decide names. The report shows every other claim too.
     """
     check_outputs(json, html, markdown, card, inputs=(new, old, gallery, new_gallery, qrels, pairs, plan))
     from verification.audit.judge import Options, judge
@@ -412,9 +434,11 @@ def _slices(new: FeatureSet, upgrade: Upgrade) -> ndarray:
     return new.groups[[place[key] for key in upgrade.new.ids.tolist()]]
 
 
-@app.command()
+@app.command(rich_help_panel=DECIDE)
 def plan(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="Features by the old model: all of an audit, or a part.")],
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="Features of the old model: those of the audit, or a part of them.")
+    ],
     gallery: Gallery = None,
     features: FeaturesName = None,
     labels: LabelsName = None,
@@ -423,20 +447,51 @@ def plan(
     where: WhereRows = None,
     drop_incomplete: DropIncomplete = False,
     seed: Seed = 0,
-    decide: Annotated[list[Claim] | None, typer.Option(help="Claim that will make the verdict; repeat it.")] = None,
-    classes: Annotated[Classes, typer.Option(help="Whom the verdict will be about.")] = Classes.fixed,
-    retrieval_margin: Annotated[str, typer.Option(metavar="SHARE", help="Accepted loss of recall@1.")] = "1%",
-    margin: Annotated[str, typer.Option(metavar="LOSS", help="Accepted loss of mean distance.")] = "1%",
+    decide: Annotated[
+        list[Claim] | None,
+        typer.Option(
+            metavar="CLAIM",
+            help="Claim that will make the verdict, as for audit. Repeatable. Default: retrieval.",
+            rich_help_panel=QUESTION,
+        ),
+    ] = None,
+    classes: Annotated[
+        Classes,
+        typer.Option(
+            metavar="fixed|drawn",
+            help="Whom the verdict will be about: new samples of these classes, or new classes.",
+            rich_help_panel=QUESTION,
+        ),
+    ] = Classes.fixed,
+    retrieval_margin: Annotated[
+        str, typer.Option(metavar="SHARE", help="Accepted loss of recall@1.", rich_help_panel=QUESTION)
+    ] = "1%",
+    margin: Annotated[
+        str,
+        typer.Option(metavar="LOSS", help="Accepted loss of mean distance, as for audit.", rich_help_panel=QUESTION),
+    ] = "1%",
     effect: Annotated[
-        str, typer.Option(metavar="CHANGE", help="Assumed true change of mean distance, positive = better.")
+        str,
+        typer.Option(
+            metavar="CHANGE",
+            help="Change of mean distance that you expect; positive means better.",
+            rich_help_panel=QUESTION,
+        ),
     ] = "0",
     retrieval_effect: Annotated[
-        str, typer.Option(metavar="CHANGE", help="Assumed true change of recall@1: 0.01 or 1%.")
+        str,
+        typer.Option(
+            metavar="CHANGE", help="Change of recall@1 that you expect: 0.01 or 1%.", rich_help_panel=QUESTION
+        ),
     ] = "0",
-    confidence: Annotated[float, typer.Option(metavar="LEVEL", help="Confidence of each claim.")] = 0.95,
-    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan, for audit --plan.")] = None,
+    confidence: Annotated[
+        float, typer.Option(metavar="LEVEL", help="Confidence of each claim, in (0, 1).", rich_help_panel=QUESTION)
+    ] = 0.95,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan, for audit --plan.", rich_help_panel=OUTPUT)
+    ] = None,
 ) -> None:
-    """How many samples, groups and classes would decide an audit, before the new model exists?
+    """Compute how many samples, groups and classes would decide an audit, before the new model exists.
 
     Example: stationary plan old.npz --retrieval-margin 1% --save plan.json
     """

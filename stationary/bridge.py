@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import DONE, NO, JsonPath, app, check_outputs, progress_when_long, say, title_of, user_input
+from stationary._app import (
+    DECIDE,
+    DONE,
+    NO,
+    OUTPUT,
+    QUESTION,
+    JsonPath,
+    app,
+    check_outputs,
+    progress_when_long,
+    say,
+    title_of,
+    user_input,
+)
 from stationary._inputs import (
     Columns,
     DropIncomplete,
@@ -21,6 +34,7 @@ from stationary._inputs import (
     LabelsName,
     NewFeatures,
     OldFeatures,
+    OptionalOldFeatures,
     SampleSize,
     Seed,
     WhereRows,
@@ -36,10 +50,13 @@ class Direction(StrEnum):
 
 
 maps = typer.Typer(
-    help="Maps between two models, for when queries may not search the old gallery as they are.", no_args_is_help=True
+    help="Fit and apply a map between two models, if new queries may not search the old gallery.", no_args_is_help=True
 )
-app.add_typer(maps, name="bridge")
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+app.add_typer(maps, name="bridge", rich_help_panel=DECIDE)
+MAP = "Map"
+Force = Annotated[
+    bool, typer.Option("--force", metavar="", help="Overwrite a file that exists.", rich_help_panel=OUTPUT)
+]
 
 
 @maps.command()
@@ -54,53 +71,72 @@ def fit(
     drop_incomplete: DropIncomplete = False,
     join: JoinOption = Join.exact,
     direction: Annotated[
-        Direction, typer.Option(help="Map new queries into the old space, or the old gallery into the new one.")
+        Direction,
+        typer.Option(
+            metavar="queries|gallery",
+            help="Map new queries into the old space, or the old gallery into the new one.",
+            rich_help_panel=MAP,
+        ),
     ] = Direction.queries,
     kinds: Annotated[
         str | None,
         typer.Option(
             "--maps",
             metavar="KINDS",
-            help="Maps that compete, with commas: identity, translation, cut, orthogonal, lambda-orthogonal, ridge, "
-            "adapter, and where they are named qdc, bottleneck and slerp. [default: all of the first]",
+            help="Maps that compete, separated by commas: identity, translation, cut, orthogonal, lambda-orthogonal, "
+            "ridge, adapter, qdc, bottleneck, slerp. Default: all but the last three.",
+            rich_help_panel=MAP,
         ),
     ] = None,
     drift: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="MAP",
-            help="For qdc: a translation that was saved for one update between neighbouring models; repeat it.",
+            help="For qdc: the saved translation of one update between neighbouring models. Repeatable.",
+            rich_help_panel=MAP,
         ),
     ] = None,
     margin: Annotated[
         str,
         typer.Option(
             metavar="LOSS",
-            help="Accepted loss of mean distance: a share of the old contrast, or a number in squared distance.",
+            help="Accepted loss of mean distance: a share of the old model's contrast, or a number in squared "
+            "distance.",
+            rich_help_panel=QUESTION,
         ),
     ] = "0",
-    confidence: Annotated[float, typer.Option(metavar="LEVEL", help="Confidence of the verdict, in (0, 1).")] = 0.95,
+    confidence: Annotated[
+        float, typer.Option(metavar="LEVEL", help="Confidence of the verdict, in (0, 1).", rich_help_panel=QUESTION)
+    ] = 0.95,
     closed_set: Annotated[
         bool,
         typer.Option(
             "--closed-set",
-            help="The gallery will hold no other classes: do not ask about classes that the map was not fitted to.",
+            metavar="",
+            help="The gallery will hold no other classes, so do not judge classes that the map was not fitted to.",
+            rich_help_panel=QUESTION,
         ),
     ] = False,
     seed: Seed = 0,
-    save: Annotated[Path | None, typer.Option(metavar="MAP", help="Save the map: .npz or .safetensors.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="MAP", help="Save the map: .npz or .safetensors.", rich_help_panel=OUTPUT)
+    ] = None,
     force: Force = False,
     json: JsonPath = None,
-    html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Also write a page with pictures and explanations.", rich_help_panel=OUTPUT),
+    ] = None,
 ) -> None:
-    """Is there a map that makes NEW compatible with OLD? Fitted, chosen and audited on three parts of the samples.
-
-    Without labels the map is fitted and chosen by how near it brings rows that it was not fitted to, and not judged.
+    """Fit maps between NEW and OLD, choose one, and audit it, each on a part of the samples of its own.
 
     Example: stationary bridge fit new.npz old.npz --save map.npz
 
-    Status of the verdict through the map: 0 compatible (through the map, or as it is), 1 no map makes it compatible,
-    3 undecided, or not judged for want of labels. The verdict without a map is printed beside it.
+    Without labels a map is fitted and chosen by how near it brings rows that it was not fitted to, and nothing is
+    judged.
+
+    Exit status: 0 compatible (through the map, or as it is), 1 no map makes it compatible, 3 undecided, or not judged
+    because there are no labels.
     """
     check_outputs(json, html, save, inputs=(new, old), fresh=None if force else save)
     from verification.bridge import BridgeReport, FeatureMap, FittedReport, fit_pairs
@@ -170,7 +206,7 @@ def fit(
 def apply(
     map_file: Annotated[Path, typer.Argument(metavar="MAP", help="A map that bridge fit saved.")],
     source: Annotated[
-        str, typer.Argument(metavar="FEATURES", help="Features by the model that the map takes, files or URLs.")
+        str, typer.Argument(metavar="FEATURES", help="Features of the model that the map takes: files or URLs.")
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .npz, .npy, .safetensors, .parquet.")],
     other: Annotated[
@@ -205,12 +241,10 @@ def apply(
     say(f"{out}: {found.kind} map of {found.takes}, dimension {found.dims[0]} → {found.dims[1]}.")
 
 
-@app.command()
+@app.command(rich_help_panel=DECIDE)
 def check(
     new: NewFeatures,
-    old: Annotated[
-        str | None, typer.Argument(metavar="[OLD]", help="Features of the same samples by the old model.")
-    ] = None,
+    old: OptionalOldFeatures = None,
     features: FeaturesName = None,
     labels: LabelsName = None,
     ids: IdsName = None,
@@ -218,21 +252,41 @@ def check(
     drop_incomplete: DropIncomplete = False,
     gallery: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Also ask whose vectors a gallery holds: the new, the old model's, or both."),
+        typer.Option(
+            metavar="FILE",
+            help="Also say whose vectors a gallery holds: the new model's, the old model's, or both.",
+            rich_help_panel=QUESTION,
+        ),
     ] = None,
     canary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Compare NEW with a canary that --save wrote, instead of OLD.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Compare NEW with a canary that --save wrote, instead of OLD.",
+            rich_help_panel=QUESTION,
+        ),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep 50 rows of NEW and their ids as a canary: .npz.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Save 50 rows of NEW and their ids as a canary: .npz.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     rows: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Write the rows that the answer is about: .npy (positions) or .txt (ids)."),
+        typer.Option(
+            metavar="PATH",
+            help="Write which rows differ: .npy (positions) or .txt (ids).",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Unit rows nearer than this are equal. [default: what storing them in float16 costs]"),
+        typer.Option(
+            metavar="DISTANCE",
+            help="Unit rows nearer than this count as equal. Default: the rounding of float16.",
+            rich_help_panel=QUESTION,
+        ),
     ] = None,
     sample: SampleSize = None,
     seed: Seed = 0,
@@ -241,19 +295,15 @@ def check(
     html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write Markdown.")] = None,
 ) -> None:
-    """What happened between NEW and OLD: nothing, rounding, a rotation, other rows, an update, another space?
-
-    No labels are needed. Of many rows a random part is compared; --rows compares all, and --sample only N.
+    """Say what happened between NEW and OLD: nothing, rounding, a rotation, other rows, an update, another space.
 
     Example: stationary check new.npz old.npz --rows changed.txt
 
-    A canary tells later whether a deployed model is still that model:
+    No labels are needed. If there are many rows, a random part is compared; --rows compares all, and --sample only N.
 
-    stationary check model.npz --save canary.npz
+    A canary shows later whether a deployed model is still the same: save one with --save, compare with --canary.
 
-    stationary check deployed.npz --canary canary.npz
-
-    Status 0 the same model, up to what its values are stored in; 1 anything else.
+    Exit status: 0 the same model, up to the rounding of stored values; 1 anything else.
     """
     for path in (save, rows):
         check_outputs(json, html, markdown, path, inputs=(new, old, gallery, canary), fresh=None if force else path)

@@ -8,29 +8,43 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import DONE, NO, JsonPath, Unusable, app, check_outputs, progress_bar, user_input
+from stationary._app import DONE, NO, OUTPUT, PAPER, JsonPath, Unusable, app, check_outputs, progress_bar, user_input
 
 
-@app.command()
+@app.command(rich_help_panel=PAPER)
 def claims(
     quick: Annotated[
-        bool, typer.Option("--quick", help="One seed, fewer samples, no slow claim: about a minute.")
+        bool,
+        typer.Option(
+            "--quick", metavar="", help="Use one seed and fewer samples, and skip slow claims: about a minute."
+        ),
     ] = False,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A claim; repeat for several. An unknown one lists them.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Check this claim only; an unknown name lists them. Repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="First of the seeds.")] = 0,
     models: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keep what is trained; what is there is not trained again.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep trained models here, and do not train them again."),
     ] = None,
-    record: Annotated[bool, typer.Option("--record", help="Make these verdicts the recorded ones.")] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", metavar="", help="Make these verdicts the recorded ones.", rich_help_panel=OUTPUT),
+    ] = False,
     json: JsonPath = None,
-    html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write one HTML page.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page of documentation.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Also write one HTML page.", rich_help_panel=OUTPUT)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Also write a page of documentation.", rich_help_panel=OUTPUT)
+    ] = None,
 ) -> None:
-    """Check the claims of the paper; each verdict is computed from what the check finds.
+    """Check the claims of the paper; each verdict is computed from the evidence of the check.
 
-    Status 0 when every verdict is the recorded one, 1 when one is not.
+    Example: stationary claims --quick --html claims.html
+
+    Exit status: 0 if every verdict is the recorded one, 1 if not.
     """
     check_outputs(json, html, markdown, inputs=(models,))
     from rich.console import Console

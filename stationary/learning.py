@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stationary._app import (
+    TRAINING,
     Device,
     JsonPath,
     Unusable,
@@ -26,47 +27,113 @@ if TYPE_CHECKING:
     from learning.protocol import Scenario
 
 
-@app.command()
+DATA, SCENARIO, METHOD = "Data", "Scenario", "Method"
+
+
+@app.command(rich_help_panel=TRAINING)
 def train(
-    directory: Annotated[Path, typer.Argument(help="Folder for models and features; made if missing.")],
-    protocol: Annotated[str, typer.Option(help="Scenario to run; an unknown name lists them.")] = "cl2r",
+    directory: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder for models and features; it is made if missing.")
+    ],
+    protocol: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Scenario to run; an unknown name lists them.", rich_help_panel=SCENARIO),
+    ] = "cl2r",
     method: Annotated[
-        str, typer.Option(help="How new models are trained; an unknown name lists them. MODULE:FUNCTION: your own.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="How new models are trained: a name (an unknown one lists them), or your own MODULE:FUNCTION.",
+            rich_help_panel=METHOD,
+        ),
     ] = "hoc",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A setting of the method. Repeatable.", rich_help_panel=METHOD
+        ),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="small: small data on a CPU; paper, cl2r, cores: released settings.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="small: small data on a CPU; paper, cl2r, cores: released settings.",
+            rich_help_panel=METHOD,
+        ),
     ] = "small",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of every model; the preset's if not given.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=2, help="Images per step; the preset's if not given.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Epochs of every model. Default: the preset's.", rich_help_panel=METHOD),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=2, help="Images per step. Default: the preset's.", rich_help_panel=METHOD),
+    ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="no (float32), bf16 or fp16; the preset's if not given.")
+        str | None,
+        typer.Option(metavar="no|bf16|fp16", help="no is float32. Default: the preset's.", rich_help_panel=METHOD),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Another data set; an unknown name lists them. MODULE:FUNCTION: your own.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Data set, if not the scenario's: a name (an unknown one lists them), or your own MODULE:FUNCTION.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     folder: Annotated[
         list[str] | None,
-        typer.Option(metavar="[NAME=]PATH", help="Where the files of the data set NAME are; repeat for several."),
+        typer.Option(
+            metavar="[NAME=]PATH", help="Where the files of the data set NAME are. Repeatable.", rich_help_panel=DATA
+        ),
     ] = None,
-    image_size: Annotated[int, typer.Option(min=0, help="Side to resize and crop a folder's images to.")] = 0,
+    image_size: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Side to which images of a folder are resized and cropped.", rich_help_panel=DATA
+        ),
+    ] = 0,
     backbone: Annotated[
-        str | None, typer.Option(help="Another network; an unknown name lists them. MODULE:FUNCTION: your own.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Network, if not the scenario's: a name (an unknown one lists them), or your own MODULE:FUNCTION.",
+            rich_help_panel=METHOD,
+        ),
     ] = None,
     checkpoint: Annotated[
-        list[str] | None, typer.Option(help="Model that a task begins with, in the order of the protocol; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Model from which a task begins, in the order of the protocol. Repeatable.",
+            rich_help_panel=SCENARIO,
+        ),
     ] = None,
-    tasks: Annotated[int | None, typer.Option(min=2, help="Number of models.")] = None,
-    first_classes: Annotated[int | None, typer.Option(min=1, help="Classes of the first task.")] = None,
-    memory: Annotated[int | None, typer.Option(min=0, help="Images of each earlier class that are replayed.")] = None,
-    images_per_class: Annotated[int | None, typer.Option(min=1, help="Training images of each class.")] = None,
-    open_classes: Annotated[int | None, typer.Option(min=0, help="Classes that no model is trained on.")] = None,
+    tasks: Annotated[
+        int | None, typer.Option(metavar="N", min=2, help="Number of models.", rich_help_panel=SCENARIO)
+    ] = None,
+    first_classes: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Classes of the first task.", rich_help_panel=SCENARIO)
+    ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Replayed images of each earlier class.", rich_help_panel=SCENARIO),
+    ] = None,
+    images_per_class: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Training images of each class.", rich_help_panel=SCENARIO),
+    ] = None,
+    open_classes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Classes that no model is trained on.", rich_help_panel=SCENARIO),
+    ] = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of split, weights and order.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the split, the weights and the order.")] = 0,
 ) -> None:
-    """Train the sequence of models of a scenario; an interrupted run goes on where it stopped."""
+    """Train the sequence of models of a scenario; an interrupted run continues where it stopped.
+
+    Example: stationary train runs/mine --data folder --folder photos --method hoc
+    """
     from learning.lifelong import PROTOCOLS
     from learning.recipes import PRESETS
     from learning.runs import run_scenario
@@ -151,23 +218,40 @@ def _own(value: str | None, option: str, *, call: bool = False) -> Any:
     return found() if call else found
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def evaluate(
     directory: Annotated[
         Path | None,
-        typer.Argument(help="Folder that `stationary train` wrote; of a suite: where its runs are kept, to go on."),
+        typer.Argument(
+            metavar="FOLDER", help="Folder that stationary train wrote; with --suite, where its runs are kept."
+        ),
     ] = None,
-    classes: Annotated[str, typer.Option(help="Of a run's held-out images: all, trained, or open (open set).")] = "all",
+    classes: Annotated[
+        str,
+        typer.Option(
+            metavar="all|trained|open",
+            help="Held-out images to use: of all classes, of classes trained on, or of those no model was trained on.",
+        ),
+    ] = "all",
     score: Annotated[
-        str, typer.Option(help="How queries search: nearest (neighbour), template (the paper's), map, verification.")
+        str,
+        typer.Option(
+            metavar="SCORE",
+            help="How queries search: nearest (neighbour), template (class means, as in the paper), map (mean average "
+            "precision) or verification (pairs).",
+        ),
     ] = "nearest",
     suite: Annotated[
-        str | None, typer.Option(help="Train and compare methods instead; an unknown name lists the suites.")
+        str | None,
+        typer.Option(metavar="NAME", help="Train and compare methods instead; an unknown name lists the suites."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Of the suite: how many seeds.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Number of seeds of the suite.")] = 3,
     json: JsonPath = None,
 ) -> None:
-    """Compatibility matrix, AC, AA and an audit of each pair of models of a run; or a table of methods."""
+    """Judge a run: the compatibility matrix, AC, AA and an audit of each pair of models; or compare methods.
+
+    Example: stationary evaluate runs/mine --score template
+    """
     read = [directory]
     if directory is not None and suite is None:  # what is written may stand beside the run
         read = [directory / "run.json", directory / "trained.json", *directory.glob("task-*")]
@@ -190,24 +274,6 @@ def evaluate(
     if json is not None:
         with user_input():
             write_json(json, content)
-
-
-@app.command("bench-training")
-def bench_training(json: JsonPath = None) -> None:
-    """Time a training step of HOC, the first-moment loss and others, and the training loop beside a bare one."""
-    check_outputs(json)
-    from dataclasses import asdict
-
-    from rich.console import Console
-
-    from learning.benchmark import render, step_costs, throughput
-    from verification.reporting import write_json
-
-    costs, speed = step_costs(), throughput()
-    Console().print(render(costs, speed))
-    if json is not None:
-        with user_input():
-            write_json(json, {"steps": [asdict(row) for row in costs], "loop": asdict(speed) | {"ratio": speed.ratio}})
 
 
 def _compare(name: str, seeds: int, directory: Path | None) -> tuple[RenderableType, dict[str, Any]]:

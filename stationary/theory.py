@@ -1,4 +1,4 @@
-"""Commands of the package ``theory``: what is proved, and what the kernels cost."""
+"""The command of the package ``theory``: what is proved."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import NO, JsonPath, app, check_outputs, user_input
+from stationary._app import NO, PAPER, app
 
 
-@app.command()
+@app.command(rich_help_panel=PAPER)
 def theorem(
     steps: Annotated[
-        bool, typer.Option("--steps", help="Print every derivation before the table, step by step.")
+        bool, typer.Option("--steps", metavar="", help="Print every derivation step by step before the table.")
     ] = False,
 ) -> None:
-    """Derive every step of Theorems 1 and D and print what is proved, for which distances and laws.
+    """Check every step of the derivations of Theorems 1 and D by computer algebra, and print what is proved.
 
-    Status 1 when a step does not follow.
+    Example: stationary theorem --steps
+
+    Exit status: 1 if a step does not follow.
     """
     from rich.console import Console
 
@@ -36,27 +38,3 @@ def theorem(
     console.print(render(proofs))
     steps_checked = sum(len(proof.steps) for proof in proofs)
     console.print(f"{len(proofs)} derivations, {steps_checked} steps, each checked now by computer algebra.")
-
-
-@app.command()
-def bench(
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the methods take turns; the fastest counts.")] = 9,
-    json: JsonPath = None,
-) -> None:
-    """Time the Monte-Carlo kernels beside the random numbers alone and the released cone sampler.
-
-    CPU time of all threads. The released sampler is timed where it is installed (the extra "benchmark").
-    """
-    check_outputs(json)
-    from dataclasses import asdict
-
-    from rich.console import Console
-
-    from theory.benchmark import compute, render
-    from verification.reporting import write_json
-
-    rows = compute(rounds=rounds)
-    Console().print(render(rows))
-    if json is not None:
-        with user_input():
-            write_json(json, [asdict(row) for row in rows])

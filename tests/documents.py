@@ -1,8 +1,10 @@
 """Documents that run: the code blocks of a Markdown page, in order, and whether they print what stands beneath them.
 
 A page's blocks share one empty folder, and its Python blocks one namespace. ``python`` is executed; of ``console``
-every line that begins with ``$ stationary`` or ``$ python -m`` is, by a shell. A ``text`` block that follows is what
-was printed. A picture that a page shows and its code saves under the same name has to be the same picture.
+every line that begins with ``$ stationary`` or ``$ python -m`` is, by a shell in which the block's lines ``$ NAME=…``
+are set. A ``text`` block that follows is what was printed; a line ``…`` in it stands for what the page leaves out
+between its first and its last lines. A picture that a page shows and its code saves under the same name has to be the
+same picture.
 
 Comments on the line before a block are for this module alone: ``<!-- slow -->``: run when slow tests are;
 ``<!-- not run: REASON -->``: what it needs is not here, say a server; ``<!-- numbers within 0.02 -->`` before a
@@ -45,6 +47,7 @@ _BLOCK = re.compile(
     r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _RUN = re.compile(r"^\$ ((?:stationary|python -m) .*)$", re.MULTILINE)
+_SET = re.compile(r"^\$ ([A-Z]+=.*)$", re.MULTILINE)
 _NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 _PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+\.png)\)")
 
@@ -99,6 +102,7 @@ def run(page: Path, folder: Path, slow: bool = False) -> Iterator[Difference]:
             note = block["note"] or ""
             if block["language"] == "text" and printed is not None:
                 stated, tolerance = _tidy(block["code"]), re.match(r"numbers within ([\d.]+)", note)
+                printed = shortened(printed, stated)
                 if not same(printed, stated, float(tolerance[1]) if tolerance else 0.0):
                     yield Difference(where, stated, printed, block.start("code"), block.end("code"))
             printed = None
@@ -112,6 +116,16 @@ def pictures(page: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
         drawn = folder / Path(shown).name
         if drawn.exists():
             yield page.parent / shown, drawn
+
+
+def shortened(printed: str, stated: str) -> str:
+    """Leave out of an output as much as the page does, whose line ``…`` has so many lines before it and after it."""
+    shown = stated.splitlines()
+    if "…" not in shown:
+        return printed
+    lines, before = printed.splitlines(), shown.index("…")
+    after = len(shown) - before - 1
+    return "\n".join([*lines[:before], "…", *lines[max(before, len(lines) - after) :]])
 
 
 def same(printed: str, stated: str, tolerance: float) -> bool:
@@ -150,7 +164,7 @@ def _execute(block: re.Match[str], where: str, namespace: dict[str, object]) -> 
     for command in _RUN.findall(block["code"]):
         try:
             done = subprocess.run(
-                ["bash", "-c", command],
+                ["bash", "-c", "\n".join([*_SET.findall(block["code"]), command])],
                 env=environment,
                 capture_output=True,
                 text=True,

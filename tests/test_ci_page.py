@@ -87,7 +87,7 @@ def test_statuses_are_those_of_the_program():
     from stationary import _app
     from verification.statistics.interval import Verdict
 
-    rows = re.findall(r"^\| (\d+) \| (\w+)", PAGE, flags=re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| (\w+)", (ROOT / "docs" / "commands.md").read_text(), flags=re.MULTILINE)
     assert [int(status) for status, _ in rows] == [
         _app.DONE,
         _app.NO,

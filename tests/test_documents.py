@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests import documents
-from tests.documents import PAGES, has_code, has_slow_code, pictures, rewrite, run, same
+from tests.documents import PAGES, has_code, has_slow_code, pictures, rewrite, run, same, shortened
 
 pytestmark = pytest.mark.documents
 # mean difference of two pictures, of 255: antialiasing and a few points that moved, not another curve
@@ -128,6 +128,14 @@ def test_numbers_may_differ_by_what_the_page_says():
     assert not same("gap +0.0312", "gap -0.0312", 0.02)
     assert not same("gap 1", "slack 1", 0.02)
     assert not same("1 2", "1", 0.02)
+
+
+def test_a_page_may_leave_out_lines_between_the_first_and_the_last():
+    printed = "\n".join("abcde")
+    assert shortened(printed, "x\n…\ny\nz") == "a\n…\nd\ne"
+    assert shortened(printed, "x\n…") == "a\n…"
+    assert shortened(printed, "a\nb") == printed
+    assert shortened("a", "x\n…\ny") == "a\n…"
 
 
 def test_another_picture_is_found(page, tmp_path):

@@ -155,6 +155,26 @@ def test_the_api_pages_hold_every_public_name(site, package):
     assert [name for name in listed if not {f"{package}.{name}", _defined(getattr(public, name))} & shown] == []
 
 
+@needs_mkdocs
+def test_the_reference_lists_every_command_and_option(site):
+    from typer.main import get_command
+
+    import stationary
+
+    page = Page(site / "commands.html")
+    text = (site / "commands.html").read_text()
+    count = 0
+    for name, command in get_command(stationary.app).commands.items():
+        for part, each in (getattr(command, "commands", None) or {"": command}).items():
+            assert f"stationary {name} {part}".strip().replace(" ", "-") in page.names
+            for parameter in each.params:
+                for option in parameter.opts:
+                    count += option.startswith("--")
+                    assert not option.startswith("--") or f"<code>{option}</code>" in text, (name, option)
+    assert count > 100
+    assert {"exit-status"} <= page.names
+
+
 def _defined(thing: object) -> str:
     """Where something is defined: a function with the name of a module is shown there."""
     return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"

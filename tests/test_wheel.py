@@ -19,7 +19,7 @@ from verification.features import FeatureSet
 
 pytestmark = pytest.mark.services
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "quick-start.md").read_text()
+PAGE = (ROOT / "docs" / "install.md").read_text()
 # what pip and venv bring themselves
 TOOLS = ("pip", "setuptools", "pkg_resources", "_distutils_hack")
 

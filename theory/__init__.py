@@ -1,4 +1,4 @@
-"""What the paper claims, as functions: exact values, Monte Carlo, proofs. Needs NumPy and SciPy.
+"""The claims of the paper as functions: exact values, Monte Carlo, proofs. Needs NumPy and SciPy.
 
 A name is loaded when it is first asked for, so that ``import theory.metrics`` costs NumPy only. Not listed here,
 because they need more: :mod:`theory.proofs` (SymPy, the extra ``proofs``), :mod:`theory.certify` (python-flint, the

@@ -41,7 +41,7 @@ def angle_logpdf(theta: ArrayLike, dim: ArrayLike) -> float | FloatArray:
     Returns
     -------
     float or ndarray, shape of ``theta`` and ``dim`` broadcast
-        −∞ at θ = 0 for d > 2. A float is taken at its word: π rounds to a number 1.2e−16 short of it.
+        −∞ at θ = 0 for d > 2. A float is taken as the number that it is: π rounds to a number 1.2e−16 below it.
 
     Raises
     ------

@@ -132,7 +132,7 @@ class UniformCap:
         Parameters
         ----------
         size : int
-            How many.
+            Number of vectors.
         axis : array, shape (dim,), optional
             Unit vector; the first basis vector if not given.
         rng : Generator or seed, optional

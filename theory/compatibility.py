@@ -30,7 +30,7 @@ class Gaps(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """Largest angle (radians) by which the new class mean may turn from its vertex before 1a, or 1b, fails."""
+    """Largest angle (radians) by which the new class mean may rotate away from its vertex before 1a, or 1b, fails."""
 
     same_class: float | FloatArray
     different_class: float | FloatArray
@@ -67,9 +67,9 @@ def theorem1_gaps(
     metric : str, Metric or function of the cosine
         As for :func:`theory.distances.expected_distance`.
     drift : float or array
-        Angle ω in [0, π] by which the new mean has turned from its vertex. 1b is for the *worst class pair*: the turn
-        goes straight towards the other class's vertex. (For ``sqeuclidean``, 1b averaged over the other classes is the
-        1a gap over K − 1, whatever the drift's direction: see :func:`first_moment_gaps`.)
+        Angle ω in [0, π] by which the new mean has rotated away from its vertex. 1b is for the *worst class pair*: the
+        rotation is straight towards the other class's vertex. (For ``sqeuclidean``, 1b averaged over the other classes
+        is the 1a gap over K − 1, whatever the drift's direction: see :func:`first_moment_gaps`.)
 
     Returns
     -------
@@ -94,7 +94,7 @@ def theorem1_gaps(
 
 
 def tolerable_drift(new: Law, old: Law, num_classes: int, metric: MetricLike = "sqeuclidean") -> Drift:
-    r"""Largest turn of the new class mean under which each inequality of Definition 1 still holds in expectation.
+    r"""Largest rotation of the new class mean under which each inequality of Definition 1 still holds in expectation.
 
     The expected distance decreases strictly in the cosine of the axes, so each tolerance is the root of a monotone
     function of the angle; for ``sqeuclidean``, :math:`\cos ω^* = m_k/m_t` (1a) and
@@ -111,9 +111,9 @@ def tolerable_drift(new: Law, old: Law, num_classes: int, metric: MetricLike = "
     Returns
     -------
     Drift
-        Radians, to 1e−9 relative: 0 where the inequality fails without drift; π where the old law is uniform on the
-        sphere, so that no turn changes anything. ``different_class`` is for one class pair, the turn straight at its
-        vertex.
+        Radians, to 1e−9 relative: 0 if the inequality fails without drift; π if the old law is uniform on the sphere,
+        so that no rotation changes anything. ``different_class`` is for one class pair and a rotation straight towards
+        its vertex.
 
     Raises
     ------

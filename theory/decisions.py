@@ -48,8 +48,8 @@ def safe_threshold(new: Law, old: Law, axis_cosine: ArrayLike, other: Law | None
     Returns
     -------
     float or ndarray
-        A cosine in [−1, 1], or infinity where nothing is proved: a new law that is wider, laws of different kinds, or a
-        bound above 1. :func:`exact_threshold` computes what is true there.
+        A cosine in [−1, 1], or infinity if nothing is proved: the new law is wider, the laws are of different kinds, or
+        the bound is above 1. :func:`exact_threshold` computes what is true then.
 
     Raises
     ------
@@ -92,8 +92,8 @@ def theorem_d_gaps(
     axis_cosine : float or array
         ρ, the cosine between the axes of the two classes, in [−1, 1].
     drift : float or array
-        Angle ω in [0, π], radians, by which the new axis has turned from the old one; for the false accept rate it
-        turns straight towards the other class, the worst direction.
+        Angle ω in [0, π], radians, between the new axis and the old one. For the false accept rate the rotation is
+        straight towards the other class, the worst direction.
     other : UniformCap or VonMisesFisher, optional
         Law of the other class under the old model; ``old`` if not given.
 
@@ -122,7 +122,7 @@ def exact_threshold(new: Law, old: Law, axis_cosine: float, other: Law | None = 
     """Least threshold from which the false accept rate does not rise, computed instead of proved.
 
     Rates are compared at 96 thresholds from the largest cosine that occurs downwards, and the first rise is bisected.
-    ``safe_threshold`` is never below it; how far above it is tells what the proof gives away.
+    ``safe_threshold`` is never below it, and the difference is what the proof loses.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def exact_threshold(new: Law, old: Law, axis_cosine: float, other: Law | None = 
 def acceptance_drift(
     new: Law, old: Law, threshold: ArrayLike, axis_cosine: ArrayLike, other: Law | None = None
 ) -> Drift:
-    """Largest turn of the new axis under which neither rate gets worse at a threshold.
+    """Largest rotation of the new axis under which neither rate gets worse at a threshold.
 
     Parameters
     ----------
@@ -177,8 +177,8 @@ def acceptance_drift(
     Returns
     -------
     Drift
-        Radians, to 1e−9 relative: 0 where a rate is worse without drift, π where no turn makes it worse.
-        ``different_class`` is for the turn straight towards the other class.
+        Radians, to 1e−9 relative: 0 if a rate is worse without drift, π if no rotation makes it worse.
+        ``different_class`` is for the rotation straight towards the other class.
 
     Raises
     ------
@@ -206,10 +206,10 @@ def acceptance_drift(
 
 
 def safe_drift(new: UniformCap, old: UniformCap) -> float | FloatArray:
-    """Largest turn of the new axis under which the true accept rate is proved not to fall at any threshold.
+    """Largest rotation of the new axis under which the true accept rate is proved not to fall at any threshold.
 
     min(α_t, α_k − α_t): a cap that lies in the old one and contains its axis is nearer to that axis in the stochastic
-    order. No turn beyond α_k − α_t is safe at every threshold.
+    order. No rotation beyond α_k − α_t is safe at every threshold.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def safe_drift(new: UniformCap, old: UniformCap) -> float | FloatArray:
     Returns
     -------
     float or ndarray
-        Radians; negative where the new cap is wider, so that no turn is safe.
+        Radians; negative if the new cap is wider, so that no rotation is safe.
 
     Raises
     ------

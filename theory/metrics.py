@@ -31,9 +31,9 @@ class Metric(ABC):
     Attributes
     ----------
     name : str
-        How reports call it.
+        Name of the distance in reports.
     description : str
-        The same in plain English, for people who do not know the name.
+        A plain description for readers who do not know the name.
     """
 
     name: str
@@ -141,7 +141,7 @@ _GRID = np.cos(np.linspace(np.pi, 0.0, 1025))
 
 @dataclass(frozen=True)
 class FunctionDistance(Metric):
-    """Any other function of the cosine.
+    """A distance that is any other function of the cosine.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class Estimate:
     standard_error : float
         Standard deviation of ``mean``.
     num_samples : int
-        How many samples it rests on.
+        Number of samples.
     """
 
     mean: float
@@ -200,7 +200,7 @@ def estimate_distance(
     rng : Generator, int or None
         Source of the seeds.
     method : {"scalars", "vectors", "qmc"}
-        A handful of scalars a pair, at a cost that does not depend on the dimension; full vectors, as a check;
+        A few scalars per pair, at a cost that does not depend on the dimension; full vectors, as a check;
         or one scrambled Sobol rule in the same scalars under 32 random shifts, whose scatter is the error (z-scores: t
         with 31 degrees of freedom).
     device : str

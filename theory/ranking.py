@@ -28,7 +28,7 @@ _CIRCLE_QUERIES = 1200
 
 @dataclass(frozen=True)
 class Ranking:
-    """What a search returns on average, with standard errors (0 on the circle, where the query is integrated over).
+    """Averages over searches, with standard errors (0 on the circle, where the query is integrated over).
 
     Attributes
     ----------

@@ -27,11 +27,11 @@ def audit_distributed(new: FeatureSet, old: FeatureSet, client: Any = None, **ar
     Parameters
     ----------
     new, old : FeatureSet
-        Of files (:meth:`FeatureSet.load`) which the workers find under the same paths.
+        Sets of files (:meth:`FeatureSet.load`) that the workers find under the same paths.
     client : dask.distributed.Client, optional
-        Without one, the scheduler that Dask is set to, or its threads.
+        Client of a cluster; without it, the scheduler that Dask is set to, or its threads.
     **arguments
-        As of :func:`verification.audit`; ``gallery`` of files too.
+        Arguments of :func:`verification.audit`; ``gallery`` must be a set of files too.
 
     Returns
     -------
@@ -40,9 +40,9 @@ def audit_distributed(new: FeatureSet, old: FeatureSet, client: Any = None, **ar
     Raises
     ------
     ValueError
-        If features are not of files, and as :func:`verification.audit`.
+        If a set is not one of files, and as for :func:`verification.audit`.
     ImportError
-        If Dask is not there.
+        If Dask is not installed.
     """
     require("audit_distributed", "dask")
     from dask.base import compute

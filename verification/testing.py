@@ -44,12 +44,12 @@ def assert_upgrade(
     inconclusive : {"fail", "pass"}
         What an undecided upgrade does. To skip instead, catch :class:`Undecided`.
     **pairing
-        As of :class:`verification.Upgrade`: ``join``, ``ignore``, ``distractors``, ``relevance``, ``seed``.
+        Arguments of :class:`verification.Upgrade`: ``join``, ``ignore``, ``distractors``, ``relevance``, ``seed``.
 
     Returns
     -------
     UpgradeReport
-        Of an upgrade that passes.
+        Report of an upgrade that passes.
 
     Raises
     ------

@@ -103,19 +103,20 @@ class Reading:
 
 
 class Upgrade:
-    """Features of the same samples by two models, and what they search.
+    """Features of the same samples by two models, and the gallery that they search.
 
     Parameters
     ----------
     new, old : FeatureSet
-        The queries. Rows pair by ids where both sets have ids, in any order, else row by row; labels must then agree.
+        The queries. Rows are paired by ids, in any order, if both sets have ids, else row by row; then labels must
+        agree.
     gallery : FeatureSet, optional
-        Old-model features of what is searched. Without it the queries search each other.
+        Old-model features of the gallery. Without it the queries search each other.
     new_gallery : FeatureSet, optional
         The gallery embedded by the new model, row by row as ``gallery``.
     relevance : "labels", Judgements, or path of a file of judgements
-        What answers a query: an item of its label (or one that shares a label, where rows have several), or one that
-        was judged to (qrels). Judgements need a gallery, and of a file the ids of queries and items; a
+        What answers a query: an item of its label (or one that shares a label, if rows have several), or one that was
+        judged relevant (qrels). Judgements need a gallery, and of a file the ids of queries and items; a
         :class:`~verification.search.judgements.Judgements` numbers the queries as ``old`` and the items as ``gallery``
         does.
     join : {"exact", "inner"}
@@ -123,34 +124,34 @@ class Upgrade:
     ignore : sequence of labels
         Rows with these labels take part in nothing.
     distractors : sequence of labels
-        Rows with these labels are nobody: never right, never asked for, and in the gallery all the same.
+        Rows with these labels stay in the gallery, are no queries and answer none.
     exclude : collection of {"copies", "groups"}
-        What makes rows a unit beside ids: equal rows, and one label with one group.
+        What a query may not find besides its own id: rows equal to it, and rows of its own label and group.
     same_dim : bool
-        Whether both models must have one dimension; maps between models do without.
+        Whether both models must have the same dimension; maps between models do not need it.
     compression : Compression, optional
         How ``new`` is a compressed copy of ``old`` that replaces it. Then new queries search new items, those of
         ``new_gallery`` where there is a gallery, and not the old ones.
     seed : int
-        ≥ 0; of the rows that are kept.
+        Seed ≥ 0 of the choice of rows that are kept.
 
     Attributes
     ----------
     new, old, gallery, new_gallery : FeatureSet
-        As they pair.
+        The sets after their rows were paired.
     labels : ndarray, shape (K,)
         Distinct labels of queries and gallery together, sorted.
     codes, gallery_codes : ndarray of int, shape (N,), (M,)
         Position of each row's label; −1 for a row without identity. ``gallery_codes`` is None without a gallery.
     notes : tuple of str
-        What was left out or repaired on the way.
+        Remarks on what was left out or repaired.
     of, sampled : Upgrade, Sample, or None
-        Where this is a sample (:meth:`drawn`), the upgrade of all rows, and what was drawn of it.
+        If this is a sample (:meth:`drawn`), the upgrade of all rows, and what was drawn of it.
 
     Raises
     ------
     ValueError
-        If the sets do not belong together, saying what to do about it.
+        If the sets do not belong together; the message says what to do about it.
     """
 
     def __init__(
@@ -262,19 +263,19 @@ class Upgrade:
     def drawn(self, num_rows: int) -> tuple[Upgrade, Int[ndarray, " m"]]:
         """Return the upgrade of a stratified sample of the queries, and which queries these are.
 
-        Only the features of the rows that are drawn are read, where the files allow it. The sample is drawn by class,
+        Only the features of the drawn rows are read, if the files allow it. The sample is drawn by class,
         and by whole groups within a class where there are groups; with judgements uniformly. Of a gallery as many
         items are drawn, of the same classes; with judgements it stays whole.
 
         Parameters
         ----------
         num_rows : int
-            ≥ 4, of the queries, and of the gallery. In whole groups there are about as many.
+            Number of rows, ≥ 4, of the queries and of the gallery; only about as many if whole groups are drawn.
 
         Raises
         ------
         ValueError
-            If there are too few, or neither labels nor judgements say what to draw by.
+            If there are too few rows, or there are neither labels nor judgements to draw by.
         """
         check_sample(num_rows)
         judged = self.judged
@@ -355,12 +356,12 @@ class Upgrade:
 
     @property
     def judged(self) -> bool:
-        """Whether single pairs of a query and an item are relevant, by judgements or shared labels, and not classes."""
+        """Whether relevance is a matter of single pairs (judgements or shared labels) and not of classes."""
         return self._given is not None or self.shared
 
     @cached_property
     def judgements(self) -> Judgements | None:
-        """What answers which query, where relevance was judged or rows share labels; else None.
+        """Which items answer which query, if relevance was judged or rows share labels; else None.
 
         Raises
         ------
@@ -385,32 +386,32 @@ class Upgrade:
 
     @property
     def items(self) -> FeatureSet:
-        """What is searched: the gallery, or the old features of the queries themselves."""
+        """The searched items: the gallery, or the old features of the queries themselves."""
         return self.old if self.gallery is None else self.gallery
 
     @property
     def item_codes(self) -> Int[ndarray, " m"]:
-        """Position of each searched item's label; −1 without identity."""
+        """Position of each searched item's label; −1 for an item without identity."""
         return self.codes if self.gallery_codes is None else self.gallery_codes
 
     @property
     def num_classes(self) -> int:
-        """Classes of queries and gallery together; rows without labels are of one class."""
+        """Number of classes of queries and gallery together; rows without labels form one class."""
         return len(self.labels) if not self.judged and len(self.labels) else 1
 
     @cached_property
     def sizes(self) -> Int[ndarray, " k"]:
-        """Queries of each class."""
+        """Number of queries of each class."""
         return np.bincount(self.codes[self.codes >= 0], minlength=self.num_classes)
 
     @cached_property
     def item_sizes(self) -> Int[ndarray, " k"]:
-        """Searched items of each class."""
+        """Number of searched items of each class."""
         return np.bincount(self.item_codes[self.item_codes >= 0], minlength=self.num_classes)
 
     @property
     def grouped(self) -> bool:
-        """Whether queries come in groups, which are then the units."""
+        """Whether queries have groups, which are then the units."""
         return self.old.groups is not None and "groups" in self.exclude
 
     def check_pairs(self) -> None:
@@ -459,7 +460,7 @@ class Upgrade:
         return self._statistics[metric]
 
     def sample(self, budget: int, purpose: str) -> Rows:
-        """Return about ``budget`` of the rows that are kept, each class in proportion, drawn for a purpose."""
+        """Return about ``budget`` of the kept rows, in proportion to the classes; another purpose draws others."""
         rows = self.read().rows
         assert rows.index is not None
         order = self.in_order(rows.index)
@@ -473,13 +474,13 @@ class Upgrade:
 
     @cached_property
     def whole(self) -> bool:
-        """Whether everything that is searched, and every query, is kept in memory."""
+        """Whether every searched item and every query is kept in memory."""
         reading = self.read()
         kept = reading.rows.codes, (reading.gallery or reading.rows).codes
         return len(kept[0]) == len(self.codes) and len(kept[1]) == len(self.items)
 
     def searched(self, which: Literal["new", "old", "gallery", "new_gallery"]) -> FeatureSet:
-        """Return a set to search in: from the rows that are kept if those are all, so that nothing is read again."""
+        """Return a set to search in; it is made from the kept rows if they are all, so that nothing is read again."""
         stored: FeatureSet | None = getattr(self, which)
         assert stored is not None
         if not self.whole or which == "new_gallery":
@@ -492,7 +493,7 @@ class Upgrade:
         return FeatureSet(ordered)
 
     def findings(self) -> Iterator[str]:
-        """What was found on the way that a reader has to know."""
+        """Remarks about the data that a reader has to know."""
         reading = self.read()
         if reading.copies:
             yield (
@@ -517,7 +518,7 @@ class Upgrade:
 
     @property
     def lengths_note(self) -> str | None:
-        """What a reader has to know of rows of unequal lengths; None where lengths are equal."""
+        """A remark about rows of unequal lengths; None if lengths are equal."""
         # the codes of a copy have a unit of their own
         lengths = self.read().lengths if self.compression is None else self.read().lengths[-1:]
         shortest, longest = lengths[:, 0].min(), lengths[:, 1].max()
@@ -582,7 +583,7 @@ class Upgrade:
 
     @property
     def rounding(self) -> float:
-        """What rounding alone may change a mean squared distance by: a change below it is zero.
+        """The change of a mean squared distance that rounding alone can make: a change below it counts as zero.
 
         Storing a row turns it by at most the roundoff, so each of the four unit rows in the change of one distance
         shifts it by at most twice that. Roundings of different samples are independent: a mean over n samples that is
@@ -593,7 +594,7 @@ class Upgrade:
 
     @cached_property
     def small(self) -> bool:
-        """Whether what is searched is small enough to be read once more."""
+        """Whether the gallery is small enough to be read once more."""
         return len(self.items) * self.items.dim <= KEPT
 
     def _collect(self, run: Map, progress: Progress | None) -> Reading:

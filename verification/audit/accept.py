@@ -39,9 +39,9 @@ class AcceptClaim:
     false_margin, true_margin : float
         False accepts may rise by this share of themselves, true ones fall by this much.
     confidence : float
-        In (0, 1), of both changes at once.
+        Confidence of both changes at once, in (0, 1).
     threshold_unit : {"cosine", "dot product", "Euclidean distance", "Hamming distance"}
-        As of :class:`~verification.audit.threshold_report.ThresholdReport`.
+        As in :class:`~verification.audit.threshold_report.ThresholdReport`.
     unknown : int
         Pairs of a list that were left out because an id is not there.
     """
@@ -77,7 +77,7 @@ def compare_identification(
     far_margin, tar_margin : float or str
         FPIR may rise by this share of itself, DIR fall by this much.
     confidence : float
-        In (0, 1), of both changes at once.
+        Confidence of both changes at once, in (0, 1).
     similarity : {"cosine", "dot", "l2", "hamming"}
         By the cosine, by the dot product or Euclidean distance of rows as they are, or by the Hamming distance of rows
         of ±1.

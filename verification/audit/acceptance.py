@@ -59,7 +59,7 @@ class Histogram:
     Attributes
     ----------
     counts : ndarray, shape (2, 2, BINS)
-        Of old and new queries, of different and the same class.
+        Counts for old and new queries, of different and the same class.
     """
 
     counts: Int[ndarray, "2 2 bins"]

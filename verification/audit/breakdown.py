@@ -34,7 +34,7 @@ class ClassGap:
     num_samples : int
         Queries of the class.
     interval : Interval
-        Of the mean gap, simultaneous over the classes.
+        Interval of the mean gap, simultaneous over the classes.
     verdict : Verdict
     """
 

@@ -36,18 +36,18 @@ _MULTIPLIERS = 500
 
 @dataclass(frozen=True, kw_only=True)
 class RateTests:
-    """How often accept rates went the wrong way.
+    """Counts of how often accept rates changed in the wrong direction.
 
     Attributes
     ----------
     tested : int
-        Settings (class, threshold) or (pair of classes, threshold) in which enough pairs of samples are told apart.
+        Number of settings (class, threshold) or (pair of classes, threshold) with enough pairs of samples that differ.
     wrong : int
-        Of these, how many are worse at the level, one-sided, each by itself.
+        How many of these are worse at the level, one-sided, each by itself.
     families : int
         Classes or pairs of classes with at least one setting.
     wrong_families : int
-        Of these, how many are worse somewhere, at the level for all their thresholds at once.
+        How many of these are worse somewhere, at the level for all their thresholds at once.
     level : float
     """
 
@@ -72,21 +72,21 @@ class RateTests:
 class DecisionCheck:
     """Theorem D on two models' features of the same samples.
 
-    The hypotheses are those of a class: its samples are not farther from the old axis under the new model, on average.
-    And of a pair: the new mean of the first class is not nearer to the axis of the other one than the old mean is.
+    There is one hypothesis per class: under the new model its samples are on average not farther from the old axis.
+    There is one per pair: the new mean of the first class is not nearer to the axis of the other than the old mean is.
 
     Attributes
     ----------
     true_accepts : RateTests
-        Of each class that is not wider, at every threshold: worse is a fall.
+        Tests of each class that is not wider, at every threshold; a fall is worse.
     false_accepts : RateTests
-        Of each ordered pair of classes with its hypotheses, at the thresholds from its bound on: worse is a rise.
+        Tests of each ordered pair whose hypotheses are satisfied, at the thresholds from its bound on; a rise is worse.
     below : RateTests
-        The same below the bound, where the theorem says nothing.
+        The same tests below the bound, where the theorem says nothing.
     wider, nearer : RateTests
         True accepts of the classes, and false accepts of the pairs from the bound on, whose hypothesis fails.
     silent : int
-        Pairs of classes of which the theorem says nothing: their bound is above 1.
+        Number of pairs of classes about which the theorem says nothing, because their bound is above 1.
     """
 
     true_accepts: RateTests
@@ -112,11 +112,11 @@ def check_decisions(
     Parameters
     ----------
     upgrade : Upgrade
-        Without a gallery: queries are the samples under both models, items are the samples under the old one.
+        An upgrade without a gallery: queries are the samples under both models, items the samples under the old one.
     vertices : ndarray, shape (K, d), optional
         The classes' axes, in the order of ``upgrade.labels``; the class means of the old model if not given.
     num_thresholds : int
-        Thresholds of each class, and of each pair on either side of its bound.
+        Number of thresholds for each class, and for each pair on either side of its bound.
     level : float
         One-sided level of each test, in (0, 1).
 

@@ -72,10 +72,10 @@ def audit(
         look at all pairs of at most 20 000 samples, a seeded part of the data where it has more; the interval is that
         of the part.
     confidence : float
-        In (0, 1), of both sides together.
+        Confidence of both sides together, in (0, 1).
     gallery : FeatureSet, optional
-        Old-model features of other samples: then pairs are (sample, gallery item). Without it, the samples are paired
-        with each other.
+        Old-model features of other samples. With it, pairs are (sample, gallery item); without it, the samples are
+        paired with each other.
     margin : float or str
         ≥ 0, the loss of gap that is acceptable: a number in units of the distance, or a string with a per cent sign,
         "5%", a share of the old model's contrast (:mod:`verification.audit.margin`), whose sampling error the verdict
@@ -83,11 +83,12 @@ def audit(
     weights : {"pairs", "classes"}
         What counts once: every pair of samples, or every class (1a) and every ordered pair of classes (1b).
     seed : int
-        ≥ 0; of every random choice: rows kept for the variance, and pairs looked at where not all are.
+        Seed ≥ 0 of every random choice: the rows kept for the variance, and the pairs if not all are examined.
     classes : {"fixed", "drawn"}
-        Which interval decides: that for new samples of these classes, or that for new classes like these.
+        Which interval decides: the one for new samples of these classes, or the one for new classes like these.
     run : callable
-        As ``map``, by which parts of the data are read; :func:`verification.distributed.audit_distributed` has another.
+        Function with the signature of ``map`` that reads the parts of the data;
+        :func:`verification.distributed.audit_distributed` passes another.
     progress : callable, optional
         Called with the name of a stage, how much of it is done, and its total.
 

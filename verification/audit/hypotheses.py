@@ -30,26 +30,26 @@ MAX_DRIFT = math.radians(15.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Hypotheses:
-    """What Theorem 1 assumes, as the data has it.
+    """The assumptions of Theorem 1, measured on data.
 
     Attributes
     ----------
     status : {"hold", "fail", "undecided"}
-        Both of the following.
+        Joint answer of the following two.
     stationarity, concentration : {"hold", "fail", "undecided"}
         Every class mean of both models is within ``max_drift`` of its vertex; the mean cosine does not fall.
     old_drift, new_drift : ndarray, shape (K,)
-        Angle between each class's mean and its vertex, radians; the part due to sampling is taken out.
+        Angle between each class's mean and its vertex, radians, corrected for sampling error.
     worst_drift : tuple of float
-        Interval for the largest of them, radians, simultaneous over classes.
+        Interval for the largest drift, radians, simultaneous over classes.
     old_cosine, new_cosine : float
-        Mean cosine between a sample and its vertex: the mean resultant length where the mean is at the vertex.
+        Mean cosine between a sample and its vertex; it is the mean resultant length if the mean is at the vertex.
     cosine_change : tuple of float
         Interval for the difference new − old.
     max_drift, confidence : float
-        What was asked for, radians and level.
+        The requested limit in radians, and the level.
     vertices_estimated : bool
-        True when the vertices are the simplex nearest to the old class means and not given.
+        True if the vertices were not given and are the simplex nearest to the old class means.
     old_drift_bounds, new_drift_bounds : tuple of (float, float)
         Interval for each class's drift, radians, simultaneous over classes and both models.
     collapse_old, collapse_new : NeuralCollapse
@@ -119,12 +119,12 @@ def check_hypotheses(
     Parameters
     ----------
     upgrade : Upgrade
-        Of which the queries are measured.
+        The upgrade whose queries are measured.
     vertices : ndarray, shape (K, d), optional
         Unit vertex of each class, in the order of ``upgrade.labels``; the nearest simplex to the old class means if not
         given.
     max_drift : float
-        In (0, π), radians: how far from its vertex a class mean may lie and still count as stationary.
+        Largest angle between a class mean and its vertex that counts as stationary, in (0, π) radians.
     confidence : float
         In (0, 1). Each of the two hypotheses is judged at this level.
 

@@ -36,50 +36,50 @@ _UNIT_ROWS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is asked of an upgrade.
+    """The questions about an upgrade, and their margins.
 
     Attributes
     ----------
     metric : str
-        One of :data:`theory.metrics.METRICS`, in which Definition 1 is judged.
+        Distance in which Definition 1 is judged, one of :data:`theory.metrics.METRICS`.
     confidence : float
-        In (0, 1), of each claim.
+        Confidence of each claim, in (0, 1).
     margin : float or str
-        ≥ 0, the loss of mean distance that is accepted, in its unit, or a share of the old model's contrast: "1%".
+        Accepted loss of mean distance, ≥ 0, in its unit or as a share of the old model's contrast: "1%".
     weights : {"pairs", "classes"}
         What counts once in a mean distance.
     retrieval_margin : float or str
-        In [0, 1), the loss of recall@1 that is accepted: 0.01 or "1%".
+        Accepted loss of recall@1, in [0, 1): 0.01 or "1%".
     threshold, far : float, optional
-        The old accept threshold, in the unit of ``similarity``, or the false accept rate that it had with old queries.
+        The old accept threshold in the unit of ``similarity``, or the false accept rate that it had for old queries.
     fpir : float, optional
-        The false-positive identification rate of the old system, where some probes are not enrolled.
+        The false-positive identification rate of the old model, if some queries have no match in the gallery.
     far_margin, tar_margin : float or str
-        The false accept rate may rise by this share of itself, the true accept rate fall by this much.
+        The false accept rate may rise by this share of itself, and the true accept rate may fall by this much.
     k : int, optional
-        ≥ 1, of recall@k; 5, or 10 where relevance was judged.
+        The k of recall@k, ≥ 1; 5 if not given, or 10 if relevance was judged.
     similarity : {"cosine", "dot", "l2", "hamming"}
-        How the index ranks and what thresholds are of: the cosine, the inner product or the Euclidean distance of rows
+        How the index ranks, and the unit of thresholds: the cosine, the inner product or the Euclidean distance of rows
         as they are, or the Hamming distance of rows of ±1 (:meth:`~verification.features.FeatureSet.signs`). Mean
-        distances are of unit rows whatever it is.
+        distances always use unit rows.
     decide : tuple of str
         Claims that make the verdict: "retrieval", "definition-1", "contrast", "threshold", "identification", "pairs",
-        or "all" of those that were judged. Empty: all but mean distances and contrast, so retrieval, and the threshold
-        where one is given.
+        or "all" of those that were judged. If empty: all but mean distances and contrast, hence retrieval, and the
+        threshold if one is given.
     classes : {"fixed", "drawn"}
         Whether the verdict is about new samples of these classes or about new classes like these.
     repeated : bool
-        Whether intervals have to stay valid however often one looks at growing data and stops at will.
+        Whether intervals have to stay valid however often one looks at growing data.
     sample : int, optional
-        ≥ 4: judge a stratified sample of so many rows, by class, and by whole groups where there are groups. Features
-        of other rows are not read, where the files allow it.
+        Number of rows, ≥ 4, of a sample that is judged instead, drawn by class and in whole groups if there are groups.
+        Features of other rows are not read if the files allow it.
     explain : bool
-        Whether to measure what explains the answer too: the hypotheses of Theorem 1 and the angles of the caps.
+        Whether to measure also the hypotheses of Theorem 1 and the angles of the caps, which explain the answer.
 
     Raises
     ------
     ValueError
-        For an option that is out of range, before any work.
+        If an option is out of range; this is checked before any work.
     """
 
     metric: str = "sqeuclidean"
@@ -131,16 +131,16 @@ class Options:
 
     @property
     def with_threshold(self) -> bool:
-        """Whether a threshold is asked about."""
+        """Whether a threshold is judged."""
         return self.threshold is not None or self.far is not None
 
     def decides(self, claims: Sequence[str]) -> tuple[str, ...]:
-        """Which of the claims that were judged make the verdict.
+        """Return which of the judged claims make the verdict.
 
         Raises
         ------
         ValueError
-            If one that was asked for was not judged.
+            If a requested claim was not judged.
         """
         if "all" in self.decide:
             return tuple(claims)
@@ -159,17 +159,17 @@ def judge(
     run: Map = map,
     progress: Progress | None = None,
 ) -> UpgradeReport:
-    """Judge everything that is claimed of an upgrade.
+    """Judge every claim about an upgrade.
 
     Parameters
     ----------
     upgrade : Upgrade
     options : Options, optional
-        Those of the mathematics if not given: margin 0.
+        The questions; if not given, every margin is 0.
     slices : ndarray, shape (N,), optional
-        A part that each query belongs to, such as its language: retrieval is judged for each part too.
+        The part of each query, such as its language: retrieval is judged for each part too.
     pairs : PairList, optional
-        Pairs that are same or different, to be judged at ``threshold`` or ``far``. Labels are not needed then.
+        Pairs that are same or different, to be judged at ``threshold`` or ``far``. Then labels are not needed.
     run : callable
         As ``map``, by which parts of the data are read.
     progress : callable, optional
@@ -178,7 +178,7 @@ def judge(
     Raises
     ------
     ValueError
-        If the data has no pairs for a claim, or a margin accepts everything.
+        If the data has no pairs for a claim, or a margin would accept everything.
     """
     options = options or Options()
     tell = progress or (lambda stage, done, total: None)

@@ -53,7 +53,7 @@ def neural_collapse(
     Parameters
     ----------
     means : ndarray, shape (K, d)
-        Of unit features; K ≥ 2, not all equal.
+        Class means of the unit features; K ≥ 2, not all equal.
     vertices : ndarray, shape (K, d)
     rows : ndarray, shape (m, d)
         Unit features, of which an even choice is used where there are many.

@@ -50,7 +50,7 @@ class Planned:
         Units there are, and units at which the claim is decided with 80 % probability if the true change is as
         assumed; None where no number is worth naming.
     half_width : float
-        Of the interval with what there is, in the unit of the margin.
+        Half width of the interval with the present samples, in the unit of the margin.
     margin, effect : float
         Accepted loss and assumed true change, in the same unit.
     sentence : str
@@ -140,7 +140,7 @@ def plan(
         The change that the new model is assumed to bring, positive = better: of mean distance, in its unit or as a
         share of the old contrast ("5%"), and of recall@1.
     seed : int
-        Of the audit to come, and of the assumed new model.
+        Seed of the later audit, and of the assumed new model.
     """
     options = options or Options()
     upgrade = Upgrade(_exchanged(old, seed), old, gallery, seed=seed)

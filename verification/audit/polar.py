@@ -52,7 +52,7 @@ def polar_angles(upgrade: Upgrade, vertices: Float[ndarray, "k dim"] | None = No
     Parameters
     ----------
     upgrade : Upgrade
-        Of which the queries that are kept are measured.
+        The upgrade whose kept queries are measured.
     vertices : ndarray, shape (K, d), optional
         Unit axis of each class, in the order of ``upgrade.labels``. If not given, the mean of the other samples of the
         class under the old model: a sample's own feature would pull its axis towards it.

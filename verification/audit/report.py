@@ -35,7 +35,7 @@ class SideReport(Judged):
     pair_fraction, pair_fraction_error : float
         Share of pairs that satisfy the inequality by themselves, and its standard error (0 when all were looked at).
     num_pairs : int
-        Ordered pairs of the side.
+        Number of ordered pairs of this side.
     """
 
     pair_fraction: float
@@ -44,7 +44,7 @@ class SideReport(Judged):
 
     @property
     def gap(self) -> float:
-        """The mean change, in units of the distance."""
+        """Mean change, in units of the distance."""
         return self.value
 
 
@@ -55,7 +55,7 @@ class Sides:
     Attributes
     ----------
     verdict : Verdict
-        Compatible when both sides are, incompatible when either is.
+        Compatible if both sides are, incompatible if either is.
     same_class, different_class : SideReport
         Inequality 1a and inequality 1b.
     contrast : Judged or None
@@ -70,34 +70,34 @@ class Sides:
 
 @dataclass(frozen=True, kw_only=True)
 class Definition1Report:
-    """What an audit of Definition 1 found; see :func:`verification.audit`.
+    """Result of an audit of Definition 1; see :func:`verification.audit`.
 
     Attributes
     ----------
     verdict : Verdict
-        Compatible when both sides are, incompatible when either is.
+        Compatible if both sides are, incompatible if either is.
     same_class, different_class : SideReport
-        Inequality 1a and inequality 1b, in the weighting that was asked for.
+        Inequalities 1a and 1b, in the requested weighting.
     contrast_gap : Judged
         The sum of both gaps, judged at the report's confidence by itself.
     metric : str
     confidence : float
     margin : float
-        The loss of gap that is accepted, in units of the distance.
+        The accepted loss of gap, in units of the distance.
     margin_error : float
-        Standard error of the margin; 0 where it was given in units of the distance.
+        Standard error of the margin; 0 if it was given in units of the distance.
     contrast : float
-        Mean distance between different classes less that within a class, both by the old model, in this weighting.
+        Mean distance between classes less that within a class, by the old model, in this weighting.
     weights : {"pairs", "classes"}
         What counts once.
     unit : {"sample", "group"}
-        What was drawn independently.
+        What was drawn independently, and is therefore the unit of the intervals.
     population : {"fixed", "drawn"}
-        Whom the verdict is about.
+        Population that the verdict is about: new samples of these classes, or new classes.
     num_samples, num_gallery, num_classes, dim : int
-        ``num_gallery`` is None where samples were paired with each other.
+        ``num_gallery`` is None if samples were paired with each other.
     notes : tuple of str
-        What the reader has to know about this data.
+        Remarks on the data that a reader has to know.
     by_weighting : dict
         :class:`Sides` under each weighting.
     by_class : tuple of ClassGap
@@ -107,13 +107,13 @@ class Definition1Report:
     worst : Worst
         The class that loses most on 1a, and the class pair on 1b.
     drift : DriftMargin or None
-        How far each class mean turned and how far it may; None in one dimension.
+        How far each class mean rotated and how far it may; None in one dimension.
     common_mean_defect : float or None
         gap(1b) − gap(1a)/(K−1), every class counting once: zero when the old class means sum to zero, as on a simplex,
         where both inequalities are one condition. For multiples of the squared distance; None where a class has no
         pair.
     samples_needed : SamplesNeeded or None
-        Where the verdict is inconclusive, the samples that would decide.
+        Number of samples that would decide, if the verdict is inconclusive.
     """
 
     verdict: Verdict
@@ -143,18 +143,18 @@ class Definition1Report:
 
     @property
     def margin_share(self) -> float | None:
-        """The margin as a share of the old model's contrast; None where that is not positive."""
+        """The margin as a share of the old model's contrast; None if the contrast is not positive."""
         return self.margin / self.contrast if self.contrast > 0.0 else None
 
     @property
     def excluded_loss(self) -> float | None:
-        """The least margin, in units of the distance, at which these samples would say compatible; None if none."""
+        """The least margin at which these samples are compatible, in units of the distance; None if there is none."""
         loss = max(0.0, -self.same_class.lower, -self.different_class.lower)
         return loss if math.isfinite(loss) else None
 
     @property
     def whom(self) -> str:
-        """For whom the intervals are, in a sentence."""
+        """A sentence that says which population the intervals are for."""
         drawn = "independent draws of it" if self.unit == "sample" else "drawn by groups, each of them independently"
         return (
             "The first interval of each gap is for new samples of these classes in these numbers: labels are held "
@@ -181,39 +181,39 @@ SCHEMA_VERSION = 3
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeReport:
-    """Everything that was found about one upgrade; see :func:`verification.judge`.
+    """Everything that is known about one upgrade; see :func:`verification.judge`.
 
     Attributes
     ----------
     verdict : Verdict
-        Of the claims in ``decided_by`` together.
+        Joint verdict of the claims in ``decided_by``.
     decided_by : tuple of str
-        Claims that make the verdict.
+        Names of the claims that make the verdict.
     population : {"fixed", "drawn"}
-        Whom the verdict is about.
+        Population that the verdict is about: new samples of these classes, or new classes.
     definition1 : Definition1Report or None
         Mean distances: both inequalities of Definition 1, and their sum, the contrast gap. None where relevance was
         judged, and no labels say what is the same class.
     retrieval : RetrievalReport or None
-        None where only pairs were listed, and nothing says what a search should find.
+        Retrieval; None if only pairs were listed, so that nothing says what a search should find.
     thresholds : ThresholdReport or None
-        Where a threshold was given.
+        The accept threshold, if one was given.
     identification : AcceptClaim or None
-        Open-set identification, where a false-positive identification rate was given.
+        Open-set identification, if a false-positive identification rate was given.
     pairs : AcceptClaim or None
-        1:1 verification, where pairs were listed.
+        1:1 verification, if pairs were listed.
     compression : Compression or None
         How the new set is a compressed copy of the old one. Then retrieval and thresholds compare the copy in itself
         with the original in itself, and Definition 1, which is about new queries in the old gallery, is not judged.
     hypotheses : Hypotheses or None
     polar : PolarAngles or None
-        What explains the answer, where it was asked for.
+        Measurements that explain the answer, if they were requested.
     sample : Sample or None
-        What was drawn, where a sample was judged.
+        What was drawn, if a sample was judged.
     notes : tuple of str
-        What the reader has to know about this data.
+        Remarks on the data that a reader has to know.
     provenance : dict
-        Version, options, seed, date, and shape and digest of each input.
+        Version, options, seed and date, and the shape and digest of each input.
     """
 
     verdict: Verdict
@@ -233,7 +233,7 @@ class UpgradeReport:
 
     @property
     def labelled(self) -> bool:
-        """Whether each row has one label, so that classes say what is right."""
+        """Whether each row has one label, so that its class says which items are right."""
         by_class = self.retrieval is not None and self.retrieval.relevance == "labels"
         return self.definition1 is not None or by_class
 
@@ -257,7 +257,7 @@ class UpgradeReport:
 
     @property
     def against(self) -> tuple[str, ...]:
-        """Claims that do not make the verdict and that the data decisively denies."""
+        """Claims that do not make the verdict and that are incompatible."""
         return tuple(
             claim
             for claim, verdict in self.claims.items()
@@ -266,7 +266,7 @@ class UpgradeReport:
 
     @property
     def whom(self) -> str:
-        """Whom the verdict is about; without one label per row there are no classes."""
+        """The population that the verdict is about; without one label per row there are no classes."""
         if self.labelled:
             return self.population.words
         return f"new {'pairs' if self.retrieval is None else 'queries'} like these"
@@ -305,7 +305,7 @@ class UpgradeReport:
 
     @property
     def disagreement(self) -> str | None:
-        """A sentence where mean distances and retrieval have different verdicts."""
+        """A sentence, if mean distances and retrieval have different verdicts."""
         if self.definition1 is None or self.retrieval is None:
             return None
         mean, rank = self.definition1.verdict, self.retrieval.verdict
@@ -335,7 +335,7 @@ class UpgradeReport:
 
     @property
     def summary(self) -> str:
-        """One line: the verdict, whom it is about, and every claim with its number."""
+        """One line with the verdict, its population, and every claim with its number."""
         from verification.views.documents.audit import summary
 
         return summary(self)
@@ -343,7 +343,7 @@ class UpgradeReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values; an infinite bound becomes None, as JSON has no infinity.
 
-        Of lists of more than 50 classes or slices those entries are there that lose most, and ``left_out`` counts the
+        A list of more than 50 classes or slices holds only the entries that lose most, and ``left_out`` counts the
         others.
         """
         parts = {

@@ -105,21 +105,21 @@ def compare_retrieval(
     Parameters
     ----------
     upgrade : Upgrade
-        Without a gallery the samples search each other; then queries depend on each other through what they find, and
-        the variance is inflated for that.
+        Without a gallery the samples search each other. Queries then depend on each other through the items that they
+        find, and the variance is inflated for it.
     k : int
-        ≥ 1, of recall@k, and of nDCG@k where relevance was judged; 5 or then 10 if not given, and at most what the
-        gallery holds.
+        The k of recall@k, ≥ 1, and of nDCG@k if relevance was judged. If not given it is 5, or 10 if relevance was
+        judged, and at most the size of the gallery.
     margin : float or str
-        In [0, 1), the loss of recall@1 that is accepted, as a fraction or with a per cent sign.
+        Accepted loss of recall@1 in [0, 1), as a fraction or with a per cent sign.
     confidence : float
-        In (0, 1), of each interval.
+        Confidence of each interval, in (0, 1).
     classes : {"fixed", "drawn"}
         Whether the verdict is about new queries of these classes or about new classes like these.
     repeated : bool
         Whether the intervals have to stay valid however often one looks at growing data.
     slices : ndarray, shape (N,), optional
-        A part, such as a language or a tenant, that each query belongs to: each is judged too, all at once.
+        The part of each query, such as its language or tenant: retrieval is judged for each part too, all at once.
     similarity : {"cosine", "dot", "l2", "hamming"}
         How the index ranks: by the cosine, by the inner product or the Euclidean distance of rows as they are, or by
         the Hamming distance of rows of ±1.

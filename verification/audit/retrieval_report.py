@@ -24,7 +24,7 @@ class Scores:
         Mean score of old and of new queries in the old gallery; ``new_old`` of a compressed copy is that of its queries
         in its own gallery.
     new_new : float or None
-        Of new queries in a gallery embedded again; None where there are no new features of the gallery.
+        Score of new queries in a gallery embedded again; None if the gallery has no new features.
     upgrade : Change
         new_old − old_old, what the old gallery gains or loses.
     reindexing, model : Change or None
@@ -63,34 +63,34 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalReport:
-    """What :func:`verification.audit.retrieval.compare_retrieval` found.
+    """Result of :func:`verification.audit.retrieval.compare_retrieval`.
 
     Attributes
     ----------
     verdict : Verdict
-        Of recall@1 in the old gallery: compatible when the interval for its change lies at or above −margin,
-        incompatible when below.
+        Verdict on recall@1 in the old gallery: compatible if the interval for its change lies at or above −margin,
+        incompatible if below.
     change : Judged
-        That change, for new queries of these classes and for new classes like these.
+        The change of recall@1, for new queries of these classes and for new classes like these.
     margin, confidence : float
-        The loss of recall that is accepted, as a fraction; of each interval.
+        The accepted loss of recall, as a fraction, and the confidence of each interval.
     relevance : {"labels", "judgements", "shared labels"}
-        What says that an item answers a query. But for labels there are no classes: both intervals are then for new
-        queries like these.
+        What says that an item answers a query. Only labels define classes; otherwise both intervals are for new queries
+        like these.
     unit : {"sample", "group"}
-        What was drawn independently.
+        What was drawn independently, and is therefore the unit of the intervals.
     gained, lost : float
-        Shares of the queries that only the new, only the old model answers rightly.
+        Shares of the queries that only the new, or only the old, model answers correctly.
     kept : Interval
         Share of the first k items of old queries that new queries find too: agreement, which is not quality.
     scores : tuple of Scores
         recall@1, recall@k, mAP, template.
     slices : tuple of Slice
-        Parts of the queries, the greatest loss first; empty where none were asked for.
+        Parts of the queries, the greatest loss first; empty if none were requested.
     near_copies : float
         Share of the queries whose nearest item is of their class and much nearer than its items usually are.
     num_queries, num_lone : int
-        Queries that some item can answer, of which the scores may rest on a part, and those that none can.
+        Number of queries that some item can answer (scores may use a part of them), and of those that none can.
     num_gallery : int
     notes : tuple of str
     """

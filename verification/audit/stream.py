@@ -55,7 +55,7 @@ class _Kept:
 
 
 class UpgradeSums:
-    """Sums of two models' features of the same samples, which a loop feeds and which merge.
+    """Sums over two models' features of the same samples, which a loop can feed batch by batch and which can be merged.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ class UpgradeSums:
     dim : int
         d ≥ 1, of both models.
     seed : int
-        ≥ 0; of the rows that are kept. Streams that are to be merged take different seeds.
+        Seed ≥ 0 of the choice of rows that are kept. Streams that are to be merged take different seeds.
     kept_per_class : int
-        ≥ 4, rows of each class that tell how much varies.
+        Number of rows, ≥ 4, that are kept of each class to estimate variances.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class UpgradeSums:
     def update(
         self, new: Float[ndarray, "n dim"], old: Float[ndarray, "n dim"], labels: Integer[ndarray, " n"]
     ) -> UpgradeSums:
-        """Take in a batch.
+        """Add a batch.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class UpgradeSums:
         self._sums = deepcopy(self._sums)
 
     def merge(self, other: UpgradeSums) -> UpgradeSums:
-        """Take in the sums of another stream of the same classes and dimension.
+        """Add the sums of another stream of the same classes and dimension.
 
         Raises
         ------
@@ -168,17 +168,17 @@ class UpgradeSums:
         return self
 
     def report(self, criterion: Criterion | None = None) -> Sides:
-        """Judge Definition 1 of what was taken in, in the squared distance, every pair counting once.
+        """Judge Definition 1 on the samples so far, in the squared distance, every pair counting once.
 
         Parameters
         ----------
         criterion : Criterion, optional
-            Confidence of both sides together, and the accepted loss of gap; 95 % and none if not given.
+            Confidence of both sides together, and the accepted loss of gap; 95 % and no loss if not given.
 
         Raises
         ------
         ValueError
-            Before two classes have come, or a class has two samples.
+            If there are not two classes yet, or no class has two samples.
         """
         criterion = criterion or Criterion()
         counts = self._sums.counts

@@ -26,7 +26,7 @@ Answer = Literal["holds", "hypothesis fails", "conclusion fails although the hyp
 
 @dataclass(frozen=True)
 class TheoremCheck:
-    """Hypotheses, conclusions and what follows.
+    """The hypotheses and conclusions of Theorem 1 on data, and the answer that follows.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class TheoremCheck:
         drift), or "undecided" where an interval leaves it open.
     hypotheses : Hypotheses
     conclusions : Definition1Report
-        Its verdict "compatible" means that both conclusions hold.
+        Both conclusions hold if its verdict is "compatible".
     """
 
     answer: Answer
@@ -44,7 +44,7 @@ class TheoremCheck:
 
     @property
     def sentence(self) -> str:
-        """What came out, for a reader."""
+        """The answer in a sentence."""
         h, c = self.hypotheses, self.conclusions
         if self.answer == "holds":
             return "The hypotheses of Theorem 1 hold, and so do both inequalities."

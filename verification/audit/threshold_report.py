@@ -67,36 +67,37 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdReport:
-    """What :func:`verification.audit.thresholds.compare_thresholds` found.
+    """Result of :func:`verification.audit.thresholds.compare_thresholds`.
 
     Attributes
     ----------
     verdict : Verdict
-        Compatible when both changes are, incompatible when either is.
+        Compatible if both changes are, incompatible if either is.
     population : {"fixed", "drawn"}
-        Whom the verdict is about.
+        Population that the verdict is about: new samples of these classes, or new classes.
     threshold : float
         The old accept threshold.
     threshold_unit : {"cosine", "dot product", "Euclidean distance", "Hamming distance"}
-        What a threshold is of: the least cosine, the least dot product or largest Euclidean distance of rows as they
-        are, or the largest Hamming distance, in bits. Those of ``kept`` and of the curves are of the same unit.
+        Unit of a threshold: the least cosine, the least dot product or largest Euclidean distance of rows as they are,
+        or the largest Hamming distance, in bits. The thresholds of ``kept`` and of the curves have the same unit.
     target_far : float or None
-        The FAR of old queries that it was chosen for, or None where it was given.
+        The FAR of old queries for which the threshold was chosen, or None if the threshold was given.
     far_margin, tar_margin, confidence : float
-        FAR may rise by this share of itself, TAR fall by this much; of each interval, and of both changes at once.
+        FAR may rise by this share of itself, and TAR may fall by this much; the confidence of each interval, and of
+        both changes at once.
     old_far, new_far, old_tar, new_tar : Interval
-        Of old and new queries at the threshold.
+        Rates of old and of new queries at the threshold.
     far_change : Judged
         New FAR less (1 + far_margin) times the old, positive = worse: compatible when the interval does not exceed
         zero. For new classes it comes from the ratio of both, on the log scale.
     tar_change : Judged
         New TAR less the old: compatible when the interval does not go below −tar_margin.
     accepted_pairs : int
-        Pairs of different classes that old queries have at the threshold, each counted once: what a FAR rests on.
+        Number of pairs of different classes that the old model accepts at the threshold, each counted once.
     kept : KeptFar
     old_curve, new_curve : Curve
     num_samples, num_gallery, same_pairs, different_pairs : int
-        What was looked at; ``num_gallery`` is None where samples were paired with each other.
+        Counts of what was examined; ``num_gallery`` is None if samples were paired with each other.
     notes : tuple of str
     """
 

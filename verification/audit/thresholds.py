@@ -93,20 +93,20 @@ def compare_thresholds(
         The accept threshold of the old system, in the unit of the similarity: the least cosine, in [−1, 1], or the
         least dot product, or the largest Euclidean distance or Hamming distance, ≥ 0.
     far : float
-        In (0, 1), instead of it: the FAR of old queries that the threshold is to have, on these pairs.
+        FAR of old queries that the threshold is to have on these pairs, in (0, 1); given instead of ``threshold``.
     far_margin : float or str
-        ≥ 0, FAR may rise by this share of itself: 0.1 or "10%".
+        Share of itself by which FAR may rise, ≥ 0: 0.1 or "10%".
     tar_margin : float or str
-        In [0, 1), TAR may fall by this much: 0.01 or "1%", of all pairs of one class.
+        Amount by which TAR may fall, in [0, 1): 0.01 or "1%" of all pairs of one class.
     confidence : float
-        In (0, 1), of the two changes at once and of every other interval by itself.
+        Confidence in (0, 1) of the two changes at once, and of every other interval by itself.
     classes : {"fixed", "drawn"}
         Whether the verdict is about new samples of these classes or about new classes like these.
     repeated : bool
         Whether the intervals of the two changes have to stay valid however often one looks at growing data.
     similarity : {"cosine", "dot", "l2", "hamming"}
-        What is compared with the threshold: the cosine, the dot product or Euclidean distance of rows as they are, or
-        the Hamming distance of rows of ±1.
+        Quantity that is compared with the threshold: the cosine, the dot product or Euclidean distance of rows as they
+        are, or the Hamming distance of rows of ±1.
 
     Raises
     ------

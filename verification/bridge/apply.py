@@ -40,13 +40,13 @@ def apply(
     ----------
     feature_map : FeatureMap
     features : FeatureSet
-        Of the model that the map takes.
+        Features of the model that the map takes.
     path : path-like
         ``.npz``, ``.npy``, ``.safetensors`` or ``.parquet``.
     progress : callable, optional
         Called with the number of rows done and of all.
     other : FeatureSet, optional
-        Of the same queries by the old model, by ids or row by row, for a map that takes both.
+        Features of the same queries by the old model, paired by ids or row by row, for a map that takes both.
 
     Raises
     ------

@@ -26,7 +26,7 @@ def save_canary(features: FeatureSet, path: str | os.PathLike[str], num_rows: in
     num_rows : int
         ≥ 3; all rows, where there are fewer.
     seed : int
-        ≥ 0, of the choice.
+        Seed of the choice, ≥ 0.
 
     Returns
     -------

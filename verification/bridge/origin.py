@@ -58,7 +58,7 @@ def origin(gallery: FeatureSet, new: FeatureSet, old: FeatureSet, seed: int = 0)
     Parameters
     ----------
     gallery, new, old : FeatureSet
-        Of one dimension; the gallery may hold other samples than the two others.
+        Sets of one dimension; the gallery may hold other samples than the two others.
     seed : int
         ≥ 0; of the rows of both models, where they have more than 2048.
 

@@ -258,7 +258,7 @@ def write_rows(path: Path, rows: Int[ndarray, " m"] | None, ids: ndarray | None)
         ``.npy``: positions; ``.txt``: one id per line, or position where there are no ids.
     rows : ndarray of int, or None
     ids : ndarray, or None
-        Of the set that the rows are of.
+        Ids of the set to which the rows belong.
 
     Raises
     ------

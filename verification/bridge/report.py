@@ -59,7 +59,7 @@ class BridgeReport:
     as_is : Definition1Report or None
         The audit without a map, of all samples; None where the dimensions differ and there is nothing to audit.
     kind : str
-        Of the chosen map; ``identity`` where none is needed.
+        Kind of the chosen map; ``identity`` if none is needed.
     direction : {"queries", "gallery"}
     all_classes, held_out : Sides or None
         The chosen map on the audit part, for samples of all classes and of classes that it was not fitted to. None of

@@ -145,7 +145,7 @@ def load_run(directory: str | os.PathLike[str], classes: str = "all") -> list[Fe
     ----------
     directory : path
     classes : {"all", "trained", "open"}
-        Of the held-out samples: all, those of classes that some model was trained on, or those of classes that none was
+        Held-out samples to use: all, those of classes that some model was trained on, or those of classes that none was
         (open set).
 
     Raises

@@ -22,27 +22,28 @@ from verification.features.selection import Given, Selection, Where
 
 
 class FeatureSet:
-    """Feature vectors of samples by one model, one row per sample, with what is known of each.
+    """Feature vectors of samples by one model, one row per sample, with their labels, ids and groups.
 
-    Arrays are validated here. Of files (:meth:`load`) only the columns are in memory; rows are validated when read.
+    Arrays are validated here. For files (:meth:`load`), only the columns are in memory, and rows are validated when
+    they are read.
 
     Parameters
     ----------
     features : array_like or torch.Tensor, shape (N, d), float16, float32, float64, int8 or uint8
-        Finite, no row of zeros (a direction is needed); need not be normalised. N ≥ 1, d ≥ 1. Codes of a byte are taken
-        as numbers, in float32; :meth:`signs` reads packed bits.
+        Rows must be finite and not all zero, but need not be normalised. N ≥ 1, d ≥ 1. Byte codes are taken as
+        numbers, in float32; :meth:`signs` reads packed bits.
     labels : array_like or torch.Tensor, shape (N,), integers or strings, optional
-        The class of each row. Single ones may be missing: None, NaN (then other floats must be whole numbers), an
-        Arrow null or a masked entry. Where rows have several labels, a list of them for each row (:attr:`label_lists`).
+        The class of each row. Single labels may be missing: None, NaN (then other floats must be whole numbers), an
+        Arrow null or a masked entry. If rows have several labels, a list for each row (:attr:`label_lists`).
     ids : array_like, shape (N,), integers or strings, optional
         The names of the rows, each unique.
     groups : array_like, shape (N,), integers or strings, optional
-        Rows of one group are shots of one thing: an object, a session, a document.
+        Rows of one group show one thing: an object, a session, a document.
 
     Raises
     ------
     ValueError
-        Naming the argument, and the first row that cannot be used.
+        If an argument is invalid; the message names it, and the first row that cannot be used.
     """
 
     columns: Columns
@@ -73,20 +74,20 @@ class FeatureSet:
 
     @property
     def label_lists(self) -> ndarray | None:
-        """The labels of rows that have several, a text each with U+001F between them; None where rows have one each.
+        """The labels of rows that have several, one string per row with U+001F between them; None if rows have one.
 
-        Such a set has no :attr:`labels`, because nothing says which rows are of one class.
+        Such a set has no :attr:`labels`, because its rows do not fall into classes.
         """
         return self.columns.label_lists
 
     @property
     def labelled(self) -> Bool[ndarray, " n"] | None:
-        """Which rows have a label; None if all of them have, or if the set has no labels."""
+        """Mask of the rows that have a label; None if all have one, or if the set has no labels."""
         return self.columns.labelled
 
     @property
     def complete_labels(self) -> ndarray:
-        """The label of each row, of a set in which every row has one; otherwise ValueError."""
+        """The label of each row; ValueError unless every row has one."""
         missing = int(np.sum(self.codes < 0))
         if self.labels is None or missing:
             where = "" if self._shards[0].path is None else f"{self._shards[0].path}: "
@@ -110,28 +111,28 @@ class FeatureSet:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of :attr:`features` and :meth:`blocks`: float16, float32 or float64; bfloat16, int8, uint8 become float32."""
+        """Type of :attr:`features` and :meth:`blocks`: float16, float32 or float64; others become float32."""
         return self._shards[0].dtype
 
     @property
     def stored(self) -> np.dtype:
-        """The dtype in which the vectors came, or lie in their files; bfloat16 is called uint16."""
+        """Type in which the vectors were given, or are stored in their files; bfloat16 is called uint16."""
         return self._shards[0].stored or self.dtype
 
     def first(self, k: int, dim: int | None = None) -> FeatureSet:
-        """Return the rows cut to their first k coordinates, as of Matryoshka embeddings; nothing is read yet.
+        """Return the rows cut to their first k coordinates, as for Matryoshka embeddings; nothing is read yet.
 
         Parameters
         ----------
         k : int
             From 1 to d.
         dim : int, optional
-            ≥ k, with zeros in the coordinates from k on, which changes no cosine; k if not given.
+            Dimension ≥ k of the result, with zeros from coordinate k on, which changes no cosine; k if not given.
 
         Raises
         ------
         ValueError
-            If k or dim is out of range; while reading, of a row whose first k coordinates are all zero.
+            If k or dim is out of range; while reading, if the first k coordinates of a row are all zero.
         """
         dim = k if dim is None else dim
         if not 1 <= k <= self.dim:
@@ -150,8 +151,8 @@ class FeatureSet:
         Parameters
         ----------
         dim : int, optional
-            From 8d − 7 to 8d, where the last byte is not full; 8d if not given. If it is d, every byte is a sign by
-            itself: +1 where it is positive and −1 elsewhere.
+            From 8d − 7 to 8d, less than 8d if the last byte is not full; 8d if not given. If it is d, every byte is one
+            sign: +1 if it is positive, else −1.
 
         Raises
         ------
@@ -178,7 +179,7 @@ class FeatureSet:
 
     @cached_property
     def features(self) -> Float[ndarray, "n dim"]:
-        """All rows as one array; a memory map where one file holds them as they are, else read into memory."""
+        """All rows as one array: a memory map if one file holds them uncompressed, else an array in memory."""
         if len(self._shards) == 1 and (whole := self._shards[0].whole) is not None:
             return whole()
         return self._gathered(self._shards)
@@ -197,7 +198,7 @@ class FeatureSet:
     def rows(self, index: Any) -> Float[ndarray, "m dim"]:
         """Return some rows on the unit sphere, float64: those of :attr:`unit`, bit by bit.
 
-        They are read where they lie if the file allows it, else in one pass over the file from the first to the last.
+        Single rows are read if the file allows it, else the file is read from the first of them to the last.
 
         Parameters
         ----------
@@ -228,11 +229,11 @@ class FeatureSet:
         return gathered
 
     def select(self, index: Any) -> FeatureSet:
-        """Return the set of some rows, in this order, with their labels, ids and groups.
+        """Return the set of some rows, in the given order, with their labels, ids and groups.
 
-        Of files, rows at sorted indices are sieved while they are read, and of one that can be mapped those at unsorted
-        ones are taken from where they lie; otherwise they are gathered in memory now. A row that is taken more than
-        once leaves the selection without ids.
+        From a file, rows at sorted indices are picked out while it is read. Rows at unsorted indices are taken from a
+        memory map if there is one, and are otherwise gathered in memory now. If a row is taken more than once, the
+        selection has no ids.
 
         Parameters
         ----------
@@ -263,9 +264,9 @@ class FeatureSet:
         return chosen
 
     def fetch(self, index: Any) -> FeatureSet:
-        """Return the set of some rows in memory, fetched by themselves where the source allows it.
+        """Return the set of some rows in memory; other rows are not read if the source allows it.
 
-        The labels, ids and groups of these rows come along, as those of :meth:`select`.
+        Labels, ids and groups are those of :meth:`select`.
 
         Parameters
         ----------
@@ -329,20 +330,20 @@ class FeatureSet:
         return index.astype(np.intp)
 
     def blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
-        """Read the features in row order, ``rows`` rows at a time, the last block fewer.
+        """Read the features in row order, ``rows`` rows at a time; the last block may be shorter.
 
-        Two sets of one length give blocks that belong together, whatever shards they come from.
+        Two sets of the same length give blocks with the same rows, whatever their shards are.
 
         Raises
         ------
         ValueError
-            At a block with a row that is not finite or all zero, naming file and row within it.
+            If a row is not finite or all zero; the message names the file and the row.
         """
         blocks = _blocks(len(self), self.dim, rows, self.dtype)
         return (block for block, _ in fill(self.pieces(), blocks, squared_lengths))
 
     def normalized_blocks(self, rows: int = 8192) -> Iterator[Float[ndarray, "rows dim"]]:
-        """As :meth:`blocks`, each row on the unit sphere; float64 for float64 features, else float32.
+        """Read blocks as :meth:`blocks` does, each row normalised; float64 for float64 features, else float32.
 
         No square over- or underflows: rows of any length that the dtype can hold are normalised to its rounding.
         """
@@ -352,7 +353,7 @@ class FeatureSet:
             yield block
 
     def pieces(self, start: int = 0, stop: int | None = None) -> list[Piece]:
-        """Return what there is to read for the rows from ``start``, one of :meth:`beginning`, to before ``stop``."""
+        """Return what has to be read for the rows from ``start``, a value of :meth:`beginning`, to before ``stop``."""
         stop = len(self) if stop is None else stop
         pieces, first = [], 0
         for shard in self._shards:
@@ -418,16 +419,16 @@ class FeatureSet:
         features : str, optional
             Name of the array or column; ``features`` if not given, or else the only one of floats and two dimensions.
         labels, ids, groups : str, optional
-            Likewise; ``labels`` or ``label``, ``ids`` or ``id``, ``groups`` or ``group`` if not given, as far as they
-            are there. An empty string: none is read. What a file holds besides is named in :attr:`remarks`. Labels may
-            be lists, where rows have several.
+            Names of these columns; if not given, ``labels`` or ``label``, ``ids`` or ``id``, ``groups`` or ``group`` if
+            they exist. An empty string means that none is read. Other columns of the file are named in :attr:`remarks`.
+            Labels may be lists, if rows have several.
         separator : str, optional
-            Labels are texts that hold several, with this between them.
+            Separator of labels that are strings and hold several labels.
         where : mapping, or sequence of str, optional
-            Which rows are read: ``{"split": "test", "camera": [1, 2]}`` or ``["split=test", "camera=1", "camera=2"]``,
-            those in which each column that is named holds one of its values. A store filters by itself, by the fields
+            Which rows are read: ``{"split": "test", "camera": [1, 2]}`` or ``["split=test", "camera=1", "camera=2"]``
+            reads the rows in which each named column holds one of its values. A store filters by itself, by the fields
             of its payload, metadata or table; of other sources a column or array of that name is read. What is left
-            out is said in :attr:`remarks`.
+            out is counted in :attr:`remarks`.
         drop_incomplete : bool
             Whether rows without a vector, and rows without a label where others have one, are left out and counted in
             :attr:`remarks`. They need ids, by which the others are paired; vectors are read once more to find them.
@@ -435,12 +436,12 @@ class FeatureSet:
         Raises
         ------
         FileNotFoundError
-            If a file is not there.
+            If a file does not exist.
         ConnectionError
-            If a database does not answer, here or, for longer than a minute, in a block.
+            If a database does not answer now, or does not answer for a minute while a block is read.
         ValueError
-            If its content cannot be used; the message begins with the path or URL. That is so where a row has no vector
-            (while reading, unless ``drop_incomplete``), or where no row is left.
+            If the content cannot be used; the message begins with the path or URL. That includes rows without a vector
+            (found while reading, unless ``drop_incomplete``) and a filter that leaves no row.
         """
         from verification.features.sources import is_url, open_url
 
@@ -450,7 +451,7 @@ class FeatureSet:
         return cls.__new__(cls)._hold(*(open_url(text, names) if is_url(text) else open_path(Path(path), names)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``.npz``, ``.parquet``, ``.safetensors`` (integer columns) or ``.npy``, whose columns go beside it.
+        """Write to ``.npz``, ``.parquet``, ``.safetensors`` (integer columns) or ``.npy`` (columns in files beside it).
 
         A file appears whole or not at all.
 

@@ -69,7 +69,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class MatrixReport:
-    """A compatibility matrix, judged.
+    """A compatibility matrix with the verdicts on its entries.
 
     Attributes
     ----------
@@ -77,15 +77,15 @@ class MatrixReport:
     average_compatibility : float
         AC as Eq. 6 counts it.
     average_compatibility_interval : tuple of float
-        AC if all undecided entries were incompatible, and if all were compatible: it holds the AC of unlimited queries
-        with probability ≥ ``confidence``.
+        AC if all undecided entries were incompatible, and if all were compatible. It contains the AC of unlimited
+        queries with probability ≥ ``confidence``.
     average_accuracies : tuple of float
         AA_τ, τ = 1 … T, in the unit of the matrix; the last one is AA.
     backward_compatibility, forward_compatibility : float
     entries : tuple of Entry
-        The T(T − 1)/2 entries below the diagonal, row by row; their verdicts hold all at once.
+        The T(T − 1)/2 entries below the diagonal, row by row; their verdicts are simultaneous.
     undecided : tuple of (int, int)
-        (t, k) of the entries that the queries do not decide.
+        Positions (t, k) of the entries that the queries do not decide.
     num_queries : int
     confidence : float
     paired : bool
@@ -133,16 +133,16 @@ def flip_rates(new_hits: ArrayLike, old_hits: ArrayLike) -> Flips:
 
 
 def judge_matrix(matrix: ArrayLike, num_queries: int, confidence: float = 0.95) -> MatrixReport:
-    """Judge a compatibility matrix of which only the accuracies are known.
+    """Judge a compatibility matrix if only its accuracies are known.
 
     Parameters
     ----------
     matrix : array_like, shape (T, T)
-        Fractions in [0, 1] on and below the diagonal; what is above is not looked at.
+        Fractions in [0, 1] on and below the diagonal; entries above it are ignored.
     num_queries : int
-        ≥ 1, behind each entry.
+        Number of queries behind each entry, ≥ 1.
     confidence : float
-        In (0, 1), of all verdicts at once.
+        Confidence of all verdicts at once, in (0, 1).
 
     Raises
     ------
@@ -165,15 +165,15 @@ def judge_matrix(matrix: ArrayLike, num_queries: int, confidence: float = 0.95) 
 
 
 def judge_outcomes(outcomes: ArrayLike, confidence: float = 0.95) -> MatrixReport:
-    """Judge a compatibility matrix of which each query's outcome is known: McNemar's exact test for every entry.
+    """Judge a compatibility matrix if the outcome of each query is known, by McNemar's exact test for every entry.
 
     Parameters
     ----------
     outcomes : array_like, shape (T, T, N)
-        1 where the query is answered rightly, 0 where not, on and below the diagonal, as
+        1 if the query is answered correctly, else 0, on and below the diagonal, as
         :func:`~verification.search.scores.outcomes` gives it.
     confidence : float
-        In (0, 1), of all verdicts at once.
+        Confidence of all verdicts at once, in (0, 1).
 
     Raises
     ------
@@ -214,7 +214,7 @@ def judge_scores(scores: ArrayLike, confidence: float = 0.95) -> MatrixReport:
     scores : array_like, shape (T, T, N)
         A number per query, on and below the diagonal, as :func:`~verification.search.scores.outcomes` gives it.
     confidence : float
-        In (0, 1), of all verdicts at once.
+        Confidence of all verdicts at once, in (0, 1).
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Open-set identification: probes search a gallery in which some of them are not enrolled.
 
 The nearest item is accepted when its similarity is at least the threshold. FPIR, the false-positive identification
-rate, is the share of probes that are not enrolled and accepted all the same. DIR, the detection and identification rate
+rate, is the share of probes that are not enrolled and yet accepted. DIR, the detection and identification rate
 at rank 1, is the share of enrolled probes whose nearest item is right and accepted.
 
 References
@@ -63,7 +63,7 @@ def compare_open_set(
     groups : ndarray of int, shape (q,), optional
         Probes of one group depend on each other: then the group is the unit of the intervals, else the probe.
     confidence : float
-        In (0, 1), of each interval.
+        Confidence of each interval, in (0, 1).
 
     Raises
     ------

@@ -113,7 +113,7 @@ def compare_pairs(
     grouped : bool
         Whether the units are groups, which is what intervals then say.
     confidence : float
-        In (0, 1), of each interval.
+        Confidence of each interval, in (0, 1).
 
     Raises
     ------

@@ -163,7 +163,7 @@ def score_of(score: str | Score) -> Score:
 def outcomes(
     query_sets: Sequence[FeatureSet], gallery_sets: Sequence[FeatureSet], score: str | Score = "nearest"
 ) -> Float[ndarray, "t t n"]:
-    """What every query scores with model t in the gallery of model k ≤ t.
+    """Score of every query by model t in the gallery of model k ≤ t.
 
     Parameters
     ----------
@@ -200,8 +200,8 @@ def compatibility_matrix(
     Parameters
     ----------
     query_sets, gallery_sets : sequence of FeatureSet, length T
-        One set a model, oldest first. Where ``query_sets[t] is gallery_sets[t]`` for all t, queries and gallery are the
-        same samples and none may find itself. Otherwise the gallery is of other samples, as in the paper.
+        One set per model, oldest first. If ``query_sets[t] is gallery_sets[t]`` for all t, queries and gallery are the
+        same samples and none may find itself. Otherwise the gallery holds other samples, as in the paper.
     score : {"nearest", "template", "map", "verification"} or callable
         "nearest": the nearest item has the query's label. "template": the nearest class template has it, the search
         behind the paper's AC and AA. "map": average precision. "verification": 1:1, ten folds over 6000 pairs. Or a
@@ -210,7 +210,7 @@ def compatibility_matrix(
     Returns
     -------
     ndarray, shape (T, T)
-        Fractions; the diagonal holds the self-tests, what is above it is NaN.
+        Fractions; the diagonal holds the self-tests, and entries above it are NaN.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def average_accuracies(matrix: ArrayLike) -> Float[ndarray, " t"]:
 
 
 def backward_compatibility(matrix: ArrayLike) -> float:
-    """BC: the mean over k < T of M[T, k] − M[k, k], what the last model gains in the old galleries; NaN for one model.
+    """BC: the mean over k < T of M[T, k] − M[k, k], the gain of the last model in the old galleries; NaN for one model.
 
     References
     ----------
@@ -264,7 +264,7 @@ def backward_compatibility(matrix: ArrayLike) -> float:
 
 
 def forward_compatibility(matrix: ArrayLike) -> float:
-    """FC: the mean over t > 1 of M[t, t−1] − M[t, t], what is lost by not re-indexing; NaN for one model.
+    """FC: the mean over t > 1 of M[t, t−1] − M[t, t], the loss by not re-indexing; NaN for one model.
 
     References
     ----------

@@ -38,7 +38,7 @@ class Population(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What an interval says of a question: yes, no, or that the data does not decide."""
+    """The answer that an interval gives to a question: yes, no, or that the data does not decide."""
 
     compatible = "compatible"
     incompatible = "incompatible"
@@ -51,7 +51,7 @@ class Verdict(StrEnum):
 
     @property
     def mark(self) -> str:
-        """A sign that is read without colour."""
+        """A sign that can be read without colour."""
         return {"compatible": "✓", "incompatible": "✗", "inconclusive": "?"}[self.value]
 
     @property
@@ -94,15 +94,15 @@ class Interval:
     Attributes
     ----------
     value, lower, upper : float
-        A bound is infinite where the data does not bound it.
+        A bound is infinite if the data does not bound it.
     confidence : float
-        In (0, 1), of this interval by itself.
+        Confidence of this interval by itself, in (0, 1).
     unit : {"sample", "group", "class"}
-        What was drawn independently.
+        What was drawn independently, and is therefore the unit of the intervals.
     population : {"fixed", "drawn"}
         New units of these classes, or new classes like these.
     quantile : float
-        Standard errors in half the interval; 0 where nothing varies.
+        Number of standard errors in half the interval; 0 if nothing varies.
     """
 
     value: float
@@ -148,7 +148,7 @@ class Interval:
 
     @property
     def half(self) -> float:
-        """Half the width."""
+        """Half the width of the interval."""
         return (self.upper - self.lower) / 2.0
 
     def times(self, factor: float) -> Interval:
@@ -217,7 +217,7 @@ class Judged(Change):
 
 @dataclass(frozen=True, kw_only=True)
 class Criterion:
-    """What is asked of a change whose positive side is good: not to lose more than the margin.
+    """The rule that turns an interval for a change into a verdict: it must not lose more than the margin.
 
     Attributes
     ----------
@@ -226,7 +226,7 @@ class Criterion:
     margin : float
         ≥ 0, the loss that is accepted, in the unit of the change.
     margin_error : float
-        Standard error of the margin where it was estimated; it is added to that of the change, because the error of a
+        Standard error of the margin if it was estimated. It is added to that of the change, because the error of a
         sum is at most the sum of the errors, however they depend on each other.
 
     Raises
@@ -245,7 +245,7 @@ class Criterion:
             raise ValueError(f"margin must be a number >= 0, got {self.margin!r}.")
 
     def verdict(self, change: Interval) -> Verdict:
-        """Compatible when the interval lies at or above −margin, incompatible when it lies below, else inconclusive."""
+        """Return compatible if the interval lies at or above −margin, incompatible if below, else inconclusive."""
         extra = change.quantile * self.margin_error if change.quantile > 0.0 else 0.0
         # a margin is not negative: what has lost nothing is compatible with any
         if change.lower >= min(extra - self.margin, 0.0):
@@ -253,7 +253,7 @@ class Criterion:
         return Verdict.incompatible if change.upper < -self.margin - extra else Verdict.inconclusive
 
     def judge(self, fixed: Interval, drawn: Interval, population: Population) -> Judged:
-        """Judge a change by the interval of one population, and by the other beside it."""
+        """Judge a change for one population, and show the verdict for the other population beside it."""
         decides, beside = (fixed, drawn) if population == Population.fixed else (drawn, fixed)
         return Judged(
             fixed=fixed,
@@ -271,10 +271,10 @@ class Criterion:
         among: int,
         unit: Unit = "sample",
     ) -> tuple[list[Interval], list[Verdict]]:
-        """Judge some of ``among`` changes at once: the chance of any wrong verdict is at most 1 − confidence.
+        """Judge several of ``among`` changes at once: the chance of any wrong verdict is at most 1 − confidence.
 
-        Intervals are Bonferroni's. Verdicts are those of Holm's step-down test, which decides wherever an interval
-        does, and sometimes where one just fails to.
+        The intervals use Bonferroni's correction. The verdicts use Holm's step-down test, which decides whenever an
+        interval does, and sometimes when one just fails to.
         """
         level = 1.0 - self.confidence
         own = 1.0 - level / among

@@ -18,7 +18,7 @@ class Weights:
     Attributes
     ----------
     same : ndarray, shape (K,)
-        Of each class on the same-class side; they sum to 1.
+        Weight of each class on the same-class side; the weights sum to 1.
     query, gallery : ndarray, shape (K,)
         Factors of the weight of a class pair; over pairs of different classes the products sum to 1.
     by_size : bool

@@ -185,7 +185,7 @@ def compute(
     runs : int
         ≥ 2, audits a design; a fifth of them for each point of the power.
     confidence : float
-        In (0, 1), of both sides together.
+        Confidence of both sides together, in (0, 1).
     seed : int
     progress : callable, optional
         Told how many designs are done.

@@ -161,7 +161,7 @@ def compute(
     Parameters
     ----------
     kinds : sequence of str
-        Of :data:`KINDS`.
+        Names in :data:`KINDS`.
     runs : int
         ≥ 1.
     seed : int

@@ -2,7 +2,7 @@
 
 A source is one entry of :data:`SOURCES`, or of the entry points ``stationary.sources`` of an installed package: the
 scheme of its URLs and what opens them, as a :class:`~verification.features.files.tables.Table` whose columns are called
-``id``, ``vector`` and, as far as there are any, ``label`` and ``group``. A URL of another scheme names a table in a
+``id``, ``vector`` and, if there are any, ``label`` and ``group``. A URL of another scheme names a table in a
 file that fsspec reaches. Nothing is written anywhere, and passwords come from the environment only.
 """
 

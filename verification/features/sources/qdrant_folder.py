@@ -59,7 +59,7 @@ class Folder:
     folder : Path
     collection : str
     fields : dict
-        Names of the payload's fields for ``label`` and ``group``, as far as there are any.
+        Names of the payload's fields for ``label`` and ``group``, if there are any.
     vector : str
         Name of the vector; empty for the one without a name.
     where : Where
