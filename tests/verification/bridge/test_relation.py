@@ -35,6 +35,16 @@ STEP = np.abs(X).max(axis=1, keepdims=True) / 127.0
 HALF_FOREIGN = np.where(np.arange(1200)[:, None] % 20 < 10, R, X)
 
 
+def counts(seed):
+    """How often each of 256 words stands in a text of twelve, drawn as language draws them."""
+    words = np.random.default_rng(seed).zipf(1.3, (1200, 12)) % 256
+    return np.apply_along_axis(np.bincount, 1, words, minlength=256).astype(float)
+
+
+def test_counts_of_other_words_are_no_quantised_copy() -> None:
+    assert relate(FeatureSet(unit(counts(0))), FeatureSet(unit(counts(1)))).relation == RelationKind.space
+
+
 def noisy(rows, share):
     """Rows with noise of about this share of their length."""
     return rows + share / np.sqrt(rows.shape[1]) * RNG.standard_normal(rows.shape)
