@@ -1,4 +1,4 @@
-"""The tables of docs/methods.md and docs/first-moment-loss.md, made again from the runs in docs/data.
+"""The tables of the pages in PAGES, made again from the runs in docs/data.
 
 ``python docs/tables.py`` rewrites what stands between ``<!-- table SUITE CASE -->`` or ``<!-- paired SUITE METHOD OTHER
 -->`` and ``<!-- end -->``; a test asks that nothing changes. Nothing is trained here.
@@ -18,9 +18,9 @@ from verification.experiments.suites.results import MethodResults, Result, read_
 from verification.experiments.suites.tables import disagreement, tally
 
 DOCS = Path(__file__).parent
-PAGES = ("methods.md", "first-moment-loss.md", "gpu.md", "protocol.md")
+PAGES = ("methods.md", "first-moment-loss.md", "gpu.md", "protocol.md", "calibration.md")
 _BLOCK = re.compile(
-    r"(<!-- (table|paired|counts|settings|costs|gpu|searches|order|planned)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (table|paired|counts|settings|costs|gpu|searches|order|planned|sampling)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL
 )
 
 
@@ -232,6 +232,19 @@ def _compared(outcomes: Sequence[Outcome]) -> str:
     return _markdown(["method", *columns, "gap 1a", "gap 1b", "contrast gap", "time, HOC = 1"], cells)
 
 
+def sampling(population: str) -> str:
+    """Wrong decisive verdicts and coverage, in %, of what `stationary calibrate --what sampling` promises."""
+    found = json.loads((DOCS / "data" / "sampling.json").read_text(encoding="utf-8"))
+    cells: dict[str, dict[str, str]] = {}
+    for row in found["designs"]:
+        if row["promised"] and row["read_as"] == row["population"] == population:
+            covered = "" if row["covered"] is None else f" ({100 * row['covered']:.1f})"
+            cells.setdefault(row["name"], {})[row["claim"]] = f"{100 * row['wrong']:.1f}{covered}"
+    claims = list(dict.fromkeys(claim for own in cells.values() for claim in own))
+    rows = [[name, *(own.get(claim, "–") for claim in claims)] for name, own in cells.items()]
+    return _markdown([f"design, {found['runs']} audits each", *claims], rows)
+
+
 def rewritten(text: str) -> str:
     """The page with every block made again."""
     makers: dict[str, Callable[..., str]] = {
@@ -244,6 +257,7 @@ def rewritten(text: str) -> str:
         "searches": searches,
         "order": order,
         "planned": planned,
+        "sampling": sampling,
     }
     return _BLOCK.sub(lambda m: m[1] + makers[m[2]](*m[3].split()) + m[4], text)
 

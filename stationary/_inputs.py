@@ -103,6 +103,7 @@ DropIncomplete = Annotated[
     bool,
     typer.Option(
         "--drop-incomplete",
+        metavar="",
         help="Leave out rows without a vector or a label, and say how many; they need ids.",
         rich_help_panel=DATA,
     ),

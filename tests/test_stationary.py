@@ -98,11 +98,11 @@ def test_the_margin_and_the_metric_reach_the_audit(call, files, tmp_path):
 
 
 def test_a_margin_may_be_a_share_of_the_contrast(call, files, tmp_path):
-    status, out, _ = call("audit", *files, "--margin", "5%", "--json", tmp_path / "r.json")
+    status, out, _ = call("audit", *files, "--decide", "definition-1", "--margin", "5%", "--json", tmp_path / "r.json")
     assert status == 0
     read = json.loads((tmp_path / "r.json").read_text())["definition1"]
     assert read["margin"] == pytest.approx(0.05 * read["contrast"])
-    assert "5.00% of the old model's contrast" in " ".join(out.split())
+    assert "which is 5 % of the old contrast" in " ".join(out.split())
 
 
 def test_a_threshold_is_audited_beside(call, files, tmp_path):
@@ -153,15 +153,17 @@ def test_a_gallery_of_other_samples(call, files, tmp_path):
     other.save(tmp_path / "gallery.npz")
     status, out, _ = call("audit", *files, "--gallery", tmp_path / "gallery.npz")
     assert status == 0
-    assert "400 samples, 400 gallery items; " in " ".join(out.split())
+    assert "400 queries searched 400 gallery items. " in " ".join(out.split())
 
 
 def test_weights_choose_what_counts_once(call, files, tmp_path):
     found = {}
     for weights, word in (("pairs", "pair"), ("classes", "class")):
-        _, out, _ = call("audit", *files, "--weights", weights, "--json", tmp_path / "report.json")
+        _, out, _ = call(
+            "audit", *files, "--decide", "definition-1", "--weights", weights, "--json", tmp_path / "report.json"
+        )
         found[weights] = json.loads((tmp_path / "report.json").read_text())["definition1"]
-        assert f"Every {word} counts once. " in " ".join(out.split())
+        assert f" counts once instead of every {word}: " in " ".join(out.split())
     assert found["pairs"]["by_weighting"]["classes"] == found["classes"]["by_weighting"]["classes"]
     assert found["classes"]["same_class"] == found["classes"]["by_weighting"]["classes"]["same_class"]
 

@@ -23,7 +23,7 @@ from verification.bridge.splits import split
 from verification.experiments.simulated.known_upgrades import CASES
 from verification.features import FeatureSet
 from verification.statistics.interval import Interval, Population, Verdict
-from verification.views.documents import findings
+from verification.views.documents.bridge import findings
 
 LINEAR = ("identity", "translation", "orthogonal", "lambda-orthogonal", "ridge")
 
