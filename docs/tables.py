@@ -20,7 +20,8 @@ from verification.experiments.suites.tables import disagreement, tally
 DOCS = Path(__file__).parent
 PAGES = ("methods.md", "first-moment-loss.md", "gpu.md", "protocol.md", "calibration.md")
 _BLOCK = re.compile(
-    r"(<!-- (table|paired|counts|settings|costs|gpu|searches|order|planned|sampling)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (table|paired|counts|settings|costs|gpu|searches|order|planned|sampling)(.*?) -->\n).*?(<!-- end -->)",
+    re.DOTALL,
 )
 
 

@@ -69,7 +69,7 @@ COMMANDS = {
     "suite": Command("evaluate kept --suite toy", ("--json",), 0, "samples", "kept/key/result.json"),
     "verify": Command("verify --seed 0 --device cpu", ("--json",), 0, "All 0 answers"),
     "calibrate": Command("calibrate", ("--json",), 0, "samples"),
-    "claims": Command("claims --models kept", ("--json", "--html", "--markdown"), 0, "Claims and verdicts", "kept/key/result.json"),
+    "claims": Command("claims --models kept", ("--json", "--html", "--markdown"), 0, "Claims", "kept/key/result.json"),
     "bench": Command("bench --rounds 1", ("--json",), 0, "samples"),
     "bench-training": Command("bench-training", ("--json",), 0, "samples"),
 }  # fmt: skip

@@ -174,6 +174,7 @@ def test_the_map_names_the_functions_that_each_test_runs_its_fixtures_too(projec
     assert CoverageMap(project, at).files == {}
 
 
+@pytest.mark.services
 def test_changes_are_noticed_missed_or_never_end(project, monkeypatch):
     monkeypatch.setattr(mutants, "START", 3.0)
     monkeypatch.setattr(mutants, "test_files", lambda path: (["test_m.py"], []))

@@ -323,6 +323,7 @@ def test_bad_arguments_are_one_sentence_and_status_2(call, files, arguments, mes
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.simulations
 def test_verify_reports_what_is_not_as_predicted(call, tmp_path, monkeypatch):
     """Take the fixed classifier away from every model: the theorem must be reported as not shown, with status 1."""
     import learning.recipes

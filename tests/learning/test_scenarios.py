@@ -259,6 +259,7 @@ def test_a_run_gives_features_of_every_task_on_held_out_images(method):
     assert all(np.array_equal(a, b) for a, b in zip(run.features, again.features, strict=True))
 
 
+@pytest.mark.simulations
 def test_a_replaced_model_starts_from_the_improved_one_of_another_architecture(tmp_path):
     scenario = IAMCL2R(tasks=3, elsewhere_classes=4, replace_at=(1,), backbones=("lenet++",))
     run = run_scenario(scenario, "hoc", BRIEF, directory=tmp_path)

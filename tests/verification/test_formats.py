@@ -321,7 +321,11 @@ def test_a_file_that_would_run_code_is_refused_with_the_way_out(tmp_path):
     ("how", "spoil", "message"),
     [
         ("CSV of lists", lambda text: text.replace("[", "<", 5), r"features must be lists of numbers in JSON"),
-        ("CSV of columns", lambda text: text.replace(text.split("\n")[3].split(",")[1], "", 1), r"1 of 60 rows have no vector, the first is row 2; "),
+        (
+            "CSV of columns",
+            lambda text: text.replace(text.split("\n")[3].split(",")[1], "", 1),
+            r"1 of 60 rows have no vector, the first is row 2; ",
+        ),
         ("JSON lines", lambda text: text.replace("[", "[1.0, ", 3)[:-3], r"f\.jsonl: .*"),
         ("JSON lines", lambda text: text.replace("]", ", 1.0]", 2), r"lists of one length, 5, but row 2 has 4"),
         ("CSV of columns", lambda text: "", r"f\.csv: .*"),
