@@ -194,7 +194,13 @@ def relate(
                 f"{len(part):,} of the {total:,} rows were drawn with seed {seed}, and no other row was looked at."
             )
     chosen = [features.fetch(own) for features, own in zip((new, old), pairs[part].T, strict=True)]
-    evidence = measure((chosen[0].features.astype(np.float64), chosen[1].features.astype(np.float64)), tolerance, rng)
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    # of so few rows, more threads take more of the cores' time and hardly less of the user's
+    with threadpool_limits(1, user_api="blas"):
+        evidence = measure(
+            (chosen[0].features.astype(np.float64), chosen[1].features.astype(np.float64)), tolerance, rng
+        )
     fits = _fit_labels(chosen, rng) if labels_differ == 0 else None
     kind = decide(evidence, new.dim == old.dim, len(part) / total, bool(labels_differ), fits)
     complete = len(part) == total
