@@ -162,7 +162,7 @@ def test_a_set_that_is_half_replaced_does_not_load(tmp_path, monkeypatch):
 
 
 STALLED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from stationary._streams import stopped_by_signals
 from theory.files import write_atomically
@@ -173,6 +173,10 @@ def write(file):
     print("writing", flush=True)
     time.sleep(60)
 
+# as a shell starts a program, also where these tests run in the background
+for number in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with stopped_by_signals():
     write_atomically(Path(sys.argv[1]), write)
 """

@@ -70,13 +70,22 @@ def _sources(config: pytest.Config) -> list[tuple[str, str | int, str]]:
     return [(f"{name}-seed{seed}", seed, name) for seed in SEEDS for name in WAYS if name != LEARNED_CLASSIFIER]
 
 
+def _marks(source: str | int) -> list[pytest.MarkDecorator]:
+    """One seed is a fast test, the others are simulations; ``pytest verification/`` runs all."""
+    return [pytest.mark.simulations] if source in SEEDS[1:] else []
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stationary_upgrade" in metafunc.fixturenames:
-        ids, *_ = zip(*(sources := _sources(metafunc.config)), strict=True)
-        metafunc.parametrize("stationary_upgrade", [source[1:] for source in sources], ids=ids, indirect=True)
+        some = [
+            pytest.param((source, name), id=own, marks=_marks(source))
+            for own, source, name in _sources(metafunc.config)
+        ]
+        metafunc.parametrize("stationary_upgrade", some, indirect=True)
     if "seed_upgrades" in metafunc.fixturenames:
         seeds = [] if metafunc.config.getoption("--new") else list(SEEDS)
-        metafunc.parametrize("seed_upgrades", seeds, ids=[f"seed{seed}" for seed in seeds], indirect=True)
+        some = [pytest.param(seed, id=f"seed{seed}", marks=_marks(seed)) for seed in seeds]
+        metafunc.parametrize("seed_upgrades", some, indirect=True)
 
 
 @pytest.fixture
