@@ -100,6 +100,7 @@ def check_settings(count, seed):
     return seen, derived
 
 
+@pytest.mark.simulations
 def test_no_random_setting_violates_the_theorem():
     """By two routes; the 20 000 of the slow test are other draws of the same settings."""
     seen, derived = check_settings(120, 1)

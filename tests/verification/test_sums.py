@@ -45,6 +45,7 @@ def test_a_part_of_the_rows_tells_the_variance_and_the_means_stay_exact():
     assert 0.85 < ratio < 1.15
 
 
+@pytest.mark.simulations
 def test_small_batches_keep_the_same_rows_and_are_sorted_in_rarely(monkeypatch):
     new, old = upgrade(0.6, 0.7, num_samples=4000)
     reports, calls = [], []

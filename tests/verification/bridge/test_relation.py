@@ -215,6 +215,7 @@ def test_of_many_rows_a_part_is_compared_and_all_where_that_is_asked_for():
     assert unrelated.relation == "another space"
 
 
+@pytest.mark.simulations
 def test_few_rows_of_very_many_coordinates():
     """No matrix of d × d, which would take 80 GB here."""
     wide = RNG.standard_normal((20, 100_000)).astype(np.float32)
