@@ -18,7 +18,7 @@ from verification.audit.retrieval import own_items
 from verification.features import FeatureSet
 from verification.search.nearest import search
 from verification.statistics.interval import Criterion, Interval, Judged, Population, Unit
-from verification.statistics.paired import cluster_interval, mean_interval
+from verification.statistics.paired import both_intervals
 from verification.upgrade import Upgrade
 
 _CLASS: Unit = "class"
@@ -55,6 +55,12 @@ class RetrievalParts:
     ----------
     new, old : FeatureSet
         The queries, as for :class:`~verification.upgrade.Upgrade`, with labels; the same on every worker.
+
+    Notes
+    -----
+    The gallery is taken as given. Where it consists of the queries themselves, these are linked through what they find,
+    for which :func:`~verification.audit.retrieval.compare_retrieval` without a gallery widens the interval; this does
+    not.
     """
 
     def __init__(self, new: FeatureSet, old: FeatureSet) -> None:
@@ -149,11 +155,11 @@ class RetrievalParts:
             )
         old, new = self._right[:, asked].astype(np.float64)
         difference, level = new - old, 1.0 - criterion.confidence
-        fixed = mean_interval(difference, level, 1.0)
+        groups = None
         if self._groups is not None:
             pairs = np.rec.fromarrays([self._codes[asked], self._groups[asked]])
-            fixed = cluster_interval(difference, np.unique(pairs, return_inverse=True)[1], level, fixed, 1.0)
-        drawn = cluster_interval(difference, self._codes[asked], level, fixed, 1.0)
+            groups = np.unique(pairs, return_inverse=True)[1]
+        fixed, drawn = both_intervals(difference, level, groups, self._codes[asked])
         value = float(np.mean(difference))
         unit: Unit = "sample" if self._groups is None else "group"
         if self._identical and not np.any(difference):

@@ -24,7 +24,7 @@ from verification.search.nearest import search, share_kept
 from verification.search.ranks import precision_of_ranks
 from verification.search.similarity import SimilarityName
 from verification.statistics.interval import Change, Criterion, Interval, Population, Unit, check_confidence, widened
-from verification.statistics.paired import cluster_interval, inflation, mean_interval
+from verification.statistics.paired import both_intervals, inflation
 from verification.statistics.rows import Rows, choose_in_proportion, stream
 from verification.statistics.sums import ClassSums, class_sums
 from verification.upgrade import Upgrade
@@ -508,12 +508,11 @@ class _Compare:
             codes = queries.codes[rows]
             num = len(difference) if groups is None else len(np.unique(groups))
             widen = [widened(count, confidence) if self.repeated else 1.0 for count in (num, len(np.unique(codes)))]
-            fixed = mean_interval(difference, level, spread * widen[0] ** 2)
-            if groups is not None:
-                fixed = cluster_interval(difference, groups, level, fixed, widen[0])
-            drawn = fixed
-            if queries.judgements is None:  # judged queries are of no class: they are what is drawn
-                drawn = cluster_interval(difference, codes, level, fixed, widen[1])
+            # judged queries are of no class: they are what is drawn
+            classes = codes if queries.judgements is None else None
+            fixed, drawn = both_intervals(
+                difference, level, groups, classes, inflation=spread, widen=(widen[0], widen[1])
+            )
         return Change(
             fixed=Interval(value=value, lower=fixed[0], upper=fixed[1], confidence=confidence, unit=self.unit),
             drawn=Interval(

@@ -111,6 +111,37 @@ def cluster_interval(
     return max(min(mean - half, within[0]), -1.0), min(max(mean + half, within[1]), 1.0)
 
 
+def both_intervals(
+    values: Float[ndarray, " n"],
+    level: float,
+    groups: Int[ndarray, " n"] | None,
+    classes: Int[ndarray, " n"] | None,
+    *,
+    inflation: float = 1.0,
+    widen: tuple[float, float] = (1.0, 1.0),
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Intervals for the mean of differences in [−1, 1], for these classes and for new ones.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N,)
+    level : float
+        In (0, 1), of both sides together.
+    groups : ndarray of int, shape (N,), or None
+        Which values were drawn together; None: each by itself.
+    classes : ndarray of int, shape (N,), or None
+        None: values of no class, so that both intervals are one.
+    inflation : float
+        ≥ 1, of the variance; see :func:`inflation`.
+    widen : (float, float)
+        Factors of both widths for looking more than once.
+    """
+    fixed = mean_interval(values, level, inflation * widen[0] ** 2)
+    if groups is not None:
+        fixed = cluster_interval(values, groups, level, fixed, widen[0])
+    return fixed, fixed if classes is None else cluster_interval(values, classes, level, fixed, widen[1])
+
+
 def cluster_error(values: Float[ndarray, " n"], clusters: Int[ndarray, " n"]) -> tuple[float, float]:
     """Standard error of a mean whose values vary together within clusters, by CR2, and its degrees of freedom.
 
