@@ -68,6 +68,14 @@ JsonPath = Annotated[
     Path | None,
     typer.Option("--json", metavar="PATH", help="Also write the result as JSON.", rich_help_panel=OUTPUT),
 ]
+HtmlPath = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="PATH", help="Also write the result as one HTML page.", rich_help_panel=OUTPUT),
+]
+MarkdownPath = Annotated[
+    Path | None,
+    typer.Option("--markdown", metavar="PATH", help="Also write Markdown, for a pull request.", rich_help_panel=OUTPUT),
+]
 Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")]
 
 

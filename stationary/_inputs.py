@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -189,6 +191,52 @@ class Columns:
             )
 
 
+# as far as they are not given
+COLUMNS = Columns()
+# by the fields of Columns, in the order of a help text
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "features": (FeaturesName, None),
+    "labels": (LabelsName, None),
+    "separator": (LabelSeparator, None),
+    "ids": (IdsName, None),
+    "groups": (GroupsName, None),
+    "where": (WhereRows, None),
+    "drop_incomplete": (DropIncomplete, False),
+}
+
+
+def with_columns(without: Collection[str] = ("separator",)) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, in the place of its parameter ``columns``, an option for each field of :class:`Columns`.
+
+    Parameters
+    ----------
+    without : collection of str
+        Fields that the command has no option for.
+    """
+    names = [name for name in _OPTIONS if name not in without]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        parameters: list[inspect.Parameter] = []
+        for parameter in signature.parameters.values():
+            if parameter.name != "columns":
+                parameters.append(parameter)
+                continue
+            for name in names:
+                annotation, default = _OPTIONS[name]
+                parameters.append(parameter.replace(name=name, annotation=annotation, default=default))
+
+        @wraps(command)
+        def read(**given: Any) -> None:
+            command(columns=Columns(**{name: given.pop(name) for name in names}), **given)
+
+        read.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        read.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return read
+
+    return decorate
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     """What a command was given to compare."""
@@ -197,7 +245,7 @@ class Inputs:
     old: str | None
     gallery: str | None = None
     new_gallery: str | None = None
-    columns: Columns = Columns()
+    columns: Columns = COLUMNS
     join: Join = Join.exact
     ignore: tuple[str, ...] = ()
     distractors: tuple[str, ...] = ()

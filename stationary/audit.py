@@ -17,7 +17,9 @@ from stationary._app import (
     OUTPUT,
     QUESTION,
     THRESHOLD,
+    HtmlPath,
     JsonPath,
+    MarkdownPath,
     app,
     check_outputs,
     progress_when_long,
@@ -26,27 +28,22 @@ from stationary._app import (
     user_input,
 )
 from stationary._inputs import (
+    COLUMNS,
     Columns,
     DistractorLabels,
-    DropIncomplete,
-    FeaturesName,
     Gallery,
-    GroupsName,
-    IdsName,
     IgnoreLabels,
     Inputs,
     Join,
     JoinOption,
-    LabelSeparator,
-    LabelsName,
     NewFeatures,
     NewGallery,
     OptionalOldFeatures,
     Qrels,
     SampleSize,
     Seed,
-    WhereRows,
     say_remarks,
+    with_columns,
 )
 
 if TYPE_CHECKING:
@@ -95,6 +92,7 @@ class Classes(StrEnum):
 
 
 @app.command(rich_help_panel=DECIDE)
+@with_columns(without=())
 def audit(
     context: typer.Context,
     new: NewFeatures,
@@ -111,13 +109,7 @@ def audit(
             rich_help_panel=DATA,
         ),
     ] = None,
-    features: FeaturesName = None,
-    labels: LabelsName = None,
-    label_separator: LabelSeparator = None,
-    ids: IdsName = None,
-    groups: GroupsName = None,
-    where: WhereRows = None,
-    drop_incomplete: DropIncomplete = False,
+    columns: Columns = COLUMNS,
     join: JoinOption = Join.exact,
     ignore_label: IgnoreLabels = None,
     distractor_label: DistractorLabels = None,
@@ -265,14 +257,8 @@ def audit(
         bool, typer.Option("--summary", metavar="", help="Print one line only.", rich_help_panel=OUTPUT)
     ] = False,
     json: JsonPath = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Also write a page with pictures and explanations.", rich_help_panel=OUTPUT),
-    ] = None,
-    markdown: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Also write Markdown, for a pull request.", rich_help_panel=OUTPUT),
-    ] = None,
+    html: HtmlPath = None,
+    markdown: MarkdownPath = None,
 ) -> None:
     """Decide whether queries of the NEW model may search a gallery that the OLD one indexed.
 
@@ -311,15 +297,6 @@ def audit(
             held = _held_to(plan, context)
             options, seed = held.held(), held.seed
         options = replace(options, explain=html is not None or json is not None)
-        columns = Columns(
-            features=features,
-            labels=labels,
-            ids=ids,
-            groups=groups,
-            separator=label_separator,
-            where=where,
-            drop_incomplete=drop_incomplete,
-        )
         upgrade = Inputs(
             new=new,
             old=old,
@@ -435,17 +412,13 @@ def _slices(new: FeatureSet, upgrade: Upgrade) -> ndarray:
 
 
 @app.command(rich_help_panel=DECIDE)
+@with_columns()
 def plan(
     old: Annotated[
         str, typer.Argument(metavar="OLD", help="Features of the old model: those of the audit, or a part of them.")
     ],
     gallery: Gallery = None,
-    features: FeaturesName = None,
-    labels: LabelsName = None,
-    ids: IdsName = None,
-    groups: GroupsName = None,
-    where: WhereRows = None,
-    drop_incomplete: DropIncomplete = False,
+    columns: Columns = COLUMNS,
     seed: Seed = 0,
     decide: Annotated[
         list[Claim] | None,
@@ -500,9 +473,6 @@ def plan(
     from verification.audit.plan import plan as make
 
     with user_input():
-        columns = Columns(
-            features=features, labels=labels, ids=ids, groups=groups, where=where, drop_incomplete=drop_incomplete
-        )
         options = Options(
             confidence=confidence,
             margin=margin,

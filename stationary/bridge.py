@@ -14,7 +14,9 @@ from stationary._app import (
     NO,
     OUTPUT,
     QUESTION,
+    HtmlPath,
     JsonPath,
+    MarkdownPath,
     app,
     check_outputs,
     progress_when_long,
@@ -23,22 +25,18 @@ from stationary._app import (
     user_input,
 )
 from stationary._inputs import (
+    COLUMNS,
     Columns,
-    DropIncomplete,
-    FeaturesName,
-    GroupsName,
-    IdsName,
     Inputs,
     Join,
     JoinOption,
-    LabelsName,
     NewFeatures,
     OldFeatures,
     OptionalOldFeatures,
     SampleSize,
     Seed,
-    WhereRows,
     say_remarks,
+    with_columns,
 )
 
 
@@ -60,15 +58,11 @@ Force = Annotated[
 
 
 @maps.command()
+@with_columns()
 def fit(
     new: NewFeatures,
     old: OldFeatures,
-    features: FeaturesName = None,
-    labels: LabelsName = None,
-    ids: IdsName = None,
-    groups: GroupsName = None,
-    where: WhereRows = None,
-    drop_incomplete: DropIncomplete = False,
+    columns: Columns = COLUMNS,
     join: JoinOption = Join.exact,
     direction: Annotated[
         Direction,
@@ -123,10 +117,7 @@ def fit(
     ] = None,
     force: Force = False,
     json: JsonPath = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Also write a page with pictures and explanations.", rich_help_panel=OUTPUT),
-    ] = None,
+    html: HtmlPath = None,
 ) -> None:
     """Fit maps between NEW and OLD, choose one, and audit it, each on a part of the samples of its own.
 
@@ -148,9 +139,6 @@ def fit(
         if save is not None:
             check_suffix(save)
         drifts = [FeatureMap.load(path) for path in drift or ()]
-        columns = Columns(
-            features=features, labels=labels, ids=ids, groups=groups, where=where, drop_incomplete=drop_incomplete
-        )
         upgrade = Inputs(
             new=new,
             old=old,
@@ -203,6 +191,7 @@ def fit(
 
 
 @maps.command()
+@with_columns()
 def apply(
     map_file: Annotated[Path, typer.Argument(metavar="MAP", help="A map that bridge fit saved.")],
     source: Annotated[
@@ -213,12 +202,7 @@ def apply(
         str | None,
         typer.Option("--with", metavar="FEATURES", help="For slerp: features of the same queries by the old model."),
     ] = None,
-    features: FeaturesName = None,
-    labels: LabelsName = None,
-    ids: IdsName = None,
-    groups: GroupsName = None,
-    where: WhereRows = None,
-    drop_incomplete: DropIncomplete = False,
+    columns: Columns = COLUMNS,
     force: Force = False,
 ) -> None:
     """Send features of any size through a map, block by block.
@@ -231,9 +215,6 @@ def apply(
 
     with user_input(), progress_when_long() as show:
         found = FeatureMap.load(map_file)
-        columns = Columns(
-            features=features, labels=labels, ids=ids, groups=groups, where=where, drop_incomplete=drop_incomplete
-        )
         beside, given = None if other is None else columns.load(other), columns.load(source)
         write(found, given, out, lambda done, total: show("rows", done, total), beside)
     if columns.selects:
@@ -242,14 +223,11 @@ def apply(
 
 
 @app.command(rich_help_panel=DECIDE)
+@with_columns(without=("separator", "groups"))
 def check(
     new: NewFeatures,
     old: OptionalOldFeatures = None,
-    features: FeaturesName = None,
-    labels: LabelsName = None,
-    ids: IdsName = None,
-    where: WhereRows = None,
-    drop_incomplete: DropIncomplete = False,
+    columns: Columns = COLUMNS,
     gallery: Annotated[
         str | None,
         typer.Option(
@@ -292,8 +270,8 @@ def check(
     seed: Seed = 0,
     force: Force = False,
     json: JsonPath = None,
-    html: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write a page.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="PATH", help="Also write Markdown.")] = None,
+    html: HtmlPath = None,
+    markdown: MarkdownPath = None,
 ) -> None:
     """Say what happened between NEW and OLD: nothing, rounding, a rotation, other rows, an update, another space.
 
@@ -318,7 +296,6 @@ def check(
             "--markdown": markdown,
         }
         _check_use(old, canary, save, others)
-    columns = Columns(features=features, labels=labels, ids=ids, where=where, drop_incomplete=drop_incomplete)
     if save is not None:
         from verification.bridge.canary import save_canary
 

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from stationary._app import DONE, NO, OUTPUT, PAPER, JsonPath, Unusable, app, check_outputs, progress_bar, user_input
+from stationary._app import (
+    DONE,
+    NO,
+    OUTPUT,
+    PAPER,
+    HtmlPath,
+    JsonPath,
+    Unusable,
+    app,
+    check_outputs,
+    progress_bar,
+    user_input,
+)
 
 
 @app.command(rich_help_panel=PAPER)
@@ -33,9 +45,7 @@ def claims(
         typer.Option("--record", metavar="", help="Make these verdicts the recorded ones.", rich_help_panel=OUTPUT),
     ] = False,
     json: JsonPath = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Also write one HTML page.", rich_help_panel=OUTPUT)
-    ] = None,
+    html: HtmlPath = None,
     markdown: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Also write a page of documentation.", rich_help_panel=OUTPUT)
     ] = None,

@@ -272,9 +272,14 @@ class UpgradeReport:
         return f"new {'pairs' if self.retrieval is None else 'queries'} like these"
 
     @property
+    def in_part(self) -> bool:
+        """Whether the answer is yes, and something that does not make it speaks against it."""
+        return self.verdict == Verdict.compatible and bool(self.against)
+
+    @property
     def word(self) -> str:
         """The answer in a word: no plain yes where something speaks against it."""
-        return "In part" if self.verdict == Verdict.compatible and self.against else self.verdict.word
+        return "In part" if self.in_part else self.verdict.word
 
     @property
     def answer(self) -> str:
@@ -283,7 +288,7 @@ class UpgradeReport:
         what, does, they = "new queries", "search the old gallery", "they"
         if self.compression is not None:
             what, does, they = "the compressed copy", "replace the original", "it"
-        if self.word == "In part":
+        if self.in_part:
             return f"Judged by {by}, {what} may {does}; judged by {joined(self.against)}, {they} may not."
         means = {
             Verdict.compatible: f"{what} may {does}",

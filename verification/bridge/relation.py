@@ -160,6 +160,8 @@ def relate(
     ValueError
         If the sets do not belong together or share fewer than three rows, or an argument is out of range.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     if tolerance is not None and not 0.0 <= tolerance < np.inf:
         raise ValueError(f"tolerance must be a finite number >= 0, got {tolerance!r}.")
     if not (isinstance(seed, int | np.integer) and seed >= 0):
@@ -194,8 +196,6 @@ def relate(
                 f"{len(part):,} of the {total:,} rows were drawn with seed {seed}, and no other row was looked at."
             )
     chosen = [features.fetch(own) for features, own in zip((new, old), pairs[part].T, strict=True)]
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     # of so few rows, more threads take more of the cores' time and hardly less of the user's
     with threadpool_limits(1, user_api="blas"):
         evidence = measure(

@@ -412,9 +412,10 @@ def test_a_password_in_any_spelling_is_not_repeated(call, url, tmp_path):
 def test_pgvector_is_encrypted_off_this_machine(monkeypatch, url, mode):
     from verification.features.columns import Names
 
+    source = SOURCES["pgvector"]
     for name in ("PGHOST", "PGSSLMODE"):
         monkeypatch.delenv(name, raising=False)
-    assert dict(SOURCES["pgvector"].open(url, Names()).connection).get("sslmode") == mode
+    assert dict(source.open(source.address(url, Names())).connection).get("sslmode") == mode
     monkeypatch.setenv("PGSSLMODE", "verify-full")  # of the user's, unless the URL says so
     asked = mode if "tls=" in url else None
-    assert dict(SOURCES["pgvector"].open(url, Names()).connection).get("sslmode") == asked
+    assert dict(source.open(source.address(url, Names())).connection).get("sslmode") == asked

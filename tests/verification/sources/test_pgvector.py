@@ -268,7 +268,8 @@ def test_it_reads_only(server: Server) -> None:
     from verification.features.sources import SOURCES
 
     fill(server, "gallery", single(upgrade(0.5, 0.9)[0]), np.arange(400))
-    table = SOURCES["pgvector"].open(server.url(), Names())
+    source = SOURCES["pgvector"]
+    table = source.open(source.address(server.url(), Names()))
     with pytest.raises(ValueError, match="read-only transaction"), table._connected() as connection:
         connection.execute("DELETE FROM gallery")
 

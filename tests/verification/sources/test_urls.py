@@ -68,5 +68,6 @@ def test_a_connection_off_this_machine_is_encrypted(monkeypatch, url, environmen
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    table = SOURCES["pgvector"].open(url, Names())
+    source = SOURCES["pgvector"]
+    table = source.open(source.address(url, Names()))
     assert dict(table.connection).get("sslmode") == mode  # type: ignore[attr-defined]

@@ -53,9 +53,8 @@ class Source:
         """What a URL says; names of columns replace those in it, and a filter is added to its own."""
         return parse(url, self.parameters, self.password, names, self.users)
 
-    def open(self, url: str, names: Names) -> Table:
-        """Open the table that a URL names."""
-        address = self.address(url, names)
+    def open(self, address: Address) -> Table:
+        """Open the table at an address."""
         if callable(self.opener):
             return self.opener(address)
         module, _, function = self.opener.partition(":")
@@ -108,7 +107,8 @@ def open_url(url: str, names: Names) -> tuple[list[Shard], Columns]:
                 raise
             # what a library says may hold the password
             raise ValueError(f"{masked(url)}: cannot be opened ({type(error).__name__}).") from None
-    table, where = source.open(url, names), source.address(url, names).where
+    address = source.address(url, names)
+    table, where = source.open(address), address.where
     with reading(table.name):
         complete = Selection(complete=names.rows is not None and names.rows.complete)
         shard, columns = open_table(table, Names(separator=names.separator, rows=complete), str(where))

@@ -22,7 +22,7 @@ def audit(report: UpgradeReport) -> Document:
     drawn = () if report.sample is None else (report.sample.sentence,)
     return Document(
         verdict=report.verdict,
-        in_part=report.word == "In part",
+        in_part=report.in_part,
         word=report.word,
         answer=f"{report.answer} {report.scope}",
         next_step=next_step(report),
@@ -52,7 +52,7 @@ def audit(report: UpgradeReport) -> Document:
 def summary(report: UpgradeReport) -> str:
     """One line: the verdict, whom it is about, and every claim with its number."""
     by = " and ".join(report.decided_by)
-    parts = [f"{report.verdict}{' in part' if report.word == 'In part' else ''} by {by} for {report.whom}"]
+    parts = [f"{report.verdict}{' in part' if report.in_part else ''} by {by} for {report.whom}"]
     if (copy := report.compression) is not None:
         parts.append(f"{copy.kind}, {count(copy.bytes_before)} → {count(copy.bytes_after)} bytes a vector")
     for axis in axes(report):
