@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.real import page, samples
+from benchmarks.real import page, samples, upgrades
 from benchmarks.real.calibration import CELLS, Whole, audit, count, missed, rates
 from benchmarks.real.upgrades import choose
 from verification import FeatureSet
@@ -166,6 +166,28 @@ def test_an_audit_of_a_subsample_has_an_interval_for_every_claim(collection):
         for value, lower, upper in own.values():
             assert lower <= value <= upper
     assert found == audit(whole, 0) != audit(whole, 1)
+
+
+def test_decisions_stay_while_features_and_code_do(tmp_path, monkeypatch):
+    made, calls, data = {"code": "a"}, [], tmp_path / "data.json"
+    real = upgrades.UPGRADES[0]
+    monkeypatch.setattr(upgrades.Real, "there", lambda own, cache: own.name == real.name)
+    monkeypatch.setattr(upgrades, "digests", lambda cache: {f"sections.{name}": {} for name in (real.new, real.old)})
+    monkeypatch.setattr(upgrades, "made_by", lambda: dict(made))
+    monkeypatch.setattr(upgrades, "_decisions", lambda cache, own: calls.append(own.name) or [("check", {})])
+    for code, expected in (("a", 1), ("a", 1), ("b", 2)):
+        made["code"] = code
+        upgrades.decide(tmp_path, data)
+        assert len(calls) == expected
+    assert json.loads(data.read_text())["upgrades"][real.name]["made"] == {"code": "b"}
+
+
+def test_intervals_without_bounds_are_not_counted_as_right():
+    claim = {"claim": "FAR", "population": "drawn", "promised": 0.025, "compatible": 0.1, "incompatible": 0.1}
+    cell = {"upgrade": "a", "draw": "classes", "claims": [claim | {"audits": 100, "unbounded": 0.5}]}
+    row = page.pooled({"calibration": [cell]}).splitlines()[-1].split(" | ")
+    # 20 of the 50 that have bounds
+    assert row[2:6] == ["50", "20.0", "20.0", "40.0 [27.6, 53.8]"]
 
 
 def test_the_page_is_what_was_decided():
