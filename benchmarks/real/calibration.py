@@ -16,6 +16,7 @@ may be negative, a fall that is asked for, because most real upgrades accept few
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +47,12 @@ CONFIDENCE = 0.95
 SHARE, CLASSES, GALLERY = 1 / 20, 60, 1 / 8
 # of old queries at the threshold, and the rows that it is taken from
 FAR, PROBED = 1e-2, 2000
+# a fall of all false accepts but these is not counted as a share: a subsample holds none of them
+ALL = 0.999
+# rows of the largest group in a sample, from which on it is counted by itself
+LARGEST = (30, 100)
+# the sum over thousands of rows is rounded in another order than that over all of them
+SLACK = 1e-12
 # of so many audits one looks at all pairs, for thresholds and for samples that search each other
 SLOW = 3
 Draw = Literal["samples", "groups", "classes"]
@@ -266,12 +273,45 @@ def count(cache: Path, page_data: Path) -> None:
         raise SystemExit(f"{cache / 'audits'} holds audits by several states of the code: move it away.")
     cells = [summary(cell, path) for cell, path in paths.items()]
     kept = json.loads(page_data.read_text(encoding="utf-8"))
-    kept |= {"calibration": cells, "calibration made": made[0]}
+    kept |= {"calibration": cells, "calibration made": made[0], "by largest": by_largest(cache, paths)}
     write_text(page_data, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def _path(folder: Path, cell: tuple[str, Draw]) -> Path:
     return folder / f"{cell[0].replace(' → ', '-').replace(' ', '-').replace(',', '')}.{cell[1]}.jsonl"
+
+
+def by_largest(cache: Path, paths: Mapping[tuple[str, Draw], Path]) -> dict[str, list[list[int]]]:
+    """Of each claim with groups, audits and misses by the rows of the largest group that the sample holds.
+
+    The bounds are those of :data:`LARGEST`. Upgrades of one collection share their draws.
+    """
+    cells = [cell for cell in paths if cell[1] == "groups"]
+    if not cells:
+        return {}
+    whole = Whole.load(cache, next(real for real in UPGRADES if real.name == cells[0][0]), "groups")
+    sizes: list[int] = []
+    counts: dict[str, list[list[int]]] = {}
+    for cell in cells:
+        truth, lines = _read(paths[cell])
+        for seed, line in enumerate(lines):
+            if seed == len(sizes):
+                drawn = whole.rows(stream(seed, "real: samples"))
+                names = np.unique(whole.groups[drawn], return_inverse=True)[1].ravel()
+                sizes.append(int(np.bincount(whole.old.codes[drawn] * (names.max() + 1) + names).max()))
+            for name in set(line) & set(truth) - {"FAR"}:
+                _, lower, upper = line[name]["fixed"]
+                bins = counts.setdefault(name, [[0, 0] for _ in range(len(LARGEST) + 1)])
+                own = bins[int(np.searchsorted(LARGEST, sizes[seed], side="right"))]
+                own[0] += 1
+                own[1] += int(lower > truth[name] + SLACK or upper < truth[name] - SLACK)
+    return dict(sorted(counts.items()))
+
+
+def _read(path: Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """The truth, and the audits that were kept."""
+    first, *lines = map(json.loads, path.read_text().splitlines())
+    return first["truth"], lines
 
 
 # both changes of a threshold, and both sides of Definition 1, are covered at once
@@ -280,10 +320,11 @@ JOINT = ("1a", "1b", "FAR", "TAR")
 
 def summary(cell: tuple[str, Draw], path: Path) -> dict[str, Any]:
     """How often each claim's interval missed the truth, and on which side."""
-    first, *lines = map(json.loads, path.read_text().splitlines())
-    truth: dict[str, float] = first["truth"]
+    truth, lines = _read(path)
     claims = []
     for name in lines[0]:
+        if name == "FAR" and truth[name] > ALL:
+            continue
         for population in ("fixed",) if cell[1] != "classes" else ("fixed", "drawn"):
             found = np.array([line[name][population] for line in lines if name in line], dtype=float)
             true = truth.get(name, float(found[:, 0].mean()))
@@ -299,9 +340,7 @@ def missed(found: Float[ndarray, "n 3"], truth: float, joint: bool) -> dict[str,
     half width in standard deviations of the estimate.
     """
     level = 1.0 - (side_confidence(CONFIDENCE) if joint else CONFIDENCE)
-    # the sum over thousands of rows is rounded in another order than that over all of them
-    slack = 1e-12
-    above, below = found[:, 1] > truth + slack, found[:, 2] < truth - slack
+    above, below = found[:, 1] > truth + SLACK, found[:, 2] < truth - SLACK
     spread = float(found[:, 0].std(ddof=1))
     half = (found[:, 2] - found[:, 1]) / 2.0
     finite = half[np.isfinite(half)]

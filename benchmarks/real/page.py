@@ -217,6 +217,15 @@ def pooled(data: dict[str, Any]) -> str:
     return _table(["claim", "drawn", "audits", "compatible", "incompatible", "wrong, %", "promised"], rows)
 
 
+def largest(data: dict[str, Any]) -> str:
+    """Wrong verdicts with groups, by the largest group of the sample."""
+    rows = [
+        [claim, *(f"{100 * wrong / audits:.1f} of {audits}" if audits else "–" for audits, wrong in counts)]
+        for claim, counts in data["by largest"].items()
+    ]
+    return _table(["claim, wrong in % of audits", "under 30 rows", "30 to 99", "100 or more"], rows)
+
+
 def provenance(data: dict[str, Any]) -> str:
     """What made the tables, and rows, dimension and digest of each file of features."""
     inputs = {
@@ -252,6 +261,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "bridges": bridges,
     "calibration": calibration,
     "pooled": pooled,
+    "largest": largest,
     "provenance": provenance,
 }
 

@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.real import page, samples, upgrades
+from benchmarks.real import calibration, page, samples, upgrades
 from benchmarks.real.calibration import CELLS, Whole, audit, count, missed, rates
 from benchmarks.real.upgrades import choose
 from verification import FeatureSet
+from verification.statistics.rows import stream
 
 LISTING = "\n\n".join(
     f"Package: p{i}\nSource: s{i // 3} (1.0)\nSection: {'non-free/' if i % 2 else ''}section{i % 2}\n"
@@ -149,10 +150,27 @@ def test_audits_by_two_states_of_the_code_are_not_counted_together(tmp_path):
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(SystemExit, match="several states of the code"):
         count(tmp_path, data)
-    path.unlink()
+    (tmp_path / "audits" / "L3-L6.groups.jsonl").unlink()
     count(tmp_path, data)
     (cell,) = json.loads(data.read_text())["calibration"]
-    assert (cell["upgrade"], cell["claims"][0]["audits"]) == (CELLS[0][0], 2)
+    assert (cell["upgrade"], cell["draw"], cell["claims"][0]["audits"]) == (*CELLS[1], 2)
+
+
+def test_misses_are_counted_by_the_largest_group_of_the_sample(collection, tmp_path, monkeypatch):
+    whole = Whole(*collection, "groups")
+    # one source package has half of its section's rows, and few samples hold it
+    whole.__dict__["groups"] = np.where(np.arange(3000) < 60, "source 0000", whole.groups)
+    monkeypatch.setattr(Whole, "load", lambda cache, real, draw: whole)
+    monkeypatch.setattr(calibration, "LARGEST", (60,))
+    seeds = range(40)
+    large = [np.any(whole.rows(stream(seed, "real: samples")) < 60) for seed in seeds]
+    assert 0 < sum(large) < 40
+    wrong = {"1a": {"fixed": [1.0, 0.5, 2.0]}}
+    right = {"1a": {"fixed": [0.0, -1.0, 1.0]}}
+    lines = [{"truth": {"1a": 0.0}}, *(wrong if each else right for each in large)]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    counted = calibration.by_largest(tmp_path, {CELLS[0]: tmp_path / "own.jsonl"})
+    assert counted == {"1a": [[40 - sum(large), 0], [sum(large), sum(large)]]}
 
 
 @pytest.mark.simulations
