@@ -236,14 +236,23 @@ def _compared(outcomes: Sequence[Outcome]) -> str:
     return _markdown(["method", *columns, "gap 1a", "gap 1b", "contrast gap", "time, HOC = 1"], cells)
 
 
-def sampling(population: str) -> str:
-    """Wrong decisive verdicts and coverage, in %, of what `stationary calibrate --what sampling` promises."""
+def sampling(which: str) -> str:
+    """Wrong decisive verdicts and coverage, in %, of `stationary calibrate --what sampling`.
+
+    ``which`` is the population that verdicts are about, or "misread": what an audit of the wrong unit, or one that is
+    read as about another population, does not promise.
+    """
     found = json.loads((DOCS / "data" / "sampling.json").read_text(encoding="utf-8"))
     cells: dict[str, dict[str, str]] = {}
     for row in found["designs"]:
-        if row["promised"] and row["read_as"] == row["population"] == population:
-            covered = "" if row["covered"] is None else f" ({100 * row['covered']:.1f})"
-            cells.setdefault(row["name"], {})[row["claim"]] = f"{100 * row['wrong']:.1f}{covered}"
+        name, wrong = row["name"], f"{100 * row['wrong']:.1f}"
+        if which == "misread" and not row["promised"]:
+            name += " (fixed read as drawn)" if row["population"] != row["read_as"] else ""
+        elif row["promised"] and row["read_as"] == row["population"] == which:
+            wrong += "" if row["covered"] is None else f" ({100 * row['covered']:.1f})"
+        else:
+            continue
+        cells.setdefault(name, {})[row["claim"]] = wrong
     claims = list(dict.fromkeys(claim for own in cells.values() for claim in own))
     rows = [[name, *(own.get(claim, "–") for claim in claims)] for name, own in cells.items()]
     return _markdown([f"design, {found['runs']} audits each", *claims], rows)
