@@ -61,8 +61,9 @@ SHARED = (
     "Rows have several labels, and an item answers a query if they share one. Definition 1, the contrast of classes "
     "and accept thresholds need one label per row and were left out."
 )
-# share of all pairs of one class beyond which the class is pointed at
-LARGE_SHARE = 0.5
+# share of all pairs of one class beyond which the class is pointed at, and of a class's rows beyond which a group is,
+# where such classes have this share of all pairs
+LARGE_SHARE, NOTED_SHARE = 0.5, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -513,6 +514,17 @@ class Upgrade:
                 f"Class {label!r} has {share.max() / total:.0%} of all pairs of one class. If it stands for items "
                 "without a class, leave it out (--ignore-label)."
             )
+        if self.grouped and total:
+            largest = np.zeros(self.num_classes)
+            np.maximum.at(largest, reading.rows.unit_classes, reading.rows.unit_shares)
+            led = (largest > LARGE_SHARE) & (reading.rows.unit_counts > 2)
+            if share[led].sum() > NOTED_SHARE * total:
+                first = int(np.argmax(np.where(led, share, -1.0)))
+                yield (
+                    f"Class {self.labels[first].item()!r} is mostly one group, which has {largest[first]:.0%} of its rows. "
+                    "A group tells as little as one sample, so intervals of mean distances are wide. Take a few rows of "
+                    "each group, or count classes alike (--weights classes)."
+                )
         if self.lengths_note is not None:
             yield self.lengths_note
 

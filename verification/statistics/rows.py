@@ -80,6 +80,17 @@ class Rows:
         return self.codes[np.unique(self.unit_codes, return_index=True)[1]]
 
     @cached_property
+    def unit_shares(self) -> Float[ndarray, " u"]:
+        """Share of the rows of its class that a unit has, in (0, 1]."""
+        return np.bincount(self.unit_codes) / self.counts[self.unit_classes]
+
+    @cached_property
+    def effective_units(self) -> Float[ndarray, " k"]:
+        """Units of one size that would tell as much as those of a class: 1 over the sum of the squared shares."""
+        squares = np.bincount(self.unit_classes, self.unit_shares**2, minlength=len(self.sizes))
+        return np.divide(1.0, squares, out=np.zeros(len(squares)), where=squares > 0.0)
+
+    @cached_property
     def by_unit(self) -> tuple[Int[ndarray, " m"], Int[ndarray, " m"]]:
         """Units in rising order, and the position of the row of each."""
         assert self.units is not None

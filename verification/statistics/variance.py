@@ -50,7 +50,7 @@ class _Part:
     """What the samples of one role, queries or gallery items, contribute to a mean gap.
 
     ``values`` are what the kept rows contribute; the mean over each class's ``sizes`` samples enters the gap.
-    ``design`` is the variance of that, class by class, were every pair alike.
+    ``design`` is the variance of that, class by class, were every unit alike.
     """
 
     values: Float[ndarray, " m"]
@@ -118,7 +118,8 @@ def _degrees_of_freedom(parts: Sequence[_Part], used: Sequence[Bool[ndarray, " k
     moments have them. Each fails somewhere, always by being too large.
     """
     pairs = list(zip(parts, used, strict=True))
-    freedom = np.concatenate([part.rows.unit_counts[some] - 1.0 for part, some in pairs])
+    # units of unequal size tell as little as fewer of one size
+    freedom = np.concatenate([part.rows.effective_units[some] - 1.0 for part, some in pairs])
     estimated = np.concatenate([part.variances[some] for part, some in pairs])
     design = np.concatenate([part.design[some] for part, some in pairs])
     squares = fourth = 0.0
@@ -178,7 +179,7 @@ def between_parts(source: Statistics, weights: Weights) -> list[_Part]:
         items = weights.gallery * (weights.query.sum() - weights.query)
         roles = [(source.rows, source.sizes, queries), (source.gallery, source.gallery_sizes, items)]
     parts = [
-        _Part(values, rows, sizes, weight**2 / np.maximum(sizes, 1))
+        _Part(values, rows, sizes, weight**2 / _independent(rows, sizes))
         for values, (rows, sizes, weight) in zip(source.others(weights), roles, strict=True)
     ]
     if not weights.by_size or source.rows.units is None:
@@ -253,7 +254,7 @@ class SameClass:
         # every sample of one set is at both ends of pairs
         values = [value if source.gallery is not None else 2.0 * value for value in source.own()]
         counted = _counted(source, len(means)) if source.rows.units is not None else []
-        units = _number_of_units(source.rows, n)
+        units = n if source.rows.units is None else source.rows.effective_units
         if source.rows.units is not None:
             factor = 2.0 if source.gallery is None else 1.0
             # with units of unequal size a row that meets more partners weighs more in the mean over pairs
@@ -266,7 +267,7 @@ class SameClass:
             stretch = np.where(units > LEAST_UNITS, (units - 1.0) / (np.maximum(units, LEAST_UNITS) - 2.0), 1.0)
             values = [values[0] * stretch[source.rows.codes]]
         parts = [
-            _Part(value, rows, sizes, weight / np.maximum(sizes, 1.0))
+            _Part(value, rows, sizes, weight / _independent(rows, sizes))
             for value, (rows, sizes, weight) in zip(values, roles, strict=True)
         ]
         if source.rows.units is not None:
@@ -326,19 +327,23 @@ class SameClass:
         parts = [part.scaled(weights) for part in sized]
         freedom = _degrees_of_freedom(parts, [large] * len(parts)) if np.any(large) else 1.0
         if np.any(small):
-            other, other_freedom = self._small_classes(weights, small, large, variance)
+            other, other_freedom = self._small_classes(weights, small, large, (variance, freedom))
             total = variance + other
             if 0.0 < total < np.inf:
                 freedom = total**2 / (variance**2 / freedom + other**2 / other_freedom)
             variance = total
         return float(np.sqrt(variance)), freedom, max(second, 0.0)
 
-    def _small_classes(self, weights: ndarray, small: ndarray, large: ndarray, variance: float) -> tuple[float, float]:
-        """Variance of what classes contribute that are too small to tell their own.
+    def _small_classes(
+        self, weights: ndarray, small: ndarray, large: ndarray, told: tuple[float, float]
+    ) -> tuple[float, float]:
+        """Variance of what classes contribute that are too small to tell their own, and its degrees of freedom.
 
         From the spread between two or more of them, which is too wide rather than too narrow where their means differ;
-        one alone borrows the variance of the larger classes, twice as if a sample weighed as much there.
+        one alone borrows the variance of the larger classes, ``told`` with its degrees of freedom, twice as if a unit
+        weighed as much there.
         """
+        variance, freedom = told
         w, means = weights[small], self.means[small]
         if len(w) > 1:
             spread = float(np.sum((w * (means - float(w @ means) / float(w.sum()))) ** 2))
@@ -346,7 +351,7 @@ class SameClass:
         if not np.any(large):
             return np.inf, 1.0
         design = sum(part.design for part in self.parts) * weights**2
-        return 2.0 * variance * float(design[small].sum() / design[large].sum()), np.inf
+        return 2.0 * variance * float(design[small].sum() / design[large].sum()), freedom
 
     def by_class(self) -> ClassEstimates:
         """Each class on its own, its error no smaller than what the root mean square over the classes gives it.
@@ -358,18 +363,16 @@ class SameClass:
         told = np.isfinite(variance)
         if np.any(told):
             variance = np.maximum(variance, design * float(np.mean(variance[told] / design[told])))
-        degrees = np.min([part.rows.unit_counts - 1.0 for part in self.parts], axis=0)
+        degrees = np.min([part.rows.effective_units - 1.0 for part in self.parts], axis=0)
         error = np.sqrt(np.where(told, variance, np.inf))
         return ClassEstimates(self.means, error, np.maximum(degrees, 1.0))
 
 
-def _number_of_units(rows: Rows, sizes: Float[ndarray, " k"]) -> Float[ndarray, " k"]:
-    """Units of each class, as many as units of one size would tell as much: 1 over the sum of their squared shares."""
+def _independent(rows: Rows, sizes: Int[ndarray, " k"]) -> Float[ndarray, " k"]:
+    """Units of each class, of which ``rows`` are kept, as many as units of one size would tell as much; 1 at least."""
     if rows.units is None:
-        return sizes
-    each = np.bincount(rows.unit_codes).astype(np.float64)
-    total, squares = (np.bincount(rows.unit_classes, each**power, minlength=len(sizes)) for power in (1, 2))
-    return total**2 / np.maximum(squares, 1.0)
+        return np.maximum(sizes, 1.0)
+    return np.maximum(rows.effective_units * sizes / np.maximum(rows.counts, 1), 1.0)
 
 
 def _counted(source: Statistics, num_classes: int) -> list[Float[ndarray, " _"]]:
