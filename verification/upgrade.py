@@ -34,7 +34,7 @@ from verification.statistics.collect import Map, RowFacts, collect
 from verification.statistics.gaps import statistics
 from verification.statistics.linear import LeftOut
 from verification.statistics.protocol import Statistics
-from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.rows import Rows, choose_rows, in_order, ranks_of, stream
 from verification.statistics.stratified import Sample, Side, check_sample, draw_classes
 from verification.statistics.sums import ClassSums
 
@@ -342,17 +342,13 @@ class Upgrade:
 
     @cached_property
     def ranks(self) -> tuple[Int[ndarray, " n"] | None, Int[ndarray, " m"] | None]:
-        """Place of each query, and of each gallery item, in the order in which rows are drawn: that of their ids.
-
-        None: as they stand, where they have no ids or stand in that order. What is drawn thus does not depend on where
-        rows with ids stand, in which shard for instance.
-        """
-        return _ranks(self.old, self.new), None if self.gallery is None else _ranks(self.gallery, self.new_gallery)
+        """:func:`~verification.statistics.rows.ranks_of` the queries, and the gallery items."""
+        galleries = [None if each is None else each.ids for each in (self.gallery, self.new_gallery)]
+        return ranks_of(self.old.ids, self.new.ids), ranks_of(*galleries)
 
     def in_order(self, index: Int[ndarray, " m"]) -> Int[ndarray, " m"]:
         """Positions of some queries, given by where they stand, in the order in which they are drawn."""
-        ranks = self.ranks[0]
-        return np.argsort(index if ranks is None else ranks[index], kind="stable")
+        return in_order(index, self.ranks[0])
 
     @property
     def judged(self) -> bool:
@@ -857,16 +853,6 @@ def _named(labels: ndarray, names: Sequence[int | str]) -> Int[ndarray, " few"]:
     return np.array(found, dtype=np.intp)
 
 
-def _ranks(features: FeatureSet, other: FeatureSet | None) -> Int[ndarray, " n"] | None:
-    """Place of each row in the order of the ids of either set; None where it stands there, or there are none."""
-    ids = features.ids if features.ids is not None or other is None else other.ids
-    if ids is None or np.all(ids[:-1] <= ids[1:]):
-        return None
-    ranks = np.empty(len(ids), dtype=np.intp)
-    ranks[np.argsort(ids)] = np.arange(len(ids))
-    return ranks
-
-
 def _groups(codes: Int[ndarray, " n"], *sets: FeatureSet) -> Int[ndarray, " n"]:
     """A number for each label with a group, of the rows of all sets; −1 for a row without identity."""
     _, *groups = common_codes(*(features.groups for features in sets), what="groups")
@@ -917,8 +903,7 @@ def _choose_kept(
     if len(valid) <= budget:
         return valid
     if units is None:
-        if ranks is not None:
-            valid = valid[np.argsort(ranks[valid], kind="stable")]
+        valid = valid[in_order(valid, ranks)]
         return np.sort(valid[choose_rows(codes[valid], sizes, budget, rng)])
     names, own = np.unique(units[valid], return_inverse=True)
     classes = np.zeros(len(names), dtype=np.intp)

@@ -28,7 +28,7 @@ from verification.features.files.shards import is_code
 from verification.reporting import json_safe
 from verification.search.nearest import nearest_rows, search, share_kept
 from verification.statistics.interval import Interval
-from verification.statistics.rows import stream
+from verification.statistics.rows import in_order, ranks_of, stream
 from verification.statistics.stratified import Side, check_sample, draw_classes
 from verification.statistics.sums import class_sums
 
@@ -185,12 +185,12 @@ def relate(
     labels_differ = _labels_differ(new, old, pairs)
     if labels_differ:
         notes.append(f"The labels of {labels_differ:,} rows differ.")
-    rng = stream(seed, "relation")
+    rng, order = stream(seed, "relation"), in_order(pairs[:, 1], ranks_of(old.ids, new.ids))
     budget = max(FEWEST, min(ROWS, NUMBERS // max(new.dim, old.dim)))
     if sample is None:
-        part = np.arange(total) if total <= budget else np.sort(rng.permutation(total)[:budget])
+        part = order if total <= budget else order[np.sort(rng.permutation(total)[:budget])]
     else:
-        part = _sampled(old, pairs[:, 1], sample, seed)
+        part = order[_sampled(old, pairs[order, 1], sample, seed)]
         if len(part) < total:
             notes.append(
                 f"{len(part):,} of the {total:,} rows were drawn with seed {seed}, and no other row was looked at."
@@ -205,11 +205,11 @@ def relate(
     kind = decide(evidence, new.dim == old.dim, len(part) / total, bool(labels_differ), fits)
     complete = len(part) == total
     # what the answer speaks of: all rows, unless no other than the sample was to be read
-    looked, sets = (part, chosen) if sample is not None else (np.arange(total), [new, old])
+    measured = complete or sample is not None
+    looked, sets = (part, chosen) if measured else (np.arange(total), [new, old])
     rows = None
     if new.dim == old.dim and (kind in _ABOUT_ROWS or (every_row and kind == RelationKind.same and not complete)):
-        own = pairs if sample is None else np.stack([np.arange(len(part))] * 2, axis=1)
-        measured = chosen if complete or sample is not None else None
+        own = np.stack([np.arange(len(part))] * 2, axis=1) if measured else pairs
         rows = _find_rows(kind, (sets[0], sets[1]), own, evidence, measured, every_row)
         complete = complete or (rows is not None and sample is None)
         if kind == RelationKind.same and rows is not None:
@@ -230,7 +230,7 @@ def relate(
         dims=(new.dim, old.dim),
         total=total,
         count=count,
-        rows=None if rows is None else pairs[looked[rows], 1],
+        rows=None if rows is None else np.sort(pairs[looked[rows], 1]),
         complete=complete,
         evidence=evidence,
         neighbours=neighbours(chosen[0], chosen[1], seed=seed) if new.dim == old.dim else None,
@@ -450,12 +450,12 @@ def _find_rows(
     sets: tuple[FeatureSet, FeatureSet],
     pairs: Int[ndarray, "n 2"],
     e: Evidence,
-    whole: list[FeatureSet] | None,
+    measured: bool,
     every_row: bool,
 ) -> Int[ndarray, " m"] | None:
-    """Which pairs of rows the answer is about, from all of them; None where only the part that was measured tells.
+    """Which pairs of rows the answer is about; None where only the part that was measured tells.
 
-    ``whole`` has all rows where they were measured.
+    ``measured``: whether these are the rows that were measured, and no more.
     """
     new, old = sets
     if kind != RelationKind.order:
@@ -466,8 +466,8 @@ def _find_rows(
         return np.flatnonzero(distances > cutoff(distances, e.tolerance))
     if not e.displaced:
         return None
-    if whole is not None:
-        return np.flatnonzero(displaced(whole[0].unit, whole[1].unit)[0] < NEARER)
+    if measured:
+        return np.flatnonzero(displaced(new.unit, old.unit)[0] < NEARER)
     if not every_row:  # each row is searched among all others
         return None
     nearest = nearest_rows(new.select(pairs[:, 0]), old.select(pairs[:, 1]), 1)[:, 0]
