@@ -193,6 +193,9 @@ class Upgrade:
         self.new, self.old, self.gallery, self.new_gallery = new, old, gallery, new_gallery
         said = notes if relevance == "labels" else []  # labels do not matter where relevance was judged
         self.labels, self.codes, self.gallery_codes, self.in_search = self._identities(ignore, distractors, said)
+        if relevance == "labels":
+            self._check_ids()
+        self._tell_groups(notes)
         self._given = None if relevance == "labels" else self._judged(relevance, notes)
         self.shared = self._given is None and any(
             features is not None and features.label_lists is not None for features in (new, old, gallery)
@@ -238,6 +241,40 @@ class Upgrade:
         for own, stranger in zip(codes, strangers, strict=True):
             own[stranger] = -1
         return labels, codes[0], None if self.gallery is None else codes[1], searched
+
+    def _check_ids(self) -> None:
+        """Raise ValueError if the gallery has a query's id with another label: an id names one sample."""
+        if self.gallery is None or self.gallery_codes is None or self.old.ids is None or self.gallery.ids is None:
+            return
+        item = places(self.gallery.ids, self.old.ids)
+        both = np.flatnonzero((item >= 0) & (self.codes >= 0))
+        items = item[both]
+        other = self.codes[both] != self.gallery_codes[items]
+        if self.in_search is not None:  # an item that nobody finds may have any label
+            other &= self.in_search[items]
+        if np.any(other):
+            query = both[other][0]
+            code = self.gallery_codes[item[query]]
+            labels = [self.labels[self.codes[query]].item(), "a distractor" if code < 0 else self.labels[code].item()]
+            raise ValueError(
+                f"ids that queries and gallery share must have equal labels, but {np.count_nonzero(other):,} of "
+                f"{np.count_nonzero(item >= 0):,} differ, the first is {self.old.ids[query].item()!r}: {labels[0]!r} "
+                f"and {labels[1]!r}. An id names one sample, which never finds itself: if the gallery numbers its rows "
+                "anew, give its ids a prefix of their own, or name another column (--ids)."
+            )
+
+    def _tell_groups(self, notes: list[str]) -> None:
+        """Say from which set groups are taken where not all have them."""
+        if "groups" not in self.exclude:
+            return
+        if self.groups is None:
+            if self.gallery is not None and self.gallery.groups is not None:
+                notes.append(
+                    "The gallery has groups and the queries have none, so that none is left out for its group."
+                )
+        elif self.old.groups is None or self.new.groups is None:
+            lacking, giving = ("old", "new") if self.old.groups is None else ("new", "old")
+            notes.append(f"The {lacking} set has no groups of its own and takes those of the {giving} set.")
 
     def _judged(self, relevance: Any, notes: list[str]) -> Judgements:
         """What was judged of these queries and this gallery."""
@@ -336,9 +373,10 @@ class Upgrade:
         if searched:
             present = True if self.in_search is None else self.in_search
             strata = np.where((codes < 0) & present, self.num_classes, codes)
-        grouped = not self.judged and features.groups is not None and "groups" in self.exclude
+        groups = self.groups if features is self.old else features.groups
+        grouped = not self.judged and groups is not None and "groups" in self.exclude
         ranks = self.ranks[0 if features is self.old else 1]
-        return Side(name=name, strata=strata, units=_groups(strata, features) if grouped else None, ranks=ranks)
+        return Side(name=name, strata=strata, units=_groups(strata, groups) if grouped else None, ranks=ranks)
 
     @cached_property
     def ranks(self) -> tuple[Int[ndarray, " n"] | None, Int[ndarray, " m"] | None]:
@@ -406,9 +444,14 @@ class Upgrade:
         return np.bincount(self.item_codes[self.item_codes >= 0], minlength=self.num_classes)
 
     @property
+    def groups(self) -> ndarray | None:
+        """The group of each query, from the set that has groups."""
+        return self.old.groups if self.old.groups is not None else self.new.groups
+
+    @property
     def grouped(self) -> bool:
         """Whether queries have groups, which are then the units."""
-        return self.old.groups is not None and "groups" in self.exclude
+        return self.groups is not None and "groups" in self.exclude
 
     def check_pairs(self) -> None:
         """Raise ValueError unless there are pairs of one class and of different classes."""
@@ -597,7 +640,7 @@ class Upgrade:
         rng = stream(self.seed, "rows")
         total = len(self.codes) + (0 if self.gallery is None else len(self.gallery))
         tick = counter(progress, "reading rows", total)
-        groups = _groups(self.codes, self.old) if self.grouped else None
+        groups = _groups(self.codes, self.groups) if self.grouped else None
 
         def one(
             sets: Sequence[FeatureSet], codes: ndarray, units: ndarray | None, ranks: ndarray | None
@@ -644,7 +687,7 @@ class Upgrade:
             if self.gallery is None or self.gallery.groups is None:
                 keys.append(np.concatenate([groups, np.full(total - count, -1)]))
             else:
-                keys.append(_groups(codes, self.old, self.gallery))
+                keys.append(_groups(codes, self.groups, self.gallery.groups))
         hashes = facts.hashes[-1]
         if item_facts is not None:
             hashes = np.concatenate([hashes, item_facts.hashes[-1]])
@@ -768,6 +811,8 @@ def _pair(
         _check_labels(new, old, names, joined)
     if new.label_lists is not None and old.label_lists is not None:
         _check_labels(new.label_lists, old.label_lists, names, joined)
+    if new.groups is not None and old.groups is not None:
+        _check_labels(new.groups, old.groups, names, joined, "groups")
     return new, old
 
 
@@ -807,21 +852,23 @@ def _texts(features: FeatureSet) -> ndarray | None:
     return texts if features.labelled is None else np.where(features.labelled, texts, "")
 
 
-def _check_labels(new: FeatureSet | ndarray, old: FeatureSet | ndarray, names: tuple[str, str], joined: bool) -> None:
-    """Raise ValueError unless both have equal labels row by row."""
-    labels, mine, theirs = common_codes(new, old)
+def _check_labels(
+    new: FeatureSet | ndarray, old: FeatureSet | ndarray, names: tuple[str, str], joined: bool, what: str = "labels"
+) -> None:
+    """Raise ValueError unless both have equal labels, or groups, row by row."""
+    labels, mine, theirs = common_codes(new, old, what=what)
     differ = np.flatnonzero(mine != theirs)
     if len(differ):
         row = differ[0]
         values = [labels[own[row]].item() if own[row] >= 0 else None for own in (mine, theirs)]
         values = [value.replace(SEPARATOR, ", ") if isinstance(value, str) else value for value in values]
         way_out = (
-            "Rows were joined by their ids, so a label or an id of one set is wrong"
+            f"Rows were joined by their ids, so a {what.removesuffix('s')} or an id of one set is wrong"
             if joined
             else "If rows are in another order, give both sets ids (--ids)"
         )
         raise ValueError(
-            f"{names[0]} and {names[1]} must have equal labels row by row, but {len(differ)} rows differ, the first is "
+            f"{names[0]} and {names[1]} must have equal {what} row by row, but {len(differ)} rows differ, the first is "
             f"row {row}: {values[0]!r} and {values[1]!r}. {way_out}; "
             "stationary check tells what happened."
         )
@@ -853,10 +900,10 @@ def _named(labels: ndarray, names: Sequence[int | str]) -> Int[ndarray, " few"]:
     return np.array(found, dtype=np.intp)
 
 
-def _groups(codes: Int[ndarray, " n"], *sets: FeatureSet) -> Int[ndarray, " n"]:
+def _groups(codes: Int[ndarray, " n"], *groups: ndarray | None) -> Int[ndarray, " n"]:
     """A number for each label with a group, of the rows of all sets; −1 for a row without identity."""
-    _, *groups = common_codes(*(features.groups for features in sets), what="groups")
-    numbers = np.unique(np.stack([codes, np.concatenate(groups)]), axis=1, return_inverse=True)[1].ravel()
+    _, *own = common_codes(*groups, what="groups")
+    numbers = np.unique(np.stack([codes, np.concatenate(own)]), axis=1, return_inverse=True)[1].ravel()
     return np.where(codes >= 0, numbers, -1)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.strategies import Sets, upgrades
 from tests.verification.samples import upgrade
 from verification.audit.judge import Options, judge
+from verification.audit.parts import RetrievalParts
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 
@@ -280,6 +281,22 @@ def one_class() -> FeatureSet:
             r"equal labels row by row, but 8 rows differ, the first is row 0: 0 and 2. If rows are in another order",
         ),
         ((some_sets(), some_sets(labels=(np.arange(12) % 3).astype(str))), {}, "must have labels of one kind"),
+        (
+            (some_sets(groups=np.arange(12)), some_sets(groups=np.arange(12)[::-1] // 6)),
+            {},
+            r"equal groups row by row, but 11 rows differ, the first is row 0: 0 and 1",
+        ),
+        (
+            (*[some_sets(ids=np.arange(12))] * 2, some_sets(ids=np.arange(8, 20))),
+            {},
+            r"gallery share must have equal labels, but 4 of 4 differ, the first is 8: 2 and 0. An id names one "
+            r"sample, .* \(--ids\)",
+        ),
+        (
+            (*[some_sets(ids=np.arange(12))] * 2, some_sets(ids=np.arange(11, 23), labels=np.arange(12) % 3 - 1)),
+            {"distractors": (-1,)},
+            "share must have equal labels, but 1 of 1 differ, the first is 11: 2 and 'a distractor'",
+        ),
         ((some_sets(), some_sets(dim=4)), {}, r"one dimension, got 3 and 4; a map can bring them .*stationary bridge"),
         ((some_sets(), some_sets(), some_sets(dim=5)), {}, "gallery must have the samples' dimension 3, got 5"),
         (
@@ -385,3 +402,52 @@ def test_labels_that_differ_for_one_id_are_not_to_be_mended_with_ids():
     labels[7] += 1
     with pytest.raises(ValueError, match=r"joined by their ids, so a label or an id of one set is wrong"):
         Upgrade(FeatureSet(new.features, labels, ids), FeatureSet(old.features, old.labels, ids))
+
+
+def test_an_item_that_nobody_finds_may_have_the_id_of_a_query():
+    queries = some_sets(ids=np.arange(12))
+    labels = np.append(np.arange(11) % 3, 7)
+    gallery = some_sets(ids=np.append(np.arange(100, 111), 3), labels=labels, seed=1)
+    assert judge(Upgrade(queries, queries, gallery, ignore=(7,))).retrieval.num_gallery == 11
+
+
+def test_one_name_of_a_group_under_two_labels_names_two_groups():
+    """Two people before one camera: what is excluded, and what is a unit, is of one label and one group."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(60) % 4
+    shared = np.arange(60) // 12  # each name under every label
+    old = np.eye(4)[labels] + rng.standard_normal((60, 4))
+    rows = old + 0.5 * rng.standard_normal(old.shape), old, old[::-1] + rng.standard_normal(old.shape)
+    found = []
+    for groups in (shared, shared + 100 * labels):
+        sets = [
+            FeatureSet(own, label, groups=group)
+            for own, label, group in zip(
+                rows, (labels, labels, labels[::-1]), (groups, groups, groups[::-1]), strict=True
+            )
+        ]
+        parts = RetrievalParts(*sets[:2]).add(sets[2], 0).report()
+        found.append((outcome(Upgrade(*sets)), outcome(Upgrade(*sets[:2])), parts))
+    assert found[0] == found[1]
+    assert found[0][0][".retrieval.unit"] == "group"
+
+
+def test_groups_of_one_set_are_those_of_the_other():
+    rng = np.random.default_rng(4)
+    labels, ids, groups = np.arange(60) % 4, np.arange(60), np.arange(60) // 8
+    old = np.eye(4)[labels] + rng.standard_normal((60, 4))
+    new, other = old + 0.5 * rng.standard_normal(old.shape), rng.permutation(60)
+    both = Upgrade(FeatureSet(new, labels, ids, groups), FeatureSet(old, labels, ids, groups))
+    one = Upgrade(FeatureSet(new, None, ids, groups).select(other), FeatureSet(old, labels, ids))
+    said = "The old set has no groups of its own and takes those of the new set."
+    assert said in one.notes
+    assert not any("no groups" in note for note in both.notes)
+    assert outcome(one) == outcome(both)
+    gallery = FeatureSet(old + rng.standard_normal(old.shape), labels, groups=groups)
+    parts = [RetrievalParts(each.new, each.old).add(gallery, 0).report() for each in (both, one)]
+    assert parts[0] == parts[1]
+    bare = FeatureSet(old, labels)
+    assert any(
+        note.startswith("The gallery has groups and the queries have none")
+        for note in Upgrade(bare, bare, gallery).notes
+    )

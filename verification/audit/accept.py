@@ -170,13 +170,16 @@ def _units(upgrade: Upgrade, grouped: bool) -> tuple[np.ndarray, np.ndarray]:
     """What pairs share: a group, an id, or else the row."""
     from verification.features import common_codes
 
-    columns = [(s.groups if grouped else s.ids) for s in (upgrade.old, upgrade.items)]
+    items = upgrade.items
+    columns = [upgrade.old.ids, items.ids]
+    if grouped:
+        columns = [upgrade.groups, upgrade.groups if upgrade.gallery is None else items.groups]
     if all(column is not None for column in columns):
         _, queries, items = common_codes(*columns, what="groups" if grouped else "ids")
         return queries, items
     count = len(upgrade.old)
     start = 0 if upgrade.gallery is None else count
-    return np.arange(count), start + np.arange(len(upgrade.items))
+    return np.arange(count), start + np.arange(len(items))
 
 
 def _judged(

@@ -66,16 +66,16 @@ class RetrievalParts:
     def __init__(self, new: FeatureSet, old: FeatureSet) -> None:
         if new.labels is None and old.labels is None:
             raise ValueError("queries must have labels, one per row, to be judged in parts.")
-        self._sets: tuple[FeatureSet, FeatureSet] | None = (new, old)
-        count = len(old)
+        queries = Upgrade(new, old)
+        self._sets: tuple[FeatureSet, FeatureSet] | None = (queries.new, queries.old)
+        count = len(queries.codes)
         # of the nearest item so far of each query, by old and new features: similarity, place, and whether it is right
         self._similarity: Float[ndarray, "2 n"] = np.full((2, count), -np.inf)
         self._place: Int[ndarray, "2 n"] = np.full((2, count), np.iinfo(np.int64).max)
         self._right: Bool[ndarray, "2 n"] = np.zeros((2, count), bool)
         self._answerable = np.zeros(count, bool)
         self._identical = True
-        self._codes: Int[ndarray, " n"] = old.codes if old.labels is not None else new.codes
-        self._groups = old.groups
+        self._codes, self._groups = queries.codes, queries.groups
         self._items = 0
 
     def add(self, part: FeatureSet, start: int) -> RetrievalParts:
