@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from learning.progress import Progress, counter
-from verification.features import FeatureSet, common_codes, places
+from verification.features import FeatureSet, common_codes, examples, places
 from verification.features.columns import SEPARATOR
 from verification.features.compression import Compression
 from verification.search.judgements import Judgements
@@ -176,6 +176,8 @@ class Upgrade:
             raise ValueError(f"exclude must be of {', '.join(EXCLUSIONS)}, got {unknown[0]!r}.")
         if not (isinstance(seed, int | np.integer) and seed >= 0):
             raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
+        if gallery is None and new_gallery is not None:
+            raise ValueError("a new gallery is the gallery by the new model: give the gallery too (--gallery).")
         if compression is not None and (gallery is None) != (new_gallery is None):
             raise ValueError(
                 "a compressed copy is searched in a gallery that is compressed too: give both (--gallery, "
@@ -244,9 +246,9 @@ class Upgrade:
 
     def _check_ids(self) -> None:
         """Raise ValueError if the gallery has a query's id with another label: an id names one sample."""
-        if self.gallery is None or self.gallery_codes is None or self.old.ids is None or self.gallery.ids is None:
+        if self.gallery_codes is None or self.old.ids is None:
             return
-        item = places(self.gallery.ids, self.old.ids)
+        item = self.own_item
         both = np.flatnonzero((item >= 0) & (self.codes >= 0))
         items = item[both]
         other = self.codes[both] != self.gallery_codes[items]
@@ -327,8 +329,9 @@ class Upgrade:
         if all(len(own) == side.rows for own, side in zip(places, sides, strict=True)):
             return self, np.arange(len(self.codes))
         chosen = copy.copy(self)
-        for name in ("sizes", "item_sizes", "whole", "identical", "small", "judgements", "ranks"):
-            chosen.__dict__.pop(name, None)
+        for name, kind in vars(Upgrade).items():
+            if isinstance(kind, cached_property):
+                chosen.__dict__.pop(name, None)
         chosen._read, chosen._statistics = None, {}
         names = np.append(np.cumsum(classes) - 1, -1)
         index, read = places[0], [self.new, self.old]
@@ -443,6 +446,28 @@ class Upgrade:
         """Number of searched items of each class."""
         return np.bincount(self.item_codes[self.item_codes >= 0], minlength=self.num_classes)
 
+    @cached_property
+    def answers(self) -> Int[ndarray, " n"]:
+        """How many items of its class each query may find: all but those of its own unit."""
+        reading, here = self.read(), self.codes >= 0
+        item_units = reading.units if self.same_samples else reading.gallery_units
+        counts = np.zeros(len(here), dtype=np.int64)
+        counts[here] = self.item_sizes[self.codes[here]]
+        if reading.units is not None and item_units is not None and np.any(self.item_codes >= 0):
+            names, sizes = np.unique(item_units[self.item_codes >= 0], return_counts=True)
+            place = np.minimum(np.searchsorted(names, reading.units[here]), len(names) - 1)
+            counts[here] -= np.where(names[place] == reading.units[here], sizes[place], 0)
+        elif self.same_samples:
+            counts[here] -= 1
+        return counts
+
+    @cached_property
+    def own_item(self) -> Int[ndarray, " n"]:
+        """Where the gallery has the id of each query; −1 where it has not."""
+        if self.gallery is None or self.old.ids is None or self.gallery.ids is None:
+            return np.full(len(self.codes), -1)
+        return places(self.gallery.ids, self.old.ids)
+
     @property
     def groups(self) -> ndarray | None:
         """The group of each query, from the set that has groups."""
@@ -470,6 +495,10 @@ class Upgrade:
             if np.all(self.sizes <= 1):
                 raise ValueError("labels must give some class two samples, got one sample in every class.")
             return
+        if self.gallery.labels is None:
+            raise ValueError(
+                "the gallery has no labels, by which an item answers a query: name their column (--labels)."
+            )
         shared = np.flatnonzero((self.sizes > 0) & (self.item_sizes > 0))
         if not len(shared):
             raise ValueError("gallery must share a class with the samples, but no label is in both.")
@@ -697,16 +726,17 @@ class Upgrade:
         in_gallery = np.zeros(count, dtype=bool)
         if both:
             in_gallery |= np.isin(hashes[:count], hashes[count:]) & (self.codes >= 0)
-            if self.old.ids is not None and self.gallery is not None and self.gallery.ids is not None:
-                _, mine, theirs = common_codes(self.old.ids, self.gallery.ids, what="ids")
-                keys.append(_repeated(np.concatenate([mine, theirs]), np.zeros(total, dtype=np.intp)))
-                in_gallery |= np.isin(mine, theirs)
+            queries = np.flatnonzero(self.own_item >= 0)
+            key = np.full(total, -1)
+            key[queries] = key[count + self.own_item[queries]] = queries
+            keys.append(key)
+            in_gallery[queries] = True
         if "copies" in self.exclude and np.any(equal >= 0):
             keys.append(equal)
         keys = [key for key in keys if np.any(key >= 0)]
         if not keys:
             return None, None, copies, int(np.count_nonzero(in_gallery))
-        units = _connected(keys, total)
+        units = connected(keys, total)
         units[codes < 0] = -1
         return units[:count], units[count:] if both else None, copies, int(np.count_nonzero(in_gallery))
 
@@ -821,18 +851,26 @@ def _join(
 ) -> tuple[FeatureSet, FeatureSet]:
     """Rows with the ids that both sets have, in the order of the old one."""
     first, second = names
-    order = places(new.ids, old.ids)
+    keys, others = new.ids, old.ids
+    assert keys is not None
+    assert others is not None
+    order = places(keys, others)
     if np.array_equal(order, np.arange(len(new))):
         return new, old
     kept = np.flatnonzero(order >= 0)
     alone = len(new) - len(kept), len(old) - len(kept)
     if not len(kept):
-        raise ValueError(f"{first} and {second} share no id: they are not of the same samples.")
+        raise ValueError(
+            f"{first} and {second} share no id, the first are {examples(keys, others)}: "
+            "they are not of the same samples, or their ids are written in different ways."
+        )
     if any(alone):
         if join == "exact":
+            lone = examples(np.delete(keys, order[kept]), others[order < 0])
             raise ValueError(
                 f"{first} and {second} must hold the same ids, but {alone[0]:,} are in {first} only and {alone[1]:,} "
-                f"in {second} only; join='inner' (--join inner) compares the {len(kept):,} that both have."
+                f"in {second} only, such as {lone}; join='inner' (--join inner) compares the {len(kept):,} that both "
+                "have."
             )
         notes.append(
             f"{len(kept):,} rows were joined by their ids; {alone[0]:,} ids are in {first} only and {alone[1]:,} in "
@@ -918,8 +956,8 @@ def _repeated(values: ndarray, codes: Int[ndarray, " n"]) -> Int[ndarray, " n"]:
     return numbers
 
 
-def _connected(keys: Sequence[Int[ndarray, " n"]], count: int) -> Int[ndarray, " n"]:
-    """Units of rows that share a number under some key, directly or through other rows."""
+def connected(keys: Sequence[Int[ndarray, " n"]], count: int) -> Int[ndarray, " n"]:
+    """Units of rows that share a number ≥ 0 under some key, directly or through other rows."""
     if len(keys) == 1:
         (key,) = keys
         return np.where(key >= 0, key, int(key.max()) + 1 + np.arange(count))

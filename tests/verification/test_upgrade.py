@@ -230,7 +230,7 @@ def some_sets(rows: int = 12, dim: int = 3, seed: int = 0, **columns) -> Feature
 def test_what_only_one_set_has_is_left_out_and_counted():
     new = some_sets(ids=np.arange(12), labels=np.arange(12) % 3)
     old = some_sets(ids=np.arange(3, 15), labels=np.arange(3, 15) % 3, seed=1)
-    with pytest.raises(ValueError, match=r"3 are in new only and 3 in old only; join='inner' \(--join inner\)"):
+    with pytest.raises(ValueError, match=r"3 are in new only and 3 in old only, such as 0 and 12; join=.inner"):
         Upgrade(new, old)
     upgrade = Upgrade(new, old, join="inner")
     assert "9 rows were joined by their ids; 3 ids are in new only and 3 in old only" in upgrade.notes[0]
@@ -267,14 +267,23 @@ def one_class() -> FeatureSet:
         (
             (some_sets(ids=np.arange(12)), some_sets(ids=np.arange(50, 62))),
             {},
-            "new and old share no id: they are not of the same samples",
+            "share no id, the first are 0 and 50: they are not of the same samples, or their ids are written in",
         ),
         (
             (some_sets(ids=np.arange(12)), some_sets(ids=np.arange(1, 13))),
             {},
-            r"must hold the same ids, but 1 are in new only and 1 in old only; join='inner' \(--join inner\)",
+            r"but 1 are in new only and 1 in old only, such as 0 and 12; join=.inner. \(--join inner\)",
         ),
-        ((some_sets(ids=np.arange(12)), some_sets(ids=np.arange(12).astype(str))), {}, "must have ids of one kind"),
+        (
+            (some_sets(ids=np.arange(12)), some_sets(ids=np.char.zfill(np.arange(12).astype(str), 3))),
+            {},
+            "share no id, the first are 0 and '000'",
+        ),
+        (
+            (some_sets(ids=["caf\u00e9", *"abcdefghijk"]), some_sets(ids=["cafe\u0301", *"abcdefghijk"])),
+            {},
+            r"1 are in new only and 1 in old only, such as 'caf\u00e9' and 'cafe\\u0301'; join",
+        ),
         (
             (some_sets(), some_sets(labels=np.arange(12)[::-1] % 3)),
             {},
@@ -298,6 +307,7 @@ def one_class() -> FeatureSet:
             "share must have equal labels, but 1 of 1 differ, the first is 11: 2 and 'a distractor'",
         ),
         ((some_sets(), some_sets(dim=4)), {}, r"one dimension, got 3 and 4; a map can bring them .*stationary bridge"),
+        ((some_sets(), some_sets(), None, some_sets()), {}, r"a new gallery is .* give the gallery too \(--gallery\)"),
         ((some_sets(), some_sets(), some_sets(dim=5)), {}, "gallery must have the samples' dimension 3, got 5"),
         (
             (some_sets(), some_sets(), some_sets(), some_sets(9)),
@@ -323,6 +333,7 @@ def test_sets_that_do_not_belong_together(sets, options, message):
         ((one_class(),) * 2, "at least two classes, got one: 0"),
         ((one_class(),) * 3, "samples and gallery must name at least two classes, got one: 0"),
         ((some_sets(labels=np.arange(12)),) * 2, "some class two samples, got one sample in every class"),
+        ((some_sets(), some_sets(), some_sets(labels=None)), r"the gallery has no labels, .* name their column"),
         ((some_sets(), some_sets(), some_sets(labels=np.full(12, 8))), "gallery must share a class with the samples"),
     ],
 )
@@ -451,3 +462,15 @@ def test_groups_of_one_set_are_those_of_the_other():
         note.startswith("The gallery has groups and the queries have none")
         for note in Upgrade(bare, bare, gallery).notes
     )
+
+
+def test_an_id_that_is_an_integer_in_one_file_and_its_digits_in_another_is_one_id():
+    ids, other = np.arange(12), np.random.default_rng(0).permutation(12)
+    old, gallery = some_sets(ids=ids), some_sets(seed=1)
+    new = FeatureSet(old.features + 0.1, old.labels, ids.astype(str)).select(other)
+    np.testing.assert_array_equal(Upgrade(new, old).new.ids, ids.astype(str))
+    found = []
+    for names in (ids, ids.astype(str), np.char.add("g", ids.astype(str))):
+        items = FeatureSet(gallery.features, gallery.labels, names)
+        found.append(Upgrade(new, old, items).read().in_gallery)
+    assert found == [12, 12, 0]

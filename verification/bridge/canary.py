@@ -105,8 +105,6 @@ def _named_by(path: Path) -> str | None:
 
 
 def _positions(ids: np.ndarray, wanted: np.ndarray, path: Path) -> np.ndarray:
-    if ids.dtype.kind != wanted.dtype.kind and "U" in (ids.dtype.kind, wanted.dtype.kind):
-        ids, wanted = ids.astype(str), wanted.astype(str)
     rows = places(ids, wanted)
     missing = np.flatnonzero(rows < 0)
     if len(missing):

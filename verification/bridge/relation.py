@@ -23,7 +23,7 @@ from numpy import ndarray
 from theory.files import write_atomically, write_text
 from verification.bridge.evidence import NEAR, NEARER, SINGLE, Evidence, cutoff, displaced, measure
 from verification.bridge.relation_kind import RelationKind
-from verification.features import FeatureSet, common_codes, places
+from verification.features import FeatureSet, common_codes, examples, places
 from verification.features.files.shards import is_code
 from verification.reporting import json_safe
 from verification.search.nearest import nearest_rows, search, share_kept
@@ -158,7 +158,8 @@ def relate(
     Raises
     ------
     ValueError
-        If the sets do not belong together or share fewer than three rows, or an argument is out of range.
+        If the sets do not belong together or share fewer than three rows, one of them holds a single row many times,
+        or an argument is out of range.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -203,6 +204,14 @@ def relate(
         )
     fits = _fit_labels(chosen, rng) if labels_differ == 0 else None
     kind = decide(evidence, new.dim == old.dim, len(part) / total, bool(labels_differ), fits)
+    one_row = [
+        name for name, each in zip(("new", "old"), chosen, strict=True) if np.all(each.features == each.features[0])
+    ]
+    if len(one_row) == 1 and kind != RelationKind.quantised:
+        raise ValueError(
+            f"{one_row[0]} must hold different rows, but all {len(part):,} that were looked at are the same row: look "
+            "at how its file was written."
+        )
     complete = len(part) == total
     # what the answer speaks of: all rows, unless no other than the sample was to be read
     measured = complete or sample is not None
@@ -381,7 +390,10 @@ def _pair(new: FeatureSet, old: FeatureSet) -> tuple[Int[ndarray, "n 2"], list[s
     there = np.flatnonzero(row >= 0)
     pairs = np.stack([row[there], there], axis=1)
     if not len(pairs):
-        raise ValueError("new and old share no id: they are not of the same samples.")
+        raise ValueError(
+            f"new and old share no id, the first are {examples(new.ids, old.ids)}: they are not of the same samples, "
+            "or their ids are written in different ways."
+        )
     if len(pairs) < max(len(new), len(old)):
         return pairs, [
             f"{len(pairs):,} rows were joined by their ids; {len(new) - len(pairs):,} ids are only in the new set and "
