@@ -15,6 +15,7 @@ from tests.strategies import Sets, upgrades
 from tests.verification.samples import upgrade
 from verification.audit.judge import Options, judge
 from verification.audit.parts import RetrievalParts
+from verification.audit.plan import plan
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 
@@ -474,3 +475,14 @@ def test_an_id_that_is_an_integer_in_one_file_and_its_digits_in_another_is_one_i
         items = FeatureSet(gallery.features, gallery.labels, names)
         found.append(Upgrade(new, old, items).read().in_gallery)
     assert found == [12, 12, 0]
+
+
+def test_a_plan_takes_rows_without_a_label():
+    rng = np.random.default_rng(5)
+    labels = [None if row % 7 == 0 else row % 4 for row in range(80)]
+    rows = rng.standard_normal((80, 6)) + 2.0 * np.eye(6)[np.arange(80) % 4]
+    old = FeatureSet(rows, labels, groups=np.arange(80) // 8)
+    known = [row for row in range(80) if labels[row] is not None]
+    needs = plan(old).needs
+    assert [need.have for need in needs] == [need.have for need in plan(old.select(known)).needs]
+    assert {need.unit for need in needs} == {"group"}
