@@ -116,7 +116,7 @@ def check_outputs(*paths: Path | None, inputs: Sequence[str | Path | None] = (),
             raise Unusable(f"{path}: cannot be written, its folder is read-only.")
         if path.is_file() and not os.access(path, os.W_OK):
             raise Unusable(f"{path}: cannot be written, it is read-only.")
-        if any(_is_part_of(path, Path(name)) for name in inputs if name is not None and "://" not in str(name)):
+        if any(_is_part_of(path, Path(name)) for name in inputs if name and "://" not in str(name)):
             raise Unusable(f"{path}: is what the command reads; name another file to write.")
         if not path.exists() or path.is_file():  # many may be written into one pipe
             for other in given[:place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 
     from verification.audit.plan import Plan
     from verification.audit.report import UpgradeReport
-    from verification.features import FeatureSet
     from verification.search.pairs import PairList
     from verification.upgrade import Upgrade
 
@@ -314,7 +314,7 @@ def audit(
         ).upgrade()
         if upgrade.compression is not None:
             _check_copy(context)
-        slices = None if by is None else _slices(replace(columns, groups=by).load(new), upgrade)
+        slices = None if by is None else _slices(new, by, columns, upgrade)
         listed = None if pairs is None else _listed(pairs, upgrade)
         report = judge(upgrade, options, slices=slices, pairs=listed, progress=progress)
         if held is not None:
@@ -400,15 +400,21 @@ def _listed(path: Path, upgrade: Upgrade) -> PairList:
     return PairList.from_file(path, ids[0], ids[1])
 
 
-def _slices(new: FeatureSet, upgrade: Upgrade) -> ndarray:
+def _slices(path: str, by: str, columns: Columns, upgrade: Upgrade) -> ndarray:
     """The part that each query belongs to, in the order in which the rows were paired."""
+    from verification.features import places
+
+    if not by:
+        raise ValueError("--by needs the name of a column.")
+    try:
+        new = replace(columns, groups=by).load(path)
+    except ValueError as error:
+        said = str(error).replace("--groups", "--by")
+        raise ValueError(re.sub(r"(?<=: )groups (?=must)", "values of --by ", said)) from None
     assert new.groups is not None  # a column that is not there was refused
-    if len(new) != len(upgrade.codes) or upgrade.new.ids is None or new.ids is None:
-        if len(new) != len(upgrade.codes):
-            raise ValueError("--by needs a value for each query, but rows were left out when the sets were joined.")
+    if new.ids is None or upgrade.new.ids is None:
         return new.groups
-    place = {key: row for row, key in enumerate(new.ids.tolist())}
-    return new.groups[[place[key] for key in upgrade.new.ids.tolist()]]
+    return new.groups[places(new.ids, upgrade.new.ids)]
 
 
 @app.command(rich_help_panel=DECIDE)

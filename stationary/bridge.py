@@ -129,7 +129,7 @@ def fit(
     Exit status: 0 compatible (through the map, or as it is), 1 no map makes it compatible, 3 undecided, or not judged
     because there are no labels.
     """
-    check_outputs(json, html, save, inputs=(new, old), fresh=None if force else save)
+    check_outputs(json, html, save, inputs=(new, old, *(drift or ())), fresh=None if force else save)
     from verification.bridge import BridgeReport, FeatureMap, FittedReport, fit_pairs
     from verification.bridge import bridge as build
     from verification.bridge.maps import check_suffix

@@ -286,6 +286,12 @@ def test_no_output_is_beside_an_input_as_its_labels_or_in_its_folder(call, folde
     assert content(folder) == before
 
 
+def test_no_output_is_a_map_that_is_read(call, folder):
+    Path("drift.npz").write_bytes(b"a map")
+    status, _, err = call("bridge", "fit", "new.npz", "old.npz", "--drift", "drift.npz", "--json", "drift.npz")
+    assert (status, "is what the command reads" in err) == (2, True)
+
+
 def test_two_outputs_are_two_files(call, folder):
     status, _, err = call("audit", "new.npz", "old.npz", "--json", "out", "--html", "./out")
     assert (status, "two outputs cannot be one file" in err) == (2, True)

@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from learning.progress import Progress, counter
-from verification.features import FeatureSet, common_codes, places
+from verification.features import FeatureSet, common_codes, examples, places
 from verification.features.columns import SEPARATOR
 from verification.features.compression import Compression
 from verification.search.judgements import Judgements
@@ -34,7 +34,7 @@ from verification.statistics.collect import Map, RowFacts, collect
 from verification.statistics.gaps import statistics
 from verification.statistics.linear import LeftOut
 from verification.statistics.protocol import Statistics
-from verification.statistics.rows import Rows, choose_rows, stream
+from verification.statistics.rows import Rows, choose_rows, in_order, ranks_of, stream
 from verification.statistics.stratified import Sample, Side, check_sample, draw_classes
 from verification.statistics.sums import ClassSums
 
@@ -177,6 +177,8 @@ class Upgrade:
             raise ValueError(f"exclude must be of {', '.join(EXCLUSIONS)}, got {unknown[0]!r}.")
         if not (isinstance(seed, int | np.integer) and seed >= 0):
             raise ValueError(f"seed must be an integer >= 0, got {seed!r}.")
+        if gallery is None and new_gallery is not None:
+            raise ValueError("a new gallery is the gallery by the new model: give the gallery too (--gallery).")
         if compression is not None and (gallery is None) != (new_gallery is None):
             raise ValueError(
                 "a compressed copy is searched in a gallery that is compressed too: give both (--gallery, "
@@ -194,6 +196,9 @@ class Upgrade:
         self.new, self.old, self.gallery, self.new_gallery = new, old, gallery, new_gallery
         said = notes if relevance == "labels" else []  # labels do not matter where relevance was judged
         self.labels, self.codes, self.gallery_codes, self.in_search = self._identities(ignore, distractors, said)
+        if relevance == "labels":
+            self._check_ids()
+        self._tell_groups(notes)
         self._given = None if relevance == "labels" else self._judged(relevance, notes)
         self.shared = self._given is None and any(
             features is not None and features.label_lists is not None for features in (new, old, gallery)
@@ -239,6 +244,40 @@ class Upgrade:
         for own, stranger in zip(codes, strangers, strict=True):
             own[stranger] = -1
         return labels, codes[0], None if self.gallery is None else codes[1], searched
+
+    def _check_ids(self) -> None:
+        """Raise ValueError if the gallery has a query's id with another label: an id names one sample."""
+        if self.gallery_codes is None or self.old.ids is None:
+            return
+        item = self.own_item
+        both = np.flatnonzero((item >= 0) & (self.codes >= 0))
+        items = item[both]
+        other = self.codes[both] != self.gallery_codes[items]
+        if self.in_search is not None:  # an item that nobody finds may have any label
+            other &= self.in_search[items]
+        if np.any(other):
+            query = both[other][0]
+            code = self.gallery_codes[item[query]]
+            labels = [self.labels[self.codes[query]].item(), "a distractor" if code < 0 else self.labels[code].item()]
+            raise ValueError(
+                f"ids that queries and gallery share must have equal labels, but {np.count_nonzero(other):,} of "
+                f"{np.count_nonzero(item >= 0):,} differ, the first is {self.old.ids[query].item()!r}: {labels[0]!r} "
+                f"and {labels[1]!r}. An id names one sample, which never finds itself: if the gallery numbers its rows "
+                "anew, give its ids a prefix of their own, or name another column (--ids)."
+            )
+
+    def _tell_groups(self, notes: list[str]) -> None:
+        """Say from which set groups are taken where not all have them."""
+        if "groups" not in self.exclude:
+            return
+        if self.groups is None:
+            if self.gallery is not None and self.gallery.groups is not None:
+                notes.append(
+                    "The gallery has groups and the queries have none, so that none is left out for its group."
+                )
+        elif self.old.groups is None or self.new.groups is None:
+            lacking, giving = ("old", "new") if self.old.groups is None else ("new", "old")
+            notes.append(f"The {lacking} set has no groups of its own and takes those of the {giving} set.")
 
     def _judged(self, relevance: Any, notes: list[str]) -> Judgements:
         """What was judged of these queries and this gallery."""
@@ -291,8 +330,9 @@ class Upgrade:
         if all(len(own) == side.rows for own, side in zip(places, sides, strict=True)):
             return self, np.arange(len(self.codes))
         chosen = copy.copy(self)
-        for name in ("sizes", "item_sizes", "whole", "identical", "small", "judgements", "ranks"):
-            chosen.__dict__.pop(name, None)
+        for name, kind in vars(Upgrade).items():
+            if isinstance(kind, cached_property):
+                chosen.__dict__.pop(name, None)
         chosen._read, chosen._statistics = None, {}
         names = np.append(np.cumsum(classes) - 1, -1)
         index, read = places[0], [self.new, self.old]
@@ -337,23 +377,20 @@ class Upgrade:
         if searched:
             present = True if self.in_search is None else self.in_search
             strata = np.where((codes < 0) & present, self.num_classes, codes)
-        grouped = not self.judged and features.groups is not None and "groups" in self.exclude
+        groups = self.groups if features is self.old else features.groups
+        grouped = not self.judged and groups is not None and "groups" in self.exclude
         ranks = self.ranks[0 if features is self.old else 1]
-        return Side(name=name, strata=strata, units=_groups(strata, features) if grouped else None, ranks=ranks)
+        return Side(name=name, strata=strata, units=_groups(strata, groups) if grouped else None, ranks=ranks)
 
     @cached_property
     def ranks(self) -> tuple[Int[ndarray, " n"] | None, Int[ndarray, " m"] | None]:
-        """Place of each query, and of each gallery item, in the order in which rows are drawn: that of their ids.
-
-        None: as they stand, where they have no ids or stand in that order. What is drawn thus does not depend on where
-        rows with ids stand, in which shard for instance.
-        """
-        return _ranks(self.old, self.new), None if self.gallery is None else _ranks(self.gallery, self.new_gallery)
+        """:func:`~verification.statistics.rows.ranks_of` the queries, and the gallery items."""
+        galleries = [None if each is None else each.ids for each in (self.gallery, self.new_gallery)]
+        return ranks_of(self.old.ids, self.new.ids), ranks_of(*galleries)
 
     def in_order(self, index: Int[ndarray, " m"]) -> Int[ndarray, " m"]:
         """Positions of some queries, given by where they stand, in the order in which they are drawn."""
-        ranks = self.ranks[0]
-        return np.argsort(index if ranks is None else ranks[index], kind="stable")
+        return in_order(index, self.ranks[0])
 
     @property
     def judged(self) -> bool:
@@ -410,10 +447,37 @@ class Upgrade:
         """Number of searched items of each class."""
         return np.bincount(self.item_codes[self.item_codes >= 0], minlength=self.num_classes)
 
+    @cached_property
+    def answers(self) -> Int[ndarray, " n"]:
+        """How many items of its class each query may find: all but those of its own unit."""
+        reading, here = self.read(), self.codes >= 0
+        item_units = reading.units if self.same_samples else reading.gallery_units
+        counts = np.zeros(len(here), dtype=np.int64)
+        counts[here] = self.item_sizes[self.codes[here]]
+        if reading.units is not None and item_units is not None and np.any(self.item_codes >= 0):
+            names, sizes = np.unique(item_units[self.item_codes >= 0], return_counts=True)
+            place = np.minimum(np.searchsorted(names, reading.units[here]), len(names) - 1)
+            counts[here] -= np.where(names[place] == reading.units[here], sizes[place], 0)
+        elif self.same_samples:
+            counts[here] -= 1
+        return counts
+
+    @cached_property
+    def own_item(self) -> Int[ndarray, " n"]:
+        """Where the gallery has the id of each query; −1 where it has not."""
+        if self.gallery is None or self.old.ids is None or self.gallery.ids is None:
+            return np.full(len(self.codes), -1)
+        return places(self.gallery.ids, self.old.ids)
+
+    @property
+    def groups(self) -> ndarray | None:
+        """The group of each query, from the set that has groups."""
+        return self.old.groups if self.old.groups is not None else self.new.groups
+
     @property
     def grouped(self) -> bool:
         """Whether queries have groups, which are then the units."""
-        return self.old.groups is not None and "groups" in self.exclude
+        return self.groups is not None and "groups" in self.exclude
 
     def check_pairs(self) -> None:
         """Raise ValueError unless there are pairs of one class and of different classes."""
@@ -432,6 +496,10 @@ class Upgrade:
             if np.all(self.sizes <= 1):
                 raise ValueError("labels must give some class two samples, got one sample in every class.")
             return
+        if self.gallery.labels is None:
+            raise ValueError(
+                "the gallery has no labels, by which an item answers a query: name their column (--labels)."
+            )
         shared = np.flatnonzero((self.sizes > 0) & (self.item_sizes > 0))
         if not len(shared):
             raise ValueError("gallery must share a class with the samples, but no label is in both.")
@@ -613,7 +681,7 @@ class Upgrade:
         rng = stream(self.seed, "rows")
         total = len(self.codes) + (0 if self.gallery is None else len(self.gallery))
         tick = counter(progress, "reading rows", total)
-        groups = _groups(self.codes, self.old) if self.grouped else None
+        groups = _groups(self.codes, self.groups) if self.grouped else None
 
         def one(
             sets: Sequence[FeatureSet], codes: ndarray, units: ndarray | None, ranks: ndarray | None
@@ -660,7 +728,7 @@ class Upgrade:
             if self.gallery is None or self.gallery.groups is None:
                 keys.append(np.concatenate([groups, np.full(total - count, -1)]))
             else:
-                keys.append(_groups(codes, self.old, self.gallery))
+                keys.append(_groups(codes, self.groups, self.gallery.groups))
         hashes = facts.hashes[-1]
         if item_facts is not None:
             hashes = np.concatenate([hashes, item_facts.hashes[-1]])
@@ -670,16 +738,17 @@ class Upgrade:
         in_gallery = np.zeros(count, dtype=bool)
         if both:
             in_gallery |= np.isin(hashes[:count], hashes[count:]) & (self.codes >= 0)
-            if self.old.ids is not None and self.gallery is not None and self.gallery.ids is not None:
-                _, mine, theirs = common_codes(self.old.ids, self.gallery.ids, what="ids")
-                keys.append(_repeated(np.concatenate([mine, theirs]), np.zeros(total, dtype=np.intp)))
-                in_gallery |= np.isin(mine, theirs)
+            queries = np.flatnonzero(self.own_item >= 0)
+            key = np.full(total, -1)
+            key[queries] = key[count + self.own_item[queries]] = queries
+            keys.append(key)
+            in_gallery[queries] = True
         if "copies" in self.exclude and np.any(equal >= 0):
             keys.append(equal)
         keys = [key for key in keys if np.any(key >= 0)]
         if not keys:
             return None, None, copies, int(np.count_nonzero(in_gallery))
-        units = _connected(keys, total)
+        units = connected(keys, total)
         units[codes < 0] = -1
         return units[:count], units[count:] if both else None, copies, int(np.count_nonzero(in_gallery))
 
@@ -784,6 +853,8 @@ def _pair(
         _check_labels(new, old, names, joined)
     if new.label_lists is not None and old.label_lists is not None:
         _check_labels(new.label_lists, old.label_lists, names, joined)
+    if new.groups is not None and old.groups is not None:
+        _check_labels(new.groups, old.groups, names, joined, "groups")
     return new, old
 
 
@@ -792,18 +863,26 @@ def _join(
 ) -> tuple[FeatureSet, FeatureSet]:
     """Rows with the ids that both sets have, in the order of the old one."""
     first, second = names
-    order = places(new.ids, old.ids)
+    keys, others = new.ids, old.ids
+    assert keys is not None
+    assert others is not None
+    order = places(keys, others)
     if np.array_equal(order, np.arange(len(new))):
         return new, old
     kept = np.flatnonzero(order >= 0)
     alone = len(new) - len(kept), len(old) - len(kept)
     if not len(kept):
-        raise ValueError(f"{first} and {second} share no id: they are not of the same samples.")
+        raise ValueError(
+            f"{first} and {second} share no id, the first are {examples(keys, others)}: "
+            "they are not of the same samples, or their ids are written in different ways."
+        )
     if any(alone):
         if join == "exact":
+            lone = examples(np.delete(keys, order[kept]), others[order < 0])
             raise ValueError(
                 f"{first} and {second} must hold the same ids, but {alone[0]:,} are in {first} only and {alone[1]:,} "
-                f"in {second} only; join='inner' (--join inner) compares the {len(kept):,} that both have."
+                f"in {second} only, such as {lone}; join='inner' (--join inner) compares the {len(kept):,} that both "
+                "have."
             )
         notes.append(
             f"{len(kept):,} rows were joined by their ids; {alone[0]:,} ids are in {first} only and {alone[1]:,} in "
@@ -823,21 +902,23 @@ def _texts(features: FeatureSet) -> ndarray | None:
     return texts if features.labelled is None else np.where(features.labelled, texts, "")
 
 
-def _check_labels(new: FeatureSet | ndarray, old: FeatureSet | ndarray, names: tuple[str, str], joined: bool) -> None:
-    """Raise ValueError unless both have equal labels row by row."""
-    labels, mine, theirs = common_codes(new, old)
+def _check_labels(
+    new: FeatureSet | ndarray, old: FeatureSet | ndarray, names: tuple[str, str], joined: bool, what: str = "labels"
+) -> None:
+    """Raise ValueError unless both have equal labels, or groups, row by row."""
+    labels, mine, theirs = common_codes(new, old, what=what)
     differ = np.flatnonzero(mine != theirs)
     if len(differ):
         row = differ[0]
         values = [labels[own[row]].item() if own[row] >= 0 else None for own in (mine, theirs)]
         values = [value.replace(SEPARATOR, ", ") if isinstance(value, str) else value for value in values]
         way_out = (
-            "Rows were joined by their ids, so a label or an id of one set is wrong"
+            f"Rows were joined by their ids, so a {what.removesuffix('s')} or an id of one set is wrong"
             if joined
             else "If rows are in another order, give both sets ids (--ids)"
         )
         raise ValueError(
-            f"{names[0]} and {names[1]} must have equal labels row by row, but {len(differ)} rows differ, the first is "
+            f"{names[0]} and {names[1]} must have equal {what} row by row, but {len(differ)} rows differ, the first is "
             f"row {row}: {values[0]!r} and {values[1]!r}. {way_out}; "
             "stationary check tells what happened."
         )
@@ -869,20 +950,10 @@ def _named(labels: ndarray, names: Sequence[int | str]) -> Int[ndarray, " few"]:
     return np.array(found, dtype=np.intp)
 
 
-def _ranks(features: FeatureSet, other: FeatureSet | None) -> Int[ndarray, " n"] | None:
-    """Place of each row in the order of the ids of either set; None where it stands there, or there are none."""
-    ids = features.ids if features.ids is not None or other is None else other.ids
-    if ids is None or np.all(ids[:-1] <= ids[1:]):
-        return None
-    ranks = np.empty(len(ids), dtype=np.intp)
-    ranks[np.argsort(ids)] = np.arange(len(ids))
-    return ranks
-
-
-def _groups(codes: Int[ndarray, " n"], *sets: FeatureSet) -> Int[ndarray, " n"]:
+def _groups(codes: Int[ndarray, " n"], *groups: ndarray | None) -> Int[ndarray, " n"]:
     """A number for each label with a group, of the rows of all sets; −1 for a row without identity."""
-    _, *groups = common_codes(*(features.groups for features in sets), what="groups")
-    numbers = np.unique(np.stack([codes, np.concatenate(groups)]), axis=1, return_inverse=True)[1].ravel()
+    _, *own = common_codes(*groups, what="groups")
+    numbers = np.unique(np.stack([codes, np.concatenate(own)]), axis=1, return_inverse=True)[1].ravel()
     return np.where(codes >= 0, numbers, -1)
 
 
@@ -897,8 +968,8 @@ def _repeated(values: ndarray, codes: Int[ndarray, " n"]) -> Int[ndarray, " n"]:
     return numbers
 
 
-def _connected(keys: Sequence[Int[ndarray, " n"]], count: int) -> Int[ndarray, " n"]:
-    """Units of rows that share a number under some key, directly or through other rows."""
+def connected(keys: Sequence[Int[ndarray, " n"]], count: int) -> Int[ndarray, " n"]:
+    """Units of rows that share a number ≥ 0 under some key, directly or through other rows."""
     if len(keys) == 1:
         (key,) = keys
         return np.where(key >= 0, key, int(key.max()) + 1 + np.arange(count))
@@ -929,8 +1000,7 @@ def _choose_kept(
     if len(valid) <= budget:
         return valid
     if units is None:
-        if ranks is not None:
-            valid = valid[np.argsort(ranks[valid], kind="stable")]
+        valid = valid[in_order(valid, ranks)]
         return np.sort(valid[choose_rows(codes[valid], sizes, budget, rng)])
     names, own = np.unique(units[valid], return_inverse=True)
     classes = np.zeros(len(names), dtype=np.intp)

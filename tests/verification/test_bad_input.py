@@ -68,6 +68,11 @@ def columns(folder: Path, name: str = "bad.parquet", **named: object) -> Path:
     return folder / name
 
 
+def written(folder: Path, name: str, content: bytes) -> Path:
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
 def lists(rows: object = X) -> object:
     return pa.array(list(rows), pa.list_(pa.float32(), 3))
 
@@ -281,7 +286,19 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "three dimensions": (lambda f: npz(f, features=X[:, None], labels=Y), "got (60, 1, 3)"),
     "no rows": (lambda f: npz(f, features=X[:0], labels=Y[:0]), "got (0, 3)"),
     "no columns": (lambda f: npz(f, features=X[:, :0], labels=Y), "got (60, 0)"),
-    "float labels": (lambda f: npz(f, features=X, labels=Y / 1.0), "labels must be integers or strings, got float64"),
+    "float labels": (
+        lambda f: npz(f, features=X, labels=Y / 1.0),
+        "labels must be integers or strings, got float64. np.asarray(labels, str) makes strings of them.",
+    ),
+    "boolean labels": (lambda f: npz(f, features=X, labels=Y > 1), "got bool. np.asarray(labels, str) makes strings"),
+    "compressed file": (lambda f: written(f, "bad.jsonl.gz", b""), "bad.jsonl.gz: compressed files are not read;"),
+    "names of columns alone": (lambda f: written(f, "bad.csv", b"label,f0,f1\n"), "got names of columns and no row."),
+    "empty CSV": (lambda f: written(f, "bad.csv", b""), "bad.csv: CSV parse error: Empty CSV file or block"),
+    "rows of other lengths": (
+        lambda f: written(f, "bad.csv", b"label,f0,f1\n1,2.0,3.0\n1,2.0\n"),
+        "bad.csv: CSV parse error: Row #3: Expected 3 columns, got 2",
+    ),
+    "Parquet in name": (lambda f: written(f, "bad.parquet", b"PAR1"), "bad.parquet: Parquet "),
     "labels in a column": (lambda f: npz(f, features=X, labels=Y[:, None]), "shape (N,), got (60, 1)"),
     "one label missing": (lambda f: npy(f, X, Y[1:]), "one length, got 60 rows and 59 labels"),
     "labels not in UTF-8": (lambda f: npy(f, X, np.full(60, b"\xff")), "labels must be strings in UTF-8, got b'\\xff'"),

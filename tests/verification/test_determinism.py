@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
 from verification.audit.judge import Options, judge
+from verification.audit.plan import plan
+from verification.bridge import bridge, fit_pairs
+from verification.bridge.canary import save_canary
+from verification.bridge.origin import origin
+from verification.bridge.relation import relate
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 
@@ -117,3 +124,82 @@ def test_rows_in_any_order_give_the_same_numbers_where_a_part_of_them_is_kept_or
 
     for gallery, sample in ((False, None), (True, 200)):
         agree(judged(np.random.default_rng(2), gallery, sample), judged(None, gallery, sample))
+
+
+def several() -> dict[str, np.ndarray]:
+    """Rows of 240 samples of six classes by two models, and a set that mixes them; what is drawn makes a difference."""
+    rng = np.random.default_rng(4)
+    labels, means = np.arange(240) % 6, rng.normal(size=(6, 8))
+    old = means[labels] + rng.normal(size=(240, 8))
+    new = (old + 0.3 * rng.normal(size=old.shape)) @ np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    names = np.array([f"id{row:03}" for row in rng.permutation(240)])
+    mixture = np.where((np.arange(240) % 4 == 0)[:, None], new, old)
+    return {"labels": labels, "old": old, "new": new, "mixed": mixture, "ids": names}
+
+
+def in_shards(folder: Path, name: str, features: FeatureSet, order: np.ndarray) -> FeatureSet:
+    """The set in this order, in three shards."""
+    (folder / name).mkdir(parents=True)
+    for place, part in enumerate(np.array_split(order, [50, 170])):
+        features.select(part).save(folder / name / f"s{place}.parquet")
+    return FeatureSet.load(folder / name)
+
+
+def relation(new: FeatureSet, old: FeatureSet, mixed: FeatureSet) -> dict:
+    found = [relate(new, old, seed=5), relate(mixed, old, every_row=True), relate(mixed, old, sample=50, seed=5)]
+    whose = origin(mixed, new, old, seed=5)
+    named = [sorted(old.ids[one.rows].tolist()) for one in found if one.rows is not None]
+    named.append(sorted(mixed.ids[whose.rows].tolist()))
+    return {"found": [one.to_dict() | {"rows": None} for one in found], "named": named, "mistaken": whose.mistaken}
+
+
+def bridged(new: FeatureSet, old: FeatureSet, mixed: FeatureSet) -> dict:
+    kinds = ["identity", "orthogonal"]
+    pairs = [FeatureSet(each.features, ids=each.ids) for each in (new, old)]
+    found = bridge(new, old, maps=kinds, seed=5), fit_pairs(*pairs, maps=kinds, seed=5)
+    return {"found": [one.to_dict() for one in found], "maps": [one.map.A.tolist() for one in found]}
+
+
+def planned(new: FeatureSet, old: FeatureSet, mixed: FeatureSet) -> dict:
+    return asdict(plan(old, seed=5))
+
+
+def kept(new: FeatureSet, old: FeatureSet, mixed: FeatureSet) -> dict:
+    with NamedTemporaryFile(suffix=".npz") as file:
+        save_canary(old, file.name, 20, seed=5)
+        canary = FeatureSet.load(file.name)
+        return {"ids": canary.ids.tolist(), "features": canary.features.tolist()}
+
+
+@pytest.mark.parametrize("command", [relation, bridged, planned, kept])
+def test_rows_in_any_order_and_any_shards_are_drawn_alike_by_every_command(monkeypatch, tmp_path, command):
+    """What ``check``, ``bridge``, ``plan`` and a canary draw: parts of the rows, splits, references, partners."""
+    for module, name, value in (
+        ("bridge.relation", "ROWS", 60),
+        ("bridge.relation", "QUERIES", 40),
+        ("bridge.evidence", "COSINE_ROWS", 50),
+        ("bridge.origin", "REFERENCES", 60),
+        ("bridge.splits", "PART", 60 * 8),
+        ("bridge.cost", "SEARCHED", 40),
+    ):
+        monkeypatch.setattr(import_module(f"verification.{module}"), name, value)
+    data = several()
+    names = ("new", "old", "mixed")
+    sets = {name: FeatureSet(data[name], data["labels"], data["ids"]) for name in names}
+    turn = np.random.default_rng(6)
+    again = [in_shards(tmp_path, name, sets[name], turn.permutation(240)) for name in names]
+    with threadpool_limits(1):
+        expected = dict(numbers(command(*sets.values())))
+    with threadpool_limits(4):
+        agree(dict(numbers(command(*again))), expected)
+
+
+def test_ids_of_one_set_order_rows_that_are_paired_by_their_place():
+    """One set may have no ids: then rows of both stand alike, and those of the other set say in which order."""
+    data, turn = several(), np.random.default_rng(7).permutation(240)
+    found = []
+    for order in (np.arange(240), turn):
+        new = FeatureSet(data["new"][order])
+        old = FeatureSet(data["old"][order], ids=data["ids"][order])
+        found.append(dict(numbers(fit_pairs(new, old, maps=["orthogonal"]).to_dict())))
+    agree(*found)

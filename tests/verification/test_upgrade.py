@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tests.strategies import Sets, upgrades
 from tests.verification.samples import upgrade
 from verification.audit.judge import Options, judge
+from verification.audit.parts import RetrievalParts
+from verification.audit.plan import plan
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 
@@ -229,7 +231,7 @@ def some_sets(rows: int = 12, dim: int = 3, seed: int = 0, **columns) -> Feature
 def test_what_only_one_set_has_is_left_out_and_counted():
     new = some_sets(ids=np.arange(12), labels=np.arange(12) % 3)
     old = some_sets(ids=np.arange(3, 15), labels=np.arange(3, 15) % 3, seed=1)
-    with pytest.raises(ValueError, match=r"3 are in new only and 3 in old only; join='inner' \(--join inner\)"):
+    with pytest.raises(ValueError, match=r"3 are in new only and 3 in old only, such as 0 and 12; join=.inner"):
         Upgrade(new, old)
     upgrade = Upgrade(new, old, join="inner")
     assert "9 rows were joined by their ids; 3 ids are in new only and 3 in old only" in upgrade.notes[0]
@@ -266,21 +268,47 @@ def one_class() -> FeatureSet:
         (
             (some_sets(ids=np.arange(12)), some_sets(ids=np.arange(50, 62))),
             {},
-            "new and old share no id: they are not of the same samples",
+            "share no id, the first are 0 and 50: they are not of the same samples, or their ids are written in",
         ),
         (
             (some_sets(ids=np.arange(12)), some_sets(ids=np.arange(1, 13))),
             {},
-            r"must hold the same ids, but 1 are in new only and 1 in old only; join='inner' \(--join inner\)",
+            r"but 1 are in new only and 1 in old only, such as 0 and 12; join=.inner. \(--join inner\)",
         ),
-        ((some_sets(ids=np.arange(12)), some_sets(ids=np.arange(12).astype(str))), {}, "must have ids of one kind"),
+        (
+            (some_sets(ids=np.arange(12)), some_sets(ids=np.char.zfill(np.arange(12).astype(str), 3))),
+            {},
+            "share no id, the first are 0 and '000'",
+        ),
+        (
+            (some_sets(ids=["caf\u00e9", *"abcdefghijk"]), some_sets(ids=["cafe\u0301", *"abcdefghijk"])),
+            {},
+            r"1 are in new only and 1 in old only, such as 'caf\u00e9' and 'cafe\\u0301'; join",
+        ),
         (
             (some_sets(), some_sets(labels=np.arange(12)[::-1] % 3)),
             {},
             r"equal labels row by row, but 8 rows differ, the first is row 0: 0 and 2. If rows are in another order",
         ),
         ((some_sets(), some_sets(labels=(np.arange(12) % 3).astype(str))), {}, "must have labels of one kind"),
+        (
+            (some_sets(groups=np.arange(12)), some_sets(groups=np.arange(12)[::-1] // 6)),
+            {},
+            r"equal groups row by row, but 11 rows differ, the first is row 0: 0 and 1",
+        ),
+        (
+            (*[some_sets(ids=np.arange(12))] * 2, some_sets(ids=np.arange(8, 20))),
+            {},
+            r"gallery share must have equal labels, but 4 of 4 differ, the first is 8: 2 and 0. An id names one "
+            r"sample, .* \(--ids\)",
+        ),
+        (
+            (*[some_sets(ids=np.arange(12))] * 2, some_sets(ids=np.arange(11, 23), labels=np.arange(12) % 3 - 1)),
+            {"distractors": (-1,)},
+            "share must have equal labels, but 1 of 1 differ, the first is 11: 2 and 'a distractor'",
+        ),
         ((some_sets(), some_sets(dim=4)), {}, r"one dimension, got 3 and 4; a map can bring them .*stationary bridge"),
+        ((some_sets(), some_sets(), None, some_sets()), {}, r"a new gallery is .* give the gallery too \(--gallery\)"),
         ((some_sets(), some_sets(), some_sets(dim=5)), {}, "gallery must have the samples' dimension 3, got 5"),
         (
             (some_sets(), some_sets(), some_sets(), some_sets(9)),
@@ -306,6 +334,7 @@ def test_sets_that_do_not_belong_together(sets, options, message):
         ((one_class(),) * 2, "at least two classes, got one: 0"),
         ((one_class(),) * 3, "samples and gallery must name at least two classes, got one: 0"),
         ((some_sets(labels=np.arange(12)),) * 2, "some class two samples, got one sample in every class"),
+        ((some_sets(), some_sets(), some_sets(labels=None)), r"the gallery has no labels, .* name their column"),
         ((some_sets(), some_sets(), some_sets(labels=np.full(12, 8))), "gallery must share a class with the samples"),
     ],
 )
@@ -385,3 +414,75 @@ def test_labels_that_differ_for_one_id_are_not_to_be_mended_with_ids():
     labels[7] += 1
     with pytest.raises(ValueError, match=r"joined by their ids, so a label or an id of one set is wrong"):
         Upgrade(FeatureSet(new.features, labels, ids), FeatureSet(old.features, old.labels, ids))
+
+
+def test_an_item_that_nobody_finds_may_have_the_id_of_a_query():
+    queries = some_sets(ids=np.arange(12))
+    labels = np.append(np.arange(11) % 3, 7)
+    gallery = some_sets(ids=np.append(np.arange(100, 111), 3), labels=labels, seed=1)
+    assert judge(Upgrade(queries, queries, gallery, ignore=(7,))).retrieval.num_gallery == 11
+
+
+def test_one_name_of_a_group_under_two_labels_names_two_groups():
+    """Two people before one camera: what is excluded, and what is a unit, is of one label and one group."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(60) % 4
+    shared = np.arange(60) // 12  # each name under every label
+    old = np.eye(4)[labels] + rng.standard_normal((60, 4))
+    rows = old + 0.5 * rng.standard_normal(old.shape), old, old[::-1] + rng.standard_normal(old.shape)
+    found = []
+    for groups in (shared, shared + 100 * labels):
+        sets = [
+            FeatureSet(own, label, groups=group)
+            for own, label, group in zip(
+                rows, (labels, labels, labels[::-1]), (groups, groups, groups[::-1]), strict=True
+            )
+        ]
+        parts = RetrievalParts(*sets[:2]).add(sets[2], 0).report()
+        found.append((outcome(Upgrade(*sets)), outcome(Upgrade(*sets[:2])), parts))
+    assert found[0] == found[1]
+    assert found[0][0][".retrieval.unit"] == "group"
+
+
+def test_groups_of_one_set_are_those_of_the_other():
+    rng = np.random.default_rng(4)
+    labels, ids, groups = np.arange(60) % 4, np.arange(60), np.arange(60) // 8
+    old = np.eye(4)[labels] + rng.standard_normal((60, 4))
+    new, other = old + 0.5 * rng.standard_normal(old.shape), rng.permutation(60)
+    both = Upgrade(FeatureSet(new, labels, ids, groups), FeatureSet(old, labels, ids, groups))
+    one = Upgrade(FeatureSet(new, None, ids, groups).select(other), FeatureSet(old, labels, ids))
+    said = "The old set has no groups of its own and takes those of the new set."
+    assert said in one.notes
+    assert not any("no groups" in note for note in both.notes)
+    assert outcome(one) == outcome(both)
+    gallery = FeatureSet(old + rng.standard_normal(old.shape), labels, groups=groups)
+    parts = [RetrievalParts(each.new, each.old).add(gallery, 0).report() for each in (both, one)]
+    assert parts[0] == parts[1]
+    bare = FeatureSet(old, labels)
+    assert any(
+        note.startswith("The gallery has groups and the queries have none")
+        for note in Upgrade(bare, bare, gallery).notes
+    )
+
+
+def test_an_id_that_is_an_integer_in_one_file_and_its_digits_in_another_is_one_id():
+    ids, other = np.arange(12), np.random.default_rng(0).permutation(12)
+    old, gallery = some_sets(ids=ids), some_sets(seed=1)
+    new = FeatureSet(old.features + 0.1, old.labels, ids.astype(str)).select(other)
+    np.testing.assert_array_equal(Upgrade(new, old).new.ids, ids.astype(str))
+    found = []
+    for names in (ids, ids.astype(str), np.char.add("g", ids.astype(str))):
+        items = FeatureSet(gallery.features, gallery.labels, names)
+        found.append(Upgrade(new, old, items).read().in_gallery)
+    assert found == [12, 12, 0]
+
+
+def test_a_plan_takes_rows_without_a_label():
+    rng = np.random.default_rng(5)
+    labels = [None if row % 7 == 0 else row % 4 for row in range(80)]
+    rows = rng.standard_normal((80, 6)) + 2.0 * np.eye(6)[np.arange(80) % 4]
+    old = FeatureSet(rows, labels, groups=np.arange(80) // 8)
+    known = [row for row in range(80) if labels[row] is not None]
+    needs = plan(old).needs
+    assert [need.have for need in needs] == [need.have for need in plan(old.select(known)).needs]
+    assert {need.unit for need in needs} == {"group"}

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from verification.audit.margin import Margin
 from verification.audit.threshold_report import UNITS, ThresholdUnit, is_distance
-from verification.search.nearest import search
+from verification.search.nearest import Found, search
 from verification.search.openset import compare_open_set
 from verification.search.pairs import PairList, compare_pairs, pair_similarities
 from verification.search.rates import AcceptReport, RateChange
@@ -106,15 +107,45 @@ def compare_identification(
     )
     found = replace(found, similarity=_accepted_from(found.similarity, similarity, upgrade.items.dim))
     right = (found.rows[..., 0] >= 0) & (upgrade.item_codes[found.rows[..., 0]] == rows.codes)
-    level = 1.0 - (1.0 - confidence) / 2.0
+    return judge_identification(
+        found,
+        right,
+        upgrade.answers[rows.index] > 0,
+        rows.unit_codes if upgrade.grouped else None,
+        threshold=threshold,
+        fpir=fpir,
+        far_margin=far_margin,
+        tar_margin=tar_margin,
+        confidence=confidence,
+        similarity=similarity,
+    )
+
+
+def judge_identification(
+    found: Found,
+    right: Bool[ndarray, "2 q"],
+    enrolled: Bool[ndarray, " q"],
+    groups: Int[ndarray, " q"] | None,
+    *,
+    threshold: float | None,
+    fpir: float | None,
+    far_margin: float | str,
+    tar_margin: float | str,
+    confidence: float,
+    similarity: SimilarityName = "cosine",
+) -> AcceptClaim:
+    """Judge what probes of both models found; parameters as of :func:`compare_identification`.
+
+    Those of what was found are of :func:`~verification.search.openset.compare_open_set`.
+    """
     report = compare_open_set(
         found,
         right,
-        upgrade.item_sizes[rows.codes] > 0,
+        enrolled,
         threshold=None if threshold is None else _sign(similarity) * threshold,
         fpir=fpir,
-        groups=rows.unit_codes if upgrade.grouped else None,
-        confidence=level,
+        groups=groups,
+        confidence=1.0 - (1.0 - confidence) / 2.0,
     )
     return _judged(report.rates, report.rank1, far_margin, tar_margin, confidence, similarity)
 
@@ -170,13 +201,17 @@ def _units(upgrade: Upgrade, grouped: bool) -> tuple[np.ndarray, np.ndarray]:
     """What pairs share: a group, an id, or else the row."""
     from verification.features import common_codes
 
-    columns = [(s.groups if grouped else s.ids) for s in (upgrade.old, upgrade.items)]
-    if all(column is not None for column in columns):
-        _, queries, items = common_codes(*columns, what="groups" if grouped else "ids")
+    if grouped:
+        groups = upgrade.groups if upgrade.gallery is None else upgrade.gallery.groups
+        _, queries, items = common_codes(upgrade.groups, groups, what="groups")
         return queries, items
-    count = len(upgrade.old)
-    start = 0 if upgrade.gallery is None else count
-    return np.arange(count), start + np.arange(len(upgrade.items))
+    queries = np.arange(len(upgrade.old))
+    if upgrade.gallery is None:
+        return queries, queries
+    items = len(queries) + np.arange(len(upgrade.gallery))
+    shared = np.flatnonzero(upgrade.own_item >= 0)
+    items[upgrade.own_item[shared]] = shared
+    return queries, items
 
 
 def _judged(

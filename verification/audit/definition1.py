@@ -133,10 +133,10 @@ def judge_definition1(
     scale, measured = (1.0, metric) if linear is None else (linear, "sqeuclidean")
     source = upgrade.statistics(measured, progress=progress)
     if not np.any(np.asarray(source.same_pairs()) > 0):
-        raise ValueError(
-            "no two samples of one class may meet: the rows of every class are of one group, or copies of one row. "
-            "Name another column of groups (--groups), or none."
-        )
+        why = "copies of one row" if upgrade.gallery is None else "copies of one row or, in the gallery, the queries"
+        way_out = " Name another column of groups (--groups), or none." if upgrade.grouped else ""
+        of_group = "of one group, or " if upgrade.grouped else ""
+        raise ValueError(f"no two samples of one class may meet: the rows of every class are {of_group}{why}.{way_out}")
     gaps, by_class = estimate(source)
     reading, labels = upgrade.read(), upgrade.labels
     contrast = old_contrast(source, measured, weights, upgrade.seed, reading.left_out, with_error=accepted.share).times(

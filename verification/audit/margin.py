@@ -72,7 +72,8 @@ class Margin:
         """
         found = cls.parse(margin, name).amount
         if found >= 1.0:
-            raise ValueError(f"{name} must be below 1, which accepts everything, got {margin!r}; {margin}% was meant?")
+            meant = f"; {found:g}% was meant?" if not str(margin).strip().endswith("%") and found < 100.0 else "."
+            raise ValueError(f"{name} must be below 1, which accepts everything, got {margin!r}{meant}")
         return found
 
 

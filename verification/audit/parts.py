@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from verification.audit.retrieval import own_items
+from verification.audit.accept import AcceptClaim, judge_identification
 from verification.features import FeatureSet
-from verification.search.nearest import search
+from verification.search.nearest import Found, search
 from verification.statistics.interval import Criterion, Interval, Judged, Population, Unit
 from verification.statistics.paired import both_intervals
-from verification.upgrade import Upgrade
+from verification.upgrade import Upgrade, connected
 
 _CLASS: Unit = "class"
 
@@ -60,22 +60,28 @@ class RetrievalParts:
     -----
     The gallery is taken as given. Where it consists of the queries themselves, these are linked through what they find,
     for which :func:`~verification.audit.retrieval.compare_retrieval` without a gallery widens the interval; this does
-    not.
+    not. Two groups of queries count as one where the gallery holds copies of both in one group of its own, if these
+    copies are in one part.
     """
 
     def __init__(self, new: FeatureSet, old: FeatureSet) -> None:
         if new.labels is None and old.labels is None:
             raise ValueError("queries must have labels, one per row, to be judged in parts.")
-        self._sets: tuple[FeatureSet, FeatureSet] | None = (new, old)
-        count = len(old)
+        queries = Upgrade(new, old)
+        self._sets: tuple[FeatureSet, FeatureSet] | None = (queries.new, queries.old)
+        count = len(queries.codes)
         # of the nearest item so far of each query, by old and new features: similarity, place, and whether it is right
         self._similarity: Float[ndarray, "2 n"] = np.full((2, count), -np.inf)
         self._place: Int[ndarray, "2 n"] = np.full((2, count), np.iinfo(np.int64).max)
         self._right: Bool[ndarray, "2 n"] = np.zeros((2, count), bool)
         self._answerable = np.zeros(count, bool)
         self._identical = True
-        self._codes: Int[ndarray, " n"] = old.codes if old.labels is not None else new.codes
-        self._groups = old.groups
+        self._codes = queries.codes
+        # groups, and what copies of queries in the gallery make one
+        self._units: Int[ndarray, " n"] | None = None
+        if queries.groups is not None:
+            named = np.rec.fromarrays([queries.codes, queries.groups])
+            self._units = np.unique(named, return_inverse=True)[1]
         self._items = 0
 
     def add(self, part: FeatureSet, start: int) -> RetrievalParts:
@@ -107,11 +113,8 @@ class RetrievalParts:
         rows, similarity = found.rows[:, :, 0], found.similarity[:, :, 0]
         right = (rows >= 0) & (item_codes[rows] == upgrade.codes) & (upgrade.codes >= 0)
         self._take_in(similarity, np.where(rows < 0, np.iinfo(np.int64).max, rows + start), right)
-        here = upgrade.codes >= 0
-        answers = np.where(here, upgrade.item_sizes[upgrade.codes], 0)
-        if units is not None and item_units is not None:
-            answers[here] -= own_items(units[here], item_units, item_codes)
-        self._answerable |= answers > 0
+        self._answerable |= upgrade.answers > 0
+        self._join(units)
         self._identical &= upgrade.identical
         self._items += len(part)
         return self
@@ -122,9 +125,15 @@ class RetrievalParts:
             raise ValueError("parts must be searched by the same queries, got other labels.")
         self._take_in(other._similarity, other._place, other._right)
         self._answerable = self._answerable | other._answerable
+        self._join(other._units)
         self._identical &= other._identical
         self._items += other._items
         return self
+
+    def _join(self, units: Int[ndarray, " n"] | None) -> None:
+        """Let queries be of one unit that are so in another part; without groups each is its own."""
+        if self._units is not None and units is not None:
+            self._units = connected([self._units, units], len(units))
 
     def _take_in(self, similarity: ndarray, place: ndarray, right: ndarray) -> None:
         nearer = (similarity > self._similarity) | ((similarity == self._similarity) & (place < self._place))
@@ -155,13 +164,11 @@ class RetrievalParts:
             )
         old, new = self._right[:, asked].astype(np.float64)
         difference, level = new - old, 1.0 - criterion.confidence
-        groups = None
-        if self._groups is not None:
-            pairs = np.rec.fromarrays([self._codes[asked], self._groups[asked]])
-            groups = np.unique(pairs, return_inverse=True)[1]
-        fixed, drawn = both_intervals(difference, level, groups, self._codes[asked])
+        fixed, drawn = both_intervals(
+            difference, level, None if self._units is None else self._units[asked], self._codes[asked]
+        )
         value = float(np.mean(difference))
-        unit: Unit = "sample" if self._groups is None else "group"
+        unit: Unit = "sample" if self._units is None else "group"
         if self._identical and not np.any(difference):
             fixed = drawn = value, value
         ends = [
@@ -175,6 +182,39 @@ class RetrievalParts:
             num_queries=int(np.count_nonzero(asked)),
             num_lone=int(np.count_nonzero((self._codes >= 0) & ~asked)),
             num_gallery=self._items,
+        )
+
+    def identification(
+        self,
+        *,
+        threshold: float | None = None,
+        fpir: float | None = None,
+        far_margin: float | str = 0.0,
+        tar_margin: float | str = 0.0,
+        confidence: float = 0.95,
+    ) -> AcceptClaim:
+        """Judge open-set identification in all parts together.
+
+        Parameters as of :func:`~verification.audit.accept.compare_identification`, which searches the whole gallery;
+        the threshold is a cosine.
+
+        Raises
+        ------
+        ValueError
+            If all queries are enrolled or none is, or an argument is out of range.
+        """
+        here = np.flatnonzero(self._codes >= 0)
+        here = here[np.argsort(self._codes[here], kind="stable")]
+        return judge_identification(
+            Found(rows=self._place[:, here, None], similarity=self._similarity[:, here, None]),
+            self._right[:, here],
+            self._answerable[here],
+            None if self._units is None else self._units[here],
+            threshold=threshold,
+            fpir=fpir,
+            far_margin=far_margin,
+            tar_margin=tar_margin,
+            confidence=confidence,
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from verification.audit.retrieval import compare_retrieval
 from verification.features import FeatureSet
 from verification.reporting import json_safe, write_json
 from verification.statistics.interval import Criterion, Interval, Population
-from verification.statistics.rows import stream
+from verification.statistics.rows import in_order, ranks_of, stream
 from verification.statistics.variance import Estimate
 from verification.upgrade import Upgrade
 
@@ -138,11 +138,14 @@ def plan(
         Margins, claims and confidence of the audit to come.
     effect, retrieval_effect : float or str
         The change that the new model is assumed to bring, positive = better: of mean distance, in its unit or as a
-        share of the old contrast ("5%"), and of recall@1.
+        share of the old contrast ("5%"), and of recall@1, in (−1, 1).
     seed : int
         Seed of the later audit, and of the assumed new model.
     """
     options = options or Options()
+    gap, recall_change = _signed(effect, "effect"), _signed(retrieval_effect, "the effect on retrieval").amount
+    if abs(recall_change) >= 1.0:
+        raise ValueError(f"the effect on retrieval must be in (-1, 1), got {retrieval_effect!r}; a share is meant.")
     upgrade = Upgrade(_exchanged(old, seed), old, gallery, seed=seed)
     margin = Margin.parse(options.margin)
     found = judge_definition1(
@@ -155,12 +158,11 @@ def plan(
         confidence=options.confidence,
         classes=options.classes,
     )
-    gap = _signed(effect)
     change = gap.amount * (found.contrast if gap.share else 1.0)
     one = Criterion(confidence=side_confidence(options.confidence), margin=found.margin)
     both = Criterion(confidence=options.confidence, margin=found.margin)
     recall = Criterion(confidence=options.confidence, margin=retrieval.margin)
-    needs = [_need("retrieval", retrieval.change.interval, recall, _signed(retrieval_effect).amount, upgrade)]
+    needs = [_need("retrieval", retrieval.change.interval, recall, recall_change, upgrade)]
     for claim, interval, criterion in (
         ("definition-1, same class", found.same_class.interval, one),
         ("definition-1, different classes", found.different_class.interval, one),
@@ -172,10 +174,13 @@ def plan(
     return Plan(options={name: plain[name] for name in FIXED}, seed=seed, needs=tuple(needs))
 
 
-def _signed(effect: float | str) -> Margin:
+def _signed(effect: float | str, name: str) -> Margin:
     """An effect, which may be negative, as an amount or a share."""
     text = str(effect).strip()
-    size = Margin.parse(text.removeprefix("-").removeprefix("+"), "effect")
+    try:
+        size = Margin.parse(text.removeprefix("-").removeprefix("+"), name)
+    except ValueError:
+        raise ValueError(f"{name} must be a finite number, or a percentage such as '-5%', got {effect!r}.") from None
     return Margin(-size.amount if text.startswith("-") else size.amount, size.share)
 
 
@@ -219,9 +224,11 @@ def _need(claim: str, interval: Interval, criterion: Criterion, effect: float, u
 
 def _exchanged(old: FeatureSet, seed: int) -> FeatureSet:
     """The same samples, each with the feature of another sample of its class, of another group where there are any."""
-    order = _exchange(old.codes, old.groups, stream(seed, "plan"))
-    moved = old.select(order)
-    return FeatureSet(moved.features, old.labels, groups=old.groups)
+    order = in_order(np.arange(len(old)), ranks_of(old.ids))
+    others = np.empty_like(order)
+    groups = None if old.groups is None else old.groups[order]
+    others[order] = order[_exchange(old.codes[order], groups, stream(seed, "plan"))]
+    return FeatureSet(old.select(others).features, ids=old.ids)  # labels and groups are those of the old set
 
 
 def _exchange(codes: Int[ndarray, " n"], groups: ndarray | None, rng: np.random.Generator) -> Int[ndarray, " n"]:

@@ -181,9 +181,6 @@ def _ask(upgrade: Upgrade) -> _Queries:
     if upgrade.same_samples:
         units = np.arange(len(upgrade.codes)) if units is None else units
         item_units = units
-    own: ndarray | int = int(upgrade.same_samples)  # a query's own item is itself, if it is there
-    if reading.units is not None and item_units is not None:
-        own = own_items(reading.units, item_units, upgrade.item_codes)
     here = upgrade.codes >= 0
     judged = upgrade.judgements
     if judged is not None:
@@ -191,9 +188,7 @@ def _ask(upgrade: Upgrade) -> _Queries:
             judged = judged.reachable(units, item_units, upgrade.in_search)
         can = judged.answerable
     else:
-        answers = np.zeros(len(here), dtype=np.int64)
-        answers[here] = upgrade.item_sizes[upgrade.codes[here]]
-        can = here & (answers - own > 0)
+        can = upgrade.answers > 0
     if not np.any(can):
         raise ValueError("no query has an item that answers it and that it may find: in the gallery, none is relevant.")
     rows = reading.rows
@@ -218,17 +213,6 @@ def _ask(upgrade: Upgrade) -> _Queries:
 
 def _rng(upgrade: Upgrade) -> np.random.Generator:
     return stream(upgrade.seed, "queries")
-
-
-def own_items(
-    units: Int[ndarray, " n"], item_units: Int[ndarray, " m"], item_codes: Int[ndarray, " m"]
-) -> Int[ndarray, " n"]:
-    """How many items of its own unit, which it may not find, each query has."""
-    names, counts = np.unique(item_units[item_codes >= 0], return_counts=True)
-    if not len(names):
-        return np.zeros(len(units), dtype=np.int64)
-    place = np.minimum(np.searchsorted(names, units), len(names) - 1)
-    return np.where(names[place] == units, counts[place], 0)
 
 
 def _ask_all(upgrade: Upgrade, queries: _Queries, similarity: SimilarityName, k: int) -> list[_Answers]:

@@ -10,7 +10,7 @@ import numpy as np
 from theory.files import reading, regular, write_atomically
 from verification.bridge.relation import Relation, relate
 from verification.features import FeatureSet, places
-from verification.statistics.rows import stream
+from verification.statistics.rows import in_order, ranks_of, stream
 
 ROWS = 50
 
@@ -43,7 +43,8 @@ def save_canary(features: FeatureSet, path: str | os.PathLike[str], num_rows: in
         raise ValueError(f"{path}: a canary is a .npz, got suffix {path.suffix!r}.")
     if min(len(features), num_rows) < 3:
         raise ValueError(f"a canary needs at least three rows, got {min(len(features), num_rows)}.")
-    rows = np.sort(stream(seed, "canary").permutation(len(features))[:num_rows])
+    order = in_order(np.arange(len(features)), ranks_of(features.ids))
+    rows = order[np.sort(stream(seed, "canary").permutation(len(features))[:num_rows])]
     kept = features.select(rows)
     arrays = {
         "features": kept.features,
@@ -104,8 +105,6 @@ def _named_by(path: Path) -> str | None:
 
 
 def _positions(ids: np.ndarray, wanted: np.ndarray, path: Path) -> np.ndarray:
-    if ids.dtype.kind != wanted.dtype.kind and "U" in (ids.dtype.kind, wanted.dtype.kind):
-        ids, wanted = ids.astype(str), wanted.astype(str)
     rows = places(ids, wanted)
     missing = np.flatnonzero(rows < 0)
     if len(missing):

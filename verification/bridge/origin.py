@@ -12,7 +12,7 @@ from verification.bridge.relation import Relation
 from verification.bridge.relation_kind import RelationKind
 from verification.features import FeatureSet
 from verification.search.nearest import search
-from verification.statistics.rows import stream
+from verification.statistics.rows import in_order, ranks_of, stream
 
 # rows of each model that a gallery's rows are compared with
 REFERENCES = 2048
@@ -72,9 +72,12 @@ def origin(gallery: FeatureSet, new: FeatureSet, old: FeatureSet, seed: int = 0)
     if min(len(new), len(old)) < 3:
         raise ValueError(f"new and old must have at least three rows, got {len(new)} and {len(old)}.")
     rng = stream(seed, "origin")
-    models = [
-        FeatureSet(features.rows(np.sort(rng.permutation(len(features))[:REFERENCES]))) for features in (new, old)
-    ]
+    models = []
+    for features, other in ((new, old), (old, new)):
+        # without ids of its own, rows are those of the other set, one by one
+        theirs = other.ids if len(other) == len(features) else None
+        order = in_order(np.arange(len(features)), ranks_of(features.ids, theirs))
+        models.append(FeatureSet(features.rows(order[np.sort(rng.permutation(len(features))[:REFERENCES])])))
     mistakes = []
     for own, other in (models, models[::-1]):
         itself = np.arange(len(own))

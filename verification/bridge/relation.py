@@ -23,12 +23,12 @@ from numpy import ndarray
 from theory.files import write_atomically, write_text
 from verification.bridge.evidence import NEAR, NEARER, SINGLE, Evidence, cutoff, displaced, measure
 from verification.bridge.relation_kind import RelationKind
-from verification.features import FeatureSet, common_codes, places
+from verification.features import FeatureSet, common_codes, examples, places
 from verification.features.files.shards import is_code
 from verification.reporting import json_safe
 from verification.search.nearest import nearest_rows, search, share_kept
 from verification.statistics.interval import Interval
-from verification.statistics.rows import stream
+from verification.statistics.rows import in_order, ranks_of, stream
 from verification.statistics.stratified import Side, check_sample, draw_classes
 from verification.statistics.sums import class_sums
 
@@ -158,7 +158,8 @@ def relate(
     Raises
     ------
     ValueError
-        If the sets do not belong together or share fewer than three rows, or an argument is out of range.
+        If the sets do not belong together or share fewer than three rows, one of them holds a single row many times,
+        or an argument is out of range.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -185,12 +186,12 @@ def relate(
     labels_differ = _labels_differ(new, old, pairs)
     if labels_differ:
         notes.append(f"The labels of {labels_differ:,} rows differ.")
-    rng = stream(seed, "relation")
+    rng, order = stream(seed, "relation"), in_order(pairs[:, 1], ranks_of(old.ids, new.ids))
     budget = max(FEWEST, min(ROWS, NUMBERS // max(new.dim, old.dim)))
     if sample is None:
-        part = np.arange(total) if total <= budget else np.sort(rng.permutation(total)[:budget])
+        part = order if total <= budget else order[np.sort(rng.permutation(total)[:budget])]
     else:
-        part = _sampled(old, pairs[:, 1], sample, seed)
+        part = order[_sampled(old, pairs[order, 1], sample, seed)]
         if len(part) < total:
             notes.append(
                 f"{len(part):,} of the {total:,} rows were drawn with seed {seed}, and no other row was looked at."
@@ -203,13 +204,21 @@ def relate(
         )
     fits = _fit_labels(chosen, rng) if labels_differ == 0 else None
     kind = decide(evidence, new.dim == old.dim, len(part) / total, bool(labels_differ), fits)
+    one_row = [
+        name for name, each in zip(("new", "old"), chosen, strict=True) if np.all(each.features == each.features[0])
+    ]
+    if len(one_row) == 1 and kind != RelationKind.quantised:
+        raise ValueError(
+            f"{one_row[0]} must hold different rows, but all {len(part):,} that were looked at are the same row: look "
+            "at how its file was written."
+        )
     complete = len(part) == total
     # what the answer speaks of: all rows, unless no other than the sample was to be read
-    looked, sets = (part, chosen) if sample is not None else (np.arange(total), [new, old])
+    measured = complete or sample is not None
+    looked, sets = (part, chosen) if measured else (np.arange(total), [new, old])
     rows = None
     if new.dim == old.dim and (kind in _ABOUT_ROWS or (every_row and kind == RelationKind.same and not complete)):
-        own = pairs if sample is None else np.stack([np.arange(len(part))] * 2, axis=1)
-        measured = chosen if complete or sample is not None else None
+        own = np.stack([np.arange(len(part))] * 2, axis=1) if measured else pairs
         rows = _find_rows(kind, (sets[0], sets[1]), own, evidence, measured, every_row)
         complete = complete or (rows is not None and sample is None)
         if kind == RelationKind.same and rows is not None:
@@ -230,7 +239,7 @@ def relate(
         dims=(new.dim, old.dim),
         total=total,
         count=count,
-        rows=None if rows is None else pairs[looked[rows], 1],
+        rows=None if rows is None else np.sort(pairs[looked[rows], 1]),
         complete=complete,
         evidence=evidence,
         neighbours=neighbours(chosen[0], chosen[1], seed=seed) if new.dim == old.dim else None,
@@ -381,7 +390,10 @@ def _pair(new: FeatureSet, old: FeatureSet) -> tuple[Int[ndarray, "n 2"], list[s
     there = np.flatnonzero(row >= 0)
     pairs = np.stack([row[there], there], axis=1)
     if not len(pairs):
-        raise ValueError("new and old share no id: they are not of the same samples.")
+        raise ValueError(
+            f"new and old share no id, the first are {examples(new.ids, old.ids)}: they are not of the same samples, "
+            "or their ids are written in different ways."
+        )
     if len(pairs) < max(len(new), len(old)):
         return pairs, [
             f"{len(pairs):,} rows were joined by their ids; {len(new) - len(pairs):,} ids are only in the new set and "
@@ -450,12 +462,12 @@ def _find_rows(
     sets: tuple[FeatureSet, FeatureSet],
     pairs: Int[ndarray, "n 2"],
     e: Evidence,
-    whole: list[FeatureSet] | None,
+    measured: bool,
     every_row: bool,
 ) -> Int[ndarray, " m"] | None:
-    """Which pairs of rows the answer is about, from all of them; None where only the part that was measured tells.
+    """Which pairs of rows the answer is about; None where only the part that was measured tells.
 
-    ``whole`` has all rows where they were measured.
+    ``measured``: whether these are the rows that were measured, and no more.
     """
     new, old = sets
     if kind != RelationKind.order:
@@ -466,8 +478,8 @@ def _find_rows(
         return np.flatnonzero(distances > cutoff(distances, e.tolerance))
     if not e.displaced:
         return None
-    if whole is not None:
-        return np.flatnonzero(displaced(whole[0].unit, whole[1].unit)[0] < NEARER)
+    if measured:
+        return np.flatnonzero(displaced(new.unit, old.unit)[0] < NEARER)
     if not every_row:  # each row is searched among all others
         return None
     nearest = nearest_rows(new.select(pairs[:, 0]), old.select(pairs[:, 1]), 1)[:, 0]

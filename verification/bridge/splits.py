@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from verification.features import FeatureSet, common_codes
-from verification.statistics.rows import choose_rows, stream
+from verification.statistics.rows import choose_rows, in_order, ranks_of, stream
 
 # numbers of one model's rows in each part
 PART = 2**23
@@ -96,8 +96,8 @@ def split(new: FeatureSet, old: FeatureSet, seed: int, hold_out: bool = True) ->
             f"three splits need at least two classes with {FEWEST} {what} each, got {len(enough)} with as many; the "
             f"largest classes have {', '.join(str(size) for size in np.sort(independent)[::-1][:3])} {what}."
         )
-    rng = stream(seed, "bridge: splits")
-    rows = choose_rows(codes, sizes, 3 * PART // max(new.dim, old.dim), rng)
+    rng, order = stream(seed, "bridge: splits"), in_order(np.arange(len(codes)), ranks_of(old.ids, new.ids))
+    rows = order[choose_rows(codes[order], sizes, 3 * PART // max(new.dim, old.dim), rng)]
     read = Part(new.rows(rows), old.rows(rows), codes[rows], max(new.roundoff, old.roundoff))
     if units is None:
         part = _deal(read.codes, rng)
@@ -123,9 +123,9 @@ def split_pairs(new: FeatureSet, old: FeatureSet, seed: int) -> tuple[Part, Part
     """
     if len(old) < FEWEST:
         raise ValueError(f"a fit and a choice need at least {FEWEST} rows, got {len(old)}.")
-    rng = stream(seed, "bridge: pairs")
+    rng, order = stream(seed, "bridge: pairs"), in_order(np.arange(len(old)), ranks_of(old.ids, new.ids))
     rows = rng.permutation(len(old))[: 3 * PART // max(new.dim, old.dim)]
-    fit, choice = (np.sort(rows[some]) for some in (slice(len(rows) // 3, None), slice(len(rows) // 3)))
+    fit, choice = (order[np.sort(rows[some])] for some in (slice(len(rows) // 3, None), slice(len(rows) // 3)))
     stored = max(new.roundoff, old.roundoff)
     first, second = (
         Part(new.rows(some), old.rows(some), np.zeros(len(some), dtype=np.intp), stored) for some in (fit, choice)

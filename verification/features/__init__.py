@@ -1,6 +1,6 @@
 """Rows of one model with their labels: what is read, from which files and stores, and the set they become."""
 
-from verification.features.columns import common_codes, places
+from verification.features.columns import common_codes, examples, places
 from verification.features.feature_set import FeatureSet
 
-__all__ = ["FeatureSet", "common_codes", "places"]
+__all__ = ["FeatureSet", "common_codes", "examples", "places"]

@@ -7,6 +7,7 @@ Labels of several sets are compared by :func:`common_codes`, exactly: no integer
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -293,7 +294,8 @@ def check_column(shape: tuple[int, ...], dtype: np.dtype, what: str, count: int 
     if dtype.kind not in allowed:
         raise ValueError(
             f"{what} must be integers or strings, got {dtype}."
-            + (" Nothing is unpickled; np.asarray(labels, str) makes strings of objects." if dtype.hasobject else "")
+            + (" Nothing is unpickled;" if dtype.hasobject else "")
+            + (f" np.asarray({what}, str) makes strings of them." if dtype.hasobject or dtype.kind in "bf" else "")
         )
     if len(shape) != 1:
         raise ValueError(f"{what} must have shape (N,), got {shape}.")
@@ -339,15 +341,26 @@ def encode(values: Shaped[ndarray, " n"], present: Bool[ndarray, " n"] | None) -
 def places(ids: Any, wanted: Any) -> Int[ndarray, " m"]:
     """Return the row in which each wanted id stands in ``ids``, which are unique; −1 where it is not there.
 
-    Raises
-    ------
-    ValueError
-        If one of the two has integers and the other strings.
+    If one of the two has integers and the other strings, an integer is the id that its digits spell: 7 is "7" and not
+    "007".
     """
+    ids, wanted = np.asarray(ids), np.asarray(wanted)
+    if (ids.dtype.kind == "U") != (wanted.dtype.kind == "U"):
+        ids, wanted = ids.astype(str), wanted.astype(str)
     names, mine, theirs = common_codes(ids, wanted, what="ids")
     at = np.full(len(names), -1)
     at[mine] = np.arange(len(mine))
     return at[theirs]
+
+
+def examples(*ids: Shaped[ndarray, " n"]) -> str:
+    """The first id of each of several lists, for a reader who has to see how they differ.
+
+    A letter may be one character or two that look like it: what is not in the usual form (NFC) is written in escapes.
+    """
+    first = [own[0].item() for own in ids if len(own)]
+    usual = [not isinstance(value, str) or unicodedata.is_normalized("NFC", value) for value in first]
+    return " and ".join(repr(value) if plain else ascii(value) for value, plain in zip(first, usual, strict=True))
 
 
 def common_codes(*sets: Any, what: str = "labels") -> tuple[Any, ...]:
@@ -376,8 +389,9 @@ def common_codes(*sets: Any, what: str = "labels") -> tuple[Any, ...]:
     names = [pair[0] for pair in pairs if pair is not None and len(pair[0])]
     texts = [name for name in names if name.dtype.kind == "U"]
     if texts and len(texts) < len(names):
-        got = " and ".join(dict.fromkeys(str(name.dtype) for name in names))
-        raise ValueError(f"sets must have {what} of one kind, got {got}.")
+        kinds = {"strings" if name.dtype.kind == "U" else "integers": name[0].item() for name in names}
+        got = " and ".join(f"{kind} (such as {value!r})" for kind, value in kinds.items())
+        raise ValueError(f"sets must have {what} of one kind, got {got}: write them alike in every file.")
     if names and not texts:
         least, most = min(int(name[0]) for name in names), max(int(name[-1]) for name in names)
         if least < 0 and most >= 2**63:

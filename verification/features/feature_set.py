@@ -448,6 +448,8 @@ class FeatureSet:
         selection = Selection(Where.of(where), drop_incomplete)
         names = Names(features, labels, ids, groups, separator, selection or None)
         text = os.fspath(path)
+        if not text:
+            raise ValueError("a path or URL of features is needed, got an empty one.")
         return cls.__new__(cls)._hold(*(open_url(text, names) if is_url(text) else open_path(Path(path), names)))
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -335,4 +335,5 @@ def widened(num: int, confidence: float) -> float:
 def check_confidence(confidence: float) -> None:
     """Raise ValueError unless the confidence is in (0, 1)."""
     if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
+        meant = f"; {confidence / 100.0:g} was meant?" if 50.0 <= confidence < 100.0 else "."
+        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}{meant}")

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from verification.statistics.sums import ClassSums
@@ -140,6 +140,34 @@ def never_met(queries: Rows, some: slice, gallery: Rows | None) -> tuple[Int[nda
 def stream(seed: int, name: str) -> np.random.Generator:
     """Return a generator of our own: a user who drew the data from ``default_rng(seed)`` gets other numbers here."""
     return np.random.default_rng([seed, *name.encode()])
+
+
+def ranks_of(*ids: Shaped[ndarray, " n"] | None) -> Int[ndarray, " n"] | None:
+    """Return the place of each row in the order in which rows are drawn, which is the order of their ids.
+
+    So the rows that are drawn do not depend on where rows with ids stand, in which shard for instance.
+
+    Parameters
+    ----------
+    *ids : ndarray, shape (n,), or None
+        Of the same rows in several sets; the first ids that there are count.
+
+    Returns
+    -------
+    ndarray or None
+        None: rows are drawn as they stand, because they have no ids or stand in the order of these.
+    """
+    own = next((given for given in ids if given is not None), None)
+    if own is None or np.all(own[:-1] <= own[1:]):
+        return None
+    ranks = np.empty(len(own), dtype=np.intp)
+    ranks[np.argsort(own)] = np.arange(len(own))
+    return ranks
+
+
+def in_order(index: Int[ndarray, " m"], ranks: Int[ndarray, " n"] | None) -> Int[ndarray, " m"]:
+    """Positions in ``index``, which has rows by where they stand, in the order in which rows are drawn."""
+    return np.argsort(index if ranks is None else ranks[index], kind="stable")
 
 
 def choose_rows(

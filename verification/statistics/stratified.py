@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
-from verification.statistics.rows import draw_by_class, stream
+from verification.statistics.rows import draw_by_class, in_order, stream
 
 # units that a class has at least, if it has them
 LEAST = 2
@@ -109,8 +109,7 @@ class Side:
     def _numbered(self) -> tuple[Int[ndarray, " m"], Int[ndarray, " m"], Int[ndarray, " u"]]:
         """Rows that can be drawn, the unit of each, counted from 0, and the stratum of each unit."""
         valid = np.flatnonzero(self.strata >= 0)
-        if self.ranks is not None:
-            valid = valid[np.argsort(self.ranks[valid], kind="stable")]
+        valid = valid[in_order(valid, self.ranks)]
         own = np.arange(len(valid)) if self.units is None else np.unique(self.units[valid], return_inverse=True)[1]
         of_unit = np.zeros(int(own.max(initial=-1)) + 1, dtype=np.intp)
         of_unit[own] = self.strata[valid]

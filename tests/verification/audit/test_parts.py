@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import asdict
 from functools import reduce
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from tests.verification.test_determinism import agree, numbers
+from verification.audit.accept import compare_identification
 from verification.audit.parts import RetrievalParts
 from verification.audit.retrieval import compare_retrieval
 from verification.features import FeatureSet
@@ -58,6 +61,36 @@ def test_parts_merge_to_the_whole(ids, groups, same, ends):
             whole.num_gallery,
         )
     assert found.num_lone
+
+
+@pytest.mark.parametrize(("ids", "groups"), [(False, False), (True, False), (False, True)])
+def test_identification_in_parts_is_that_of_the_whole(ids, groups):
+    new, old, gallery = sets(ids, groups)
+    whole = Upgrade(new, old, gallery)
+    parts = [
+        pickle.loads(pickle.dumps(RetrievalParts(new, old).add(gallery.select(np.arange(start, stop)), start)))
+        for start, stop in pairwise((0, 75, 155, 200))
+    ]
+    found = reduce(RetrievalParts.merge, parts[::-1])
+    for asked in ({"threshold": 0.8}, {"fpir": 0.1, "far_margin": "20%", "tar_margin": 0.1}):
+        # cosines of matrices of another size, and sums of groups in another order, differ in their last digits
+        mine, expected = found.identification(**asked), compare_identification(whole, **asked)
+        agree(*(dict(numbers(asdict(each))) for each in (mine, expected)))
+
+
+def test_who_finds_only_itself_is_not_enrolled():
+    """As retrieval has it: an item that a probe may not find answers nothing."""
+    new, old, gallery = sets(ids=True)
+    alone = FeatureSet(old.features[-1:], [9], [119])
+    queries = [FeatureSet(each.features, np.append(each.labels[:-1], 9), each.ids) for each in (new, old)]
+    items = [np.concatenate([getattr(gallery, name), getattr(alone, name)]) for name in ("features", "labels", "ids")]
+    with_own = compare_identification(Upgrade(*queries, FeatureSet(*items)), threshold=0.8)
+    without = compare_identification(Upgrade(*queries, gallery), threshold=0.8)
+    assert (with_own.rates.num_genuine, with_own.rates.num_impostors) == (
+        without.rates.num_genuine,
+        without.rates.num_impostors,
+    )
+    assert with_own.rank1 == without.rank1
 
 
 def test_what_does_not_belong_together_is_refused():

@@ -406,3 +406,12 @@ def test_of_packed_signs_a_sample_is_read_too():
     found = relate(packed, FeatureSet(X), sample=40)
     assert found.relation == RelationKind.quantised
     assert any(note.startswith(f"40 of the {len(X):,} rows were drawn") for note in found.notes)
+
+
+def test_a_set_that_holds_one_row_many_times_is_no_other_order():
+    rows, labels = np.random.default_rng(0).standard_normal((60, 8)), np.arange(60) % 4
+    many, one = FeatureSet(rows, labels), FeatureSet(np.ones((60, 8)), labels)
+    for new, old, name in ((many, one, "old"), (one, many, "new")):
+        with pytest.raises(ValueError, match=f"{name} must hold different rows, but all 60 that were looked at"):
+            relate(new, old)
+    assert relate(one, one).same

@@ -19,6 +19,7 @@ from verification.features.files.tables import FORMATS, InTime, TableFile, open_
 
 INDEXES = (".faiss", ".index")  # of FAISS; read, not written
 SUFFIXES = (*ARRAYS, *FORMATS, *INDEXES)
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar")
 _KINDS = {"i": "signed integers", "u": "unsigned integers", "U": "strings"}
 _BESIDE = ("dataset_info.json", "state.json")  # what Hugging Face's datasets write beside their shards
 
@@ -110,6 +111,8 @@ def _kind(columns: Columns, what: str) -> str:
 
 
 def _open_file(path: Path, names: Names) -> tuple[Shard, Columns]:
+    if path.suffix in _COMPRESSED:
+        raise ValueError(f"{path}: compressed files are not read; decompress it first.")
     if path.suffix not in SUFFIXES:
         raise ValueError(
             f"{path}: features must be in one of {', '.join(SUFFIXES)}, got suffix {path.suffix!r}; "

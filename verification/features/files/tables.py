@@ -32,6 +32,8 @@ Watch = Callable[[str, str, int, int | None], Any]
 
 BATCH_BYTES = 2**21
 _LONGEST = 2**23  # bytes of a line
+# what Arrow says before it says what is wrong
+_WHERE = re.compile(r"^Error creating dataset\. .* input source '.*': (Invalid: )?")
 _DEEPEST = 64  # brackets in a line of JSON
 # what each byte adds to the depth: 1, −1, 0 at the end of a line; bytes that say nothing are left out
 _NO_OBJECT = re.compile(rb"\n[ \t\r]*[^ \t\r\n{]")
@@ -199,7 +201,10 @@ class TableFile:
         lists = kind == "json"
         if lists:
             kind = dataset.JsonFileFormat(read_options=json_of_arrow.ReadOptions(block_size=_LONGEST))
-        opened = dataset.dataset(self.path, format=kind, filesystem=system)
+        try:
+            opened = dataset.dataset(self.path, format=kind, filesystem=system)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:  # what is wrong, without where Arrow looked
+            raise ValueError(_WHERE.sub("", " ".join(str(error).split()))) from None
         if not lists:
             return opened
         floats = [
@@ -244,12 +249,16 @@ def open_table(table: Table, names: Names, asked: str = "") -> tuple[Shard, Colu
 
     ``asked`` is the filter, in words, of a table that filters by itself.
     """
+    from pyarrow import types
+
     if isinstance(table, TableFile):
         with closing(in_time(table, table.check)) as checked:
             for _ in checked:
                 pass
     with InTime(table.name, _bounded(table), table.live) as ask:
         kinds, remarks = ask(table.describe)
+    if kinds and all(types.is_null(kind) for kind in kinds.values()):
+        raise ValueError("features must have shape (N, d) with N, d >= 1, got names of columns and no row.")
     series = _series(kinds)
     single = {name: kind for name, kind in kinds.items() if not any(name in some for some in series.values())}
     vectors = [name for name, kind in single.items() if is_list(kind) and _is_number(kind.value_type)]
