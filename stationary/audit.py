@@ -314,7 +314,8 @@ def audit(
         ).upgrade()
         if upgrade.compression is not None:
             _check_copy(context)
-        slices = None if by is None else _slices(replace(columns, groups=by).load(new), upgrade)
+        parts = None if by is None else replace(columns, groups=by).load(new)
+        slices = None if parts is None else _slices(parts, upgrade)
         listed = None if pairs is None else _listed(pairs, upgrade)
         report = judge(upgrade, options, slices=slices, pairs=listed, progress=progress)
         if held is not None:
@@ -328,7 +329,12 @@ def audit(
         from verification.views import documents, terminal
 
         Console().print(terminal.render(documents.document(report)))
-        say_remarks(upgrade.new, upgrade.old, *((upgrade.gallery, upgrade.new_gallery) if columns.selects else ()))
+        # read once more for --by, the file says which columns are left; with groups it would call theirs unused
+        say_remarks(
+            upgrade.new if parts is None or upgrade.new.groups is not None else parts,
+            upgrade.old,
+            *((upgrade.gallery, upgrade.new_gallery) if columns.selects else ()),
+        )
     with user_input():
         if html is not None:
             report.to_html(html, title=title_of(new) if old is None else f"{title_of(new)} → {title_of(old)}")
@@ -403,9 +409,11 @@ def _listed(path: Path, upgrade: Upgrade) -> PairList:
 def _slices(new: FeatureSet, upgrade: Upgrade) -> ndarray:
     """The part that each query belongs to, in the order in which the rows were paired."""
     assert new.groups is not None  # a column that is not there was refused
-    if len(new) != len(upgrade.codes) or upgrade.new.ids is None or new.ids is None:
+    if upgrade.new.ids is None or new.ids is None:
         if len(new) != len(upgrade.codes):
-            raise ValueError("--by needs a value for each query, but rows were left out when the sets were joined.")
+            raise ValueError(
+                "--by needs a value for each query, but rows were left out and have no ids: name their column (--ids)."
+            )
         return new.groups
     place = {key: row for row, key in enumerate(new.ids.tolist())}
     return new.groups[[place[key] for key in upgrade.new.ids.tolist()]]
