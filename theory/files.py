@@ -243,7 +243,7 @@ def reading(name: Path | str | None, way_out: str = "") -> Iterator[None]:
             raise
         if not (isinstance(error, ValueError | OSError) and said):
             said = f"cannot be read, it is damaged or of another kind ({type(error).__name__}: {said})."
-        said = f"{said} {way_out}".strip()
+        said = f"{said}{'' if said.endswith(('.', '!', '?')) else '.'} {way_out}".strip()
         raise ValueError(said if name is None else f"{name}: {said}") from None
 
 
