@@ -103,7 +103,7 @@ def load_data(name: DataSource, folder: str | Path | None = None, seed: int = 0,
     if folder is not None and name in ("digits", "digit-pairs"):
         raise ValueError(
             f"folder must be left out with data {name!r}, which scikit-learn brings, got {str(folder)!r}. For images "
-            "of your own, give data 'folder' too."
+            "of your own, give data='folder' too (--data folder)."
         )
     if name == "folder":
         return _folder(None if folder is None else Path(folder), seed, size)

@@ -371,7 +371,7 @@ def _check_sizes(task: int, step: Step, method: Method, recipe: Recipe) -> None:
         if len(images) < least:
             raise ValueError(
                 f"batch_size must be <= {most} for task {task}, which has {len(images)} new images to train on"
-                f"{', half a batch,' if halves else ''} got {first if scratch else later}."
+                f"{', half a batch' if halves else ''}, got {first if scratch else later}."
             )
 
 

@@ -170,14 +170,18 @@ def train(
         recipe = PRESETS[preset].changed(**{k: v for k, v in training.items() if v is not None})
         how = _own(method, "--method", call=True)
         task = bar.add_task("", total=None, note="")
-        run = run_scenario(
-            scenario,
-            how,
-            recipe,
-            settings=_settings(settings or []),
-            directory=directory,
-            progress=show_progress(bar, task),
-        )
+        try:
+            run = run_scenario(
+                scenario,
+                how,
+                recipe,
+                settings=_settings(settings or []),
+                directory=directory,
+                progress=show_progress(bar, task),
+            )
+        except KeyboardInterrupt:
+            say(f"{directory}: stopped. Run the same command again to go on from the last whole epoch.", error=True)
+            raise
     say(_summary(scenario))
     say(f"{len(run.features)} models by {run.method} in {sum(run.seconds):.0f} s; features of each in {directory}")
     say(f"Next: stationary evaluate {shlex.quote(str(directory))}")

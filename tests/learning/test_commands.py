@@ -91,6 +91,16 @@ def test_bad_arguments_are_one_sentence_and_nothing_is_written(call, tmp_path, a
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_ctrl_c_says_how_to_go_on(call, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("learning.runs.run_scenario", interrupted)
+    status, out, err = call("train", tmp_path / "run", "--epochs", "1")
+    assert (status, out) == (130, "")
+    assert err.endswith("run: stopped. Run the same command again to go on from the last whole epoch.\n")
+
+
 def test_a_method_that_is_added_in_one_place_works_everywhere(call, tmp_path, monkeypatch):
     """One entry of METHODS: run_scenario, `train` with its settings, `evaluate`, the suites, and the lists of names."""
     from learning import METHODS, ExtendedData, Method, TrainingConfig, run_scenario
