@@ -123,7 +123,7 @@ def judged(data: dict[str, Any]) -> str:
 
 
 def bridges(data: dict[str, Any]) -> str:
-    """Held-out verdicts through the best map, at a margin of 5 % of the contrast."""
+    """Verdicts through the best map, at a margin of 5 % of the contrast."""
     rows = []
     for name, found in data["upgrades"].items():
         own = found["bridge"]
@@ -137,7 +137,8 @@ def bridges(data: dict[str, Any]) -> str:
                 own["sentence"],
                 f"{own['all_classes'] or '–'} / {own['held_out'] or '–'}",
                 "–" if recall is None else " / ".join(f"{100 * value:.1f}" for value in recall),
-                "–" if own["needed_margin"] is None else f"{own['needed_margin']:.3f}",
+                # the margin is 5 % of the contrast
+                "–" if own["needed_margin"] is None else f"{5.0 * own['needed_margin'] / own['margin']:.1f}",
             ]
         )
     head = [
@@ -145,7 +146,7 @@ def bridges(data: dict[str, Any]) -> str:
         "`bridge fit`",
         "all classes / held-out classes",
         "recall@1, %: old, mapped, new",
-        "margin needed",
+        "margin needed, % of the contrast",
     ]
     return _table(head, rows)
 
@@ -198,7 +199,8 @@ def pooled(data: dict[str, Any]) -> str:
             if cell["draw"] == "classes" and claim["population"] == "fixed":
                 continue
             own = totals.setdefault((claim["claim"], cell["draw"]), [0.0, 0.0, 0.0, claim["promised"]])
-            own[0] += claim["audits"]
+            # an interval without bounds is never wrong
+            own[0] += claim["audits"] * (1.0 - claim["unbounded"])
             own[1] += claim["audits"] * claim["compatible"]
             own[2] += claim["audits"] * claim["incompatible"]
     rows = [
@@ -215,8 +217,17 @@ def pooled(data: dict[str, Any]) -> str:
     return _table(["claim", "drawn", "audits", "compatible", "incompatible", "wrong, %", "promised"], rows)
 
 
+def largest(data: dict[str, Any]) -> str:
+    """Wrong verdicts with groups, by the largest group of the sample."""
+    rows = [
+        [claim, *(f"{100 * wrong / audits:.1f} of {audits}" if audits else "–" for audits, wrong in counts)]
+        for claim, counts in data["by largest"].items()
+    ]
+    return _table(["claim, wrong in % of audits", "under 30 rows", "30 to 99", "100 or more"], rows)
+
+
 def provenance(data: dict[str, Any]) -> str:
-    """Rows, dimension and digest of each file of features."""
+    """What made the tables, and rows, dimension and digest of each file of features."""
     inputs = {
         (found["collection"], encoder): own
         for found in data["upgrades"].values()
@@ -226,7 +237,19 @@ def provenance(data: dict[str, Any]) -> str:
         [collection, encoder, f"{own['rows']:,}", str(own["dim"]), f"`{own['sha256'][:16]}`"]
         for (collection, encoder), own in sorted(inputs.items())
     ]
-    return _table(["collection", "encoder", "rows", "dim", "SHA-256, its beginning"], rows)
+    table = _table(["collection", "encoder", "rows", "dim", "SHA-256, its beginning"], rows)
+    return f"{_made(data)}\n\n{table}"
+
+
+def _made(data: dict[str, Any]) -> str:
+    """Which states of the code made the tables."""
+    whats = {"Whole collections and samples": [found["made"] for found in data["upgrades"].values()]}
+    whats["Subsamples"] = [data["calibration made"]]
+    states = {
+        what: sorted({f"version {m['version']} of {m['date'][:10]}, sources `{m['code'][:16]}`" for m in own})
+        for what, own in whats.items()
+    }
+    return " ".join(f"{what} were audited by {' and '.join(own)}." for what, own in states.items())
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -238,6 +261,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "bridges": bridges,
     "calibration": calibration,
     "pooled": pooled,
+    "largest": largest,
     "provenance": provenance,
 }
 

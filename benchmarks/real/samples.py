@@ -24,8 +24,8 @@ TRAINING = 120
 QUERIES = 1000
 # source packages that are classes of their own, and the fewest and most descriptions of each
 SOURCES, FEWEST, MOST = 600, 4, 4
-# files of one extension
-FILES, MOST_FILES, LARGEST = 40, 100, 2**22
+# files of one extension, fewest and most; the most of them in one folder, and the fewest folders; bytes of a file
+FILES, MOST_FILES, OF_FOLDER, FEWEST_FOLDERS, LARGEST = 40, 100, 4, 20, 2**22
 WORDS, FONTS, DRAWS = 40, 8, 3
 
 
@@ -119,7 +119,11 @@ def _described(package: Package, label: str) -> Sample:
 
 
 def files(folders: Sequence[Path]) -> list[Sample]:
-    """Files, their extension as label and their folder as group; equal contents once."""
+    """Files, their extension as label and their folder as group; equal contents once.
+
+    Of one folder few files of an extension are taken, and an extension that only few folders have is left out: its
+    files are versions of one thing, and a search that skips the query's own folder would find nothing.
+    """
     by_kind: dict[str, list[Path]] = defaultdict(list)
     for folder in folders:
         for path in sorted(folder.rglob("*")):
@@ -129,14 +133,17 @@ def files(folders: Sequence[Path]) -> list[Sample]:
     rng = np.random.default_rng(SEED)
     samples, seen = [], set()
     for kind in sorted(by_kind):
-        own = []
+        own, taken = [], Counter[Path]()
         for i in rng.permutation(len(by_kind[kind])):
             path = by_kind[kind][i]
+            if len(own) == MOST_FILES or taken[path.parent] == OF_FOLDER:
+                continue
             digest = hashlib.sha256(path.read_bytes()).digest()
-            if digest not in seen and len(own) < MOST_FILES:
+            if digest not in seen:
                 seen.add(digest)
+                taken[path.parent] += 1
                 own.append(Sample(str(path), kind, str(path.parent), str(path)))
-        if len(own) >= FILES:
+        if len(own) >= FILES and len(taken) >= FEWEST_FOLDERS:
             samples += own
     return samples
 

@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.real import page, samples
-from benchmarks.real.calibration import Whole, audit, missed
+from benchmarks.real import calibration, page, samples, upgrades
+from benchmarks.real.calibration import CELLS, Whole, audit, count, missed, rates
 from benchmarks.real.upgrades import choose
 from verification import FeatureSet
+from verification.statistics.rows import stream
 
 LISTING = "\n\n".join(
     f"Package: p{i}\nSource: s{i // 3} (1.0)\nSection: {'non-free/' if i % 2 else ''}section{i % 2}\n"
@@ -44,6 +45,25 @@ def test_training_shares_no_source_with_the_collection_and_names_are_answered(mo
     assert all(source[query] == source[item] for query, _, item, _ in lines)
     # the same lists, the same collection
     assert samples.text_collections(samples.packages(LISTING)) == drawn
+
+
+def test_files_of_an_extension_come_from_many_folders_and_few_from_each(tmp_path, monkeypatch):
+    for name, value in (("FILES", 6), ("MOST_FILES", 8), ("OF_FOLDER", 2), ("FEWEST_FOLDERS", 3)):
+        monkeypatch.setattr(samples, name, value)
+    for folder in "abcde":
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            (tmp_path / folder / f"{number}.txt").write_text(f"{folder}{number}" * 64)
+            # the same content everywhere, all in one folder, and too small
+            (tmp_path / folder / f"{number}.md").write_text("copy" * 64)
+            (tmp_path / "a" / f"{folder}{number}.c").write_text(f"{folder}{number}" * 64)
+            (tmp_path / folder / f"{number}.h").write_text("h")
+    found = samples.files([tmp_path])
+    assert {each.label for each in found} == {"txt"}
+    assert len(found) == 8
+    folders = [each.group for each in found]
+    assert max(folders.count(folder) for folder in folders) == 2
+    assert samples.files([tmp_path]) == found
 
 
 def test_samples_are_read_as_they_were_written(tmp_path):
@@ -87,7 +107,7 @@ def collection():
 def test_the_truth_is_what_a_double_loop_counts(collection):
     new, old = (each.select(np.arange(0, 3000, 5)) for each in collection)
     whole = Whole(new, old, "groups")
-    truth = whole.truth()
+    truth = whole.truth
     same = old.labels[:, None] == old.labels
     meet = old.groups[:, None] != old.groups
     change = (new.unit - old.unit) @ old.unit.T
@@ -97,8 +117,60 @@ def test_the_truth_is_what_a_double_loop_counts(collection):
     cosines = old.unit @ old.unit.T, new.unit @ old.unit.T
     far, tar = ([np.mean(c[pairs] >= whole.threshold) for c in cosines] for pairs in (~same, same & meet))
     assert far[0] == pytest.approx(0.01, rel=1e-3)  # all rows were probed
-    assert (truth["FAR"], truth["TAR"]) == pytest.approx((far[0] - far[1], tar[1] - tar[0]), abs=1e-12)
+    differences = truth["FAR, difference"], truth["TAR"]
+    assert differences == pytest.approx((far[0] - far[1], tar[1] - tar[0]), abs=1e-12)
+    assert truth["FAR"] == pytest.approx(1.0 - far[1] / far[0], abs=1e-12)
     assert not set(old.groups[whole.asked]) & set(old.groups[whole.searched])
+
+
+def test_the_fall_of_false_accepts_is_judged_at_the_true_share(collection):
+    whole = Whole(*(each.select(np.arange(0, 3000, 10)) for each in collection), "groups")
+    found = rates(whole, whole.upgrade())
+    for population in ("fixed", "drawn"):
+        # of all rows the estimate is the truth, and no interval excludes it
+        for name in ("FAR", "FAR, difference", "TAR"):
+            value, lower, upper = found[name][population]
+            assert value == pytest.approx(whole.truth[name], abs=1e-9)
+            assert lower < value < upper
+    # for new classes both are one interval, whose bounds are shares of the old rate that was seen
+    old = whole.truth["FAR, difference"] / whole.truth["FAR"]
+    assert found["FAR, difference"]["drawn"] == pytest.approx([old * bound for bound in found["FAR"]["drawn"]])
+    # for these classes each has an error of its own
+    assert found["FAR, difference"]["fixed"] != pytest.approx([old * bound for bound in found["FAR"]["fixed"]])
+
+
+def test_audits_by_two_states_of_the_code_are_not_counted_together(tmp_path):
+    (tmp_path / "audits").mkdir()
+    data = tmp_path / "data.json"
+    data.write_text('{"upgrades": {}}')
+    claim = {"1a": {"fixed": [0.0, -1.0, 1.0], "drawn": [0.0, -1.0, 1.0]}}
+    for (name, draw), code in zip(CELLS[:2], "ab", strict=True):
+        lines = [{"made": {"code": code}, "truth": {"1a": 0.0}}, claim, claim]
+        path = tmp_path / "audits" / f"{name.replace(' → ', '-')}.{draw}.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(SystemExit, match="several states of the code"):
+        count(tmp_path, data)
+    (tmp_path / "audits" / "L3-L6.groups.jsonl").unlink()
+    count(tmp_path, data)
+    (cell,) = json.loads(data.read_text())["calibration"]
+    assert (cell["upgrade"], cell["draw"], cell["claims"][0]["audits"]) == (*CELLS[1], 2)
+
+
+def test_misses_are_counted_by_the_largest_group_of_the_sample(collection, tmp_path, monkeypatch):
+    whole = Whole(*collection, "groups")
+    # one source package has half of its section's rows, and few samples hold it
+    whole.__dict__["groups"] = np.where(np.arange(3000) < 60, "source 0000", whole.groups)
+    monkeypatch.setattr(Whole, "load", lambda cache, real, draw: whole)
+    monkeypatch.setattr(calibration, "LARGEST", (60,))
+    seeds = range(40)
+    large = [np.any(whole.rows(stream(seed, "real: samples")) < 60) for seed in seeds]
+    assert 0 < sum(large) < 40
+    wrong = {"1a": {"fixed": [1.0, 0.5, 2.0]}}
+    right = {"1a": {"fixed": [0.0, -1.0, 1.0]}}
+    lines = [{"truth": {"1a": 0.0}}, *(wrong if each else right for each in large)]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    counted = calibration.by_largest(tmp_path, {CELLS[0]: tmp_path / "own.jsonl"})
+    assert counted == {"1a": [[40 - sum(large), 0], [sum(large), sum(large)]]}
 
 
 @pytest.mark.simulations
@@ -107,11 +179,33 @@ def test_an_audit_of_a_subsample_has_an_interval_for_every_claim(collection):
     found = audit(whole, 0)
     means = {"1a", "1b", "contrast"}
     weighted = {f"{name}, --weights classes" for name in means}
-    assert set(found) == means | weighted | {"recall@1", "recall@1, each other", "FAR", "TAR"}
+    assert set(found) == means | weighted | {"recall@1", "recall@1, each other", "FAR", "FAR, difference", "TAR"}
     for own in found.values():
         for value, lower, upper in own.values():
             assert lower <= value <= upper
     assert found == audit(whole, 0) != audit(whole, 1)
+
+
+def test_decisions_stay_while_features_and_code_do(tmp_path, monkeypatch):
+    made, calls, data = {"code": "a"}, [], tmp_path / "data.json"
+    real = upgrades.UPGRADES[0]
+    monkeypatch.setattr(upgrades.Real, "there", lambda own, cache: own.name == real.name)
+    monkeypatch.setattr(upgrades, "digests", lambda cache: {f"sections.{name}": {} for name in (real.new, real.old)})
+    monkeypatch.setattr(upgrades, "made_by", lambda: dict(made))
+    monkeypatch.setattr(upgrades, "_decisions", lambda cache, own: calls.append(own.name) or [("check", {})])
+    for code, expected in (("a", 1), ("a", 1), ("b", 2)):
+        made["code"] = code
+        upgrades.decide(tmp_path, data)
+        assert len(calls) == expected
+    assert json.loads(data.read_text())["upgrades"][real.name]["made"] == {"code": "b"}
+
+
+def test_intervals_without_bounds_are_not_counted_as_right():
+    claim = {"claim": "FAR", "population": "drawn", "promised": 0.025, "compatible": 0.1, "incompatible": 0.1}
+    cell = {"upgrade": "a", "draw": "classes", "claims": [claim | {"audits": 100, "unbounded": 0.5}]}
+    row = page.pooled({"calibration": [cell]}).splitlines()[-1].split(" | ")
+    # 20 of the 50 that have bounds
+    assert row[2:6] == ["50", "20.0", "20.0", "40.0 [27.6, 53.8]"]
 
 
 def test_the_page_is_what_was_decided():

@@ -17,6 +17,16 @@ from theory.von_mises_fisher import VonMisesFisher
 DIMS = (2, 3, 4, 9, 16, 33, 64, 128, 512, 1024)
 
 
+def beyond(theta, radius, dim):
+    """Share of a cap beyond the angle θ, from the smaller tails."""
+    near = -np.expm1(np.minimum(angle_logcdf(theta, dim) - angle_logcdf(radius, dim), 0.0))
+    if radius <= 0.5 * math.pi:
+        return near
+    tails = angle_logcdf(math.pi - theta, dim), angle_logcdf(math.pi - radius, dim)
+    far = np.exp(tails[0] - angle_logcdf(radius, dim)) * -np.expm1(np.minimum(tails[1] - tails[0], 0.0))
+    return np.where(theta > 0.5 * math.pi, far, near)
+
+
 def derived_gap(dim, new, old, other, tau, rho, share=1.0):
     """FAR_k − FAR_t as the proof writes it, a mixture of signed integrals over circles; and the same of its modulus.
 
@@ -34,7 +44,8 @@ def derived_gap(dim, new, old, other, tau, rho, share=1.0):
     cuts = np.array([0.0, *sorted(turn for turn in turns if 0 < turn < old), old])
     theta = (cuts[:-1, None] + np.diff(cuts)[:, None] * place).ravel()
     width = np.outer(np.diff(cuts), step).ravel()
-    shares = [np.exp(np.minimum(angle_logcdf(theta, dim) - angle_logcdf(radius, dim), 0.0)) for radius in (new, old)]
+    inside = np.exp(np.minimum(angle_logcdf(theta, dim) - angle_logcdf(new, dim), 0.0))
+    share = inside * beyond(np.maximum(theta, new), old, dim)  # N_t − N_k
     # cos φ between the ends of the range in which Δ₂ > 0
     size = math.sqrt((1 - tau**2) * (1 - rho**2))
     ends = [np.clip((np.cos(theta + s * other) - tau * rho) / size, -1.0, 1.0) for s in (1, -1)]
@@ -53,7 +64,7 @@ def derived_gap(dim, new, old, other, tau, rho, share=1.0):
     )
     logs += 0.5 * (dim - 3) * math.log1p(-tau * tau) - (dim - 2) * np.log(np.sin(theta))[:, None]
     logs -= math.log(2 * math.pi) + angle_logcdf(other, dim)
-    mass = np.exp(logs) * (high - low)[:, None] * step * (width * (shares[0] - shares[1]))[:, None]
+    mass = np.exp(logs) * (high - low)[:, None] * step * (width * share)[:, None]
     return float(np.sum(mass * (tau * z - rho))), float(np.sum(mass * np.abs(tau * z - rho)))
 
 

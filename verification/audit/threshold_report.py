@@ -89,7 +89,9 @@ class ThresholdReport:
         Rates of old and of new queries at the threshold.
     far_change : Judged
         New FAR less (1 + far_margin) times the old, positive = worse: compatible when the interval does not exceed
-        zero. For new classes it comes from the ratio of both, on the log scale.
+        zero. For new classes the interval is that of the ratio of both, on the log scale, times the old rate of these
+        samples: read its bounds as shares of ``old_far``, since as bounds of a difference they are too narrow. Where
+        new queries accept no pair there are none.
     tar_change : Judged
         New TAR less the old: compatible when the interval does not go below −tar_margin.
     accepted_pairs : int

@@ -167,17 +167,11 @@ def compare_thresholds(
     num = len(rows.codes) if items is None else min(len(rows.codes), len(items.codes))
     alike = np.array_equal(*rows.models)
     looks = _Looks(num=num, level=level, unit="group" if upgrade.grouped else "sample", widen=widen[0])
-    far_change = both.judge(
-        looks.change(estimates[1][1], told_apart[1][0], both, alike and rise == 0.0),
-        drawn_far,
-        population,
-    ).flipped()
+    far_fixed = looks.change(estimates[1][1], told_apart[1][0], both, alike and rise == 0.0)
+    far_change = both.judge(far_fixed, _believed(drawn_far, far_fixed, told_apart[1][0]), population).flipped()
     fallen = Criterion(confidence=both.confidence, margin=fall)
-    tar_change = fallen.judge(
-        looks.change(estimates[0][0], told_apart[0][1], fallen, alike),
-        drawn_tar,
-        population,
-    )
+    tar_fixed = looks.change(estimates[0][0], told_apart[0][1], fallen, alike)
+    tar_change = fallen.judge(tar_fixed, _believed(drawn_tar, tar_fixed, told_apart[0][1]), population)
     rates = [
         [looks.rate(sign * side.value, side) for sign, side in ((first, a), (second, b))]
         for first, second, (a, b) in ((-1.0, 1.0, estimates[2]), (1.0, -1.0, estimates[3]), (1.0, -1.0, estimates[5]))
@@ -362,6 +356,16 @@ def _drawn_tar(
     return Interval.student(
         value, error, freedom, confidence, unit="class", population=Population.drawn, most=1.0, widen=widen
     )
+
+
+def _believed(drawn: Interval, fixed: Interval, told_apart: int) -> Interval:
+    """Interval for new classes, no narrower than that for these where hardly any pair shows how classes differ.
+
+    Where no pair changes sides, every class fares alike in the sample: its interval would be a point.
+    """
+    if told_apart >= FEW:
+        return drawn
+    return replace(drawn, lower=min(drawn.lower, fixed.lower), upper=max(drawn.upper, fixed.upper))
 
 
 def _without_each(matrix: Float[ndarray, "k k"]) -> Float[ndarray, " k1"]:

@@ -68,7 +68,10 @@ def _claims(report: UpgradeReport) -> Iterator[tuple[str, str, str, str]]:
     if t is not None:
         at = f"at {threshold_at(t.threshold, t.threshold_unit)}"
         rise = f"{digits(100.0 * t.far_margin)} % of itself"
-        yield f"FAR {at}, beyond the accepted rise", estimate(t.far_change), rise, t.far_change.verdict
+        # as it is judged: for new classes the bounds are those of a ratio, and not of a difference
+        old = t.old_far.value
+        beyond = f"{estimate(t.far_change, scale=100.0 / old)} % of the old" if old > 0.0 else estimate(t.far_change)
+        yield f"FAR {at}, beyond the accepted rise", beyond, rise, t.far_change.verdict
         yield f"TAR {at}", f"{points(t.tar_change)} points", in_points(t.tar_margin), t.tar_change.verdict
     for claim, found in report.accepted.items():
         changes = zip(rate_names(found), (found.rates.false_accepts, found.rates.true_accepts), strict=True)

@@ -243,6 +243,20 @@ def test_a_rate_of_zero_bounds_no_ratio():
     assert report.far_change.other_verdict == "inconclusive"
 
 
+def test_a_change_that_no_pair_shows_is_not_known_to_be_none_in_new_classes():
+    _, old = upgrade(1.0, 1.1)
+    rows = old.features + 1e-9 * np.random.default_rng(0).standard_normal(old.features.shape)
+    report = compare_thresholds(Upgrade(FeatureSet(rows, old.labels), old), threshold=0.4, classes="drawn")
+    for change in (report.far_change, report.tar_change):
+        assert change.value == 0.0
+        assert change.drawn.lower <= change.fixed.lower < 0.0 < change.fixed.upper <= change.drawn.upper
+        assert change.verdict == "inconclusive"
+    # of equal models it is known
+    same = compare_thresholds(Upgrade(old, old), threshold=0.4, classes="drawn")
+    assert same.verdict == "compatible"
+    assert same.tar_change.drawn.lower == same.tar_change.drawn.upper == 0.0
+
+
 def test_few_classes_say_nothing_of_new_ones():
     new, old = upgrade(1.0, 1.1, num_classes=2)
     report = compare_thresholds(Upgrade(new, old), threshold=0.4, classes="drawn")

@@ -45,6 +45,22 @@ def test_a_card_is_written_where_the_answer_is_yes(call, files):
         assert of["sha256"] in text
 
 
+def test_a_change_of_false_accepts_is_a_share_of_the_old_rate(call, files):
+    status, _, err = call(
+        "new.npz", "old.npz", "--retrieval-margin", "3%", "--far", "0.05", "--far-margin", "50%", "--tar-margin", "10%",
+        "--card", "card.md", "--json", "report.json",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    found = json.loads((files / "report.json").read_text())["thresholds"]
+    (row,) = (line for line in (files / "card.md").read_text().splitlines() if line.startswith("| FAR at "))
+    change, old = found["far_change"]["fixed"]["value"], found["old_far"]["value"]
+    _, _, shown, accepted, verdict, _ = (cell.strip() for cell in row.split("|"))
+    # two digits of the interval are shown
+    assert float(shown.split()[0].replace("−", "-")) == pytest.approx(100.0 * change / old, abs=0.5)
+    assert shown.endswith("% of the old")
+    assert (accepted, verdict.split()[0]) == ("50 % of itself", "compatible")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "word"),
     [(("other.npz", "old.npz"), 1, "no"), (("new.npz", "old.npz", "--retrieval-margin", "0.01%"), 3, "undecided")],
