@@ -19,6 +19,8 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+_CODE = re.compile(r"<code>.*?</code>", re.DOTALL)
+_OPTION = re.compile(r"(?<![\w-])--[a-z0-9]+(-[a-z0-9]+)*")
 _FONT = "STIXTwoMath-Regular.ttf"
 
 
@@ -99,9 +101,10 @@ def _value(parameter: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Draw formulas without a script; tidy what docstrings leave in types."""
+    """Draw formulas without a script; tidy what docstrings leave in types; keep an option on one line."""
     html = re.sub(r"(<code>[^<]*?)``([^<`]*)``", r"\1\2", html)
     html = re.sub(r"–\s*(<div class=\"doc-md-description\">\s*</div>)", r"\1", html)
+    html = _CODE.sub(lambda code: _OPTION.sub(r'<span class="option">\g<0></span>', code[0]), html)
     return _FORMULA.sub(_mathml, html)
 
 

@@ -237,13 +237,20 @@ def register_backbone(backbone: OwnBackbone, shape: tuple[int, ...], name: str =
             raise ValueError(f"backbone must be a module or a function that makes one, got {type(made).__name__}.")
         return made.requires_grad_(True)
 
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        given = trunk().eval()(torch.zeros(2, *shape))
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            given = trunk().eval()(torch.zeros(2, *shape))
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"backbone must be a module, or a function without arguments that makes one, and must read images of shape "
+            f"{tuple(shape)}, which {name!r} does not ({type(error).__name__}: {error})."
+        ) from error
     if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != 2:
         what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
         raise ValueError(
             f"backbone must give one vector per image, shape (2, width) for 2 images of {tuple(shape)}, got {what}. "
-            "Take its classifier off (model.fc = torch.nn.Identity()), or wrap it."
+            "Take its classifier off (model.fc = torch.nn.Identity()), average its maps (torch.nn."
+            "AdaptiveAvgPool2d(1), torch.nn.Flatten()), or wrap it so that it returns the vector only."
         )
 
     def build(dim: int, in_channels: int, normalize_embedding: bool) -> Backbone:
@@ -272,7 +279,9 @@ def check_backbone(backbone: str | OwnBackbone, name: str = "backbone") -> None:
     """Raise ValueError for an unknown name; a network of your own is checked when it meets the images."""
     if isinstance(backbone, str) and backbone not in BACKBONES:
         own = " A network of your own is registered with register_backbone." if backbone.startswith("own:") else ""
-        raise ValueError(f"{name} must be one of {', '.join(BACKBONES)}, got {backbone!r}.{own}")
+        raise ValueError(
+            f"{name} must be one of {', '.join(BACKBONES)}, or a network of your own, got {backbone!r}.{own}"
+        )
 
 
 def _conv(channels: int, width: int, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:

@@ -163,7 +163,7 @@ class Streamed:
         if labels is None:
             targets = getattr(dataset, "targets", None)
             targets = [dataset[i][1] for i in range(len(dataset))] if targets is None else targets
-            labels = torch.as_tensor(targets).long()[self.rows]
+            labels = _classes(targets)[self.rows]
         self.labels = labels
         self.names = tuple(getattr(dataset, "classes", ()) if names is None else names)
         image = dataset[0][0]
@@ -237,7 +237,25 @@ Data = Images | Streamed
 
 
 def _pixels(items: list[tuple[Tensor, Any]]) -> Tensor:
-    return torch.stack([image for image, _ in items]).float()
+    shapes = {tuple(item[0].shape) for item in items}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"items of a data set must have one shape, got {' and '.join(map(str, sorted(shapes)))}. "
+            "Resize and crop them in its transform."
+        )
+    return torch.stack([item[0] for item in items]).float()
+
+
+def _classes(targets: Any) -> Tensor:
+    """Labels as a tensor; anything but integers from 0 is refused, with the first that is none."""
+    found = targets.tolist() if hasattr(targets, "tolist") else [t.item() if hasattr(t, "item") else t for t in targets]
+    for label in found:
+        if not isinstance(label, int) or label < 0:
+            raise ValueError(
+                f"labels of a data set must be integers >= 0, got {label!r}. Number the classes, and name them in its "
+                "attribute classes."
+            )
+    return torch.tensor(found, dtype=torch.int64)
 
 
 def joined(one: Data, other: Data) -> Data:

@@ -56,6 +56,14 @@ def check_data(data: DataSource) -> None:
             raise ValueError(f"data must be one of {', '.join(DATASETS)}, got {data!r}.")
     elif not isinstance(data, tuple) or len(data) != 2:
         raise ValueError(f"data must be a name or (train, held out), a pair of data sets, got {type(data).__name__}.")
+    else:
+        for part in data:
+            readable = hasattr(part, "__len__") and hasattr(part, "__getitem__")
+            if not readable and not isinstance(part, Images | Streamed):
+                raise ValueError(
+                    "data must be a pair of data sets with a length and items that are read by number, got "
+                    f"{type(part).__name__}."
+                )
 
 
 def load_data(name: DataSource, folder: str | Path | None = None, seed: int = 0, size: int = 0) -> Split:
@@ -92,6 +100,11 @@ def load_data(name: DataSource, folder: str | Path | None = None, seed: int = 0,
         return Split(*(part if isinstance(part, Images | Streamed) else Streamed(part) for part in name))
     if folder is not None and not (Path(folder).is_dir() or (name == "features" and Path(folder).is_file())):
         raise ValueError(f"{folder}: must be a folder with the files of {name!r}; it is not there.")
+    if folder is not None and name in ("digits", "digit-pairs"):
+        raise ValueError(
+            f"folder must be left out with data {name!r}, which scikit-learn brings, got {str(folder)!r}. For images "
+            "of your own, give data='folder' too (--data folder)."
+        )
     if name == "folder":
         return _folder(None if folder is None else Path(folder), seed, size)
     if size:
@@ -187,7 +200,10 @@ def _folder(folder: Path | None, seed: int, size: int = 0) -> Split:
 def _class_names(folder: Path, least: int = 2) -> tuple[str, ...]:
     names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
     if len(names) < least:
-        raise ValueError(f"{folder}: must hold at least two class folders, got {len(names)}.")
+        raise ValueError(
+            f"{folder}: must hold at least two class folders, got {len(names)}. Put the images of each class into a "
+            "folder of its own, or such folders into train and val."
+        )
     return names
 
 
@@ -198,10 +214,18 @@ def _read_classes(
     pixels: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     for label, path in enumerate(folder / name for name in names):
-        files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith(".")) if path.is_dir() else []
+        files = sorted(f for f in path.iterdir() if not f.name.startswith(".")) if path.is_dir() else []
+        inner = next((file for file in files if file.is_dir()), None)
+        if inner is not None:
+            raise ValueError(
+                f"{inner}: is a folder inside a class folder, and its images would be left out. Move them up "
+                f"into {path}."
+            )
         if len(files) < least:
-            needed = "one to train on and one held out" if least == 2 else "to train on"
-            raise ValueError(f"{path}: must hold at least {least} images, {needed}, got {len(files)}.")
+            needed = "two images, one to train on and one held out" if least == 2 else "one image to train on"
+            raise ValueError(
+                f"{path}: must hold at least {needed}, got {len(files)}. Add images, or take the class away."
+            )
         for file in files:
             pixels.append(_read_image(file, size))
             if pixels[-1].shape != pixels[0].shape:
@@ -229,6 +253,12 @@ def _features(folder: Path | None, seed: int) -> Split:
         raise ValueError("folder must be given for features: an .npz file, or a folder with train.npz and val.npz.")
     if folder.is_file():
         values, labels = _read_features(folder)
+        classes, counts = np.unique(labels, return_counts=True)
+        if counts.min() < 2:
+            raise ValueError(
+                f"{folder}: each label needs two rows, one to train on and one held out, got one of "
+                f"{classes[counts.argmin()].item()!r}. Add rows, or take the label away."
+            )
         held = _one_in_five(np.unique(labels, return_inverse=True)[1], seed)
         parts = [(values[~held], labels[~held]), (values[held], labels[held])]
     else:
@@ -256,10 +286,11 @@ def _read_features(path: Path) -> tuple[NDArray[np.float64], NDArray[Any]]:
     way_out = "It must be an .npz file with the arrays 'features' and 'labels'."
     with reading(path, way_out), np.load(regular(path), allow_pickle=False) as file:
         values, labels = file["features"].astype(np.float64), file["labels"]
-    if values.ndim != 2 or labels.shape != values.shape[:1] or not len(values) or not np.isfinite(values).all():
-        raise ValueError(
-            f"{path}: must hold finite features (N, D) and labels (N,), got {values.shape} and {labels.shape}."
-        )
+    if values.ndim != 2 or labels.shape != values.shape[:1] or not len(values):
+        raise ValueError(f"{path}: must hold features (N, D) and labels (N,), got {values.shape} and {labels.shape}.")
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise ValueError(f"{path}: features must be finite, got NaN or infinity in row {row}. Take the row away.")
     return values, labels
 
 
@@ -333,7 +364,7 @@ def _read_image(path: Path, size: int) -> NDArray[np.uint8]:
     require("a folder of images", "PIL")
     from PIL import Image
 
-    with reading(path, "It must be an image."), warnings.catch_warnings():
+    with reading(path, "It must be an image; mend it, or take it away."), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit of ours
         with Image.open(regular(path)) as image:
             if image.width * image.height > _MOST_PIXELS:

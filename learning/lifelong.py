@@ -26,9 +26,10 @@ class CL2R(Scenario):
     tasks : int
         Number of models T ≥ 2, including the first.
     first_classes : int
-        Classes of the first task; 0 for an equal share. The other tasks share the rest, which T − 1 must divide.
+        Classes of the first task. The other tasks share the rest, which T − 1 must divide; 0 for an equal share of all
+        classes and those that are left over.
     memory_per_class : int
-        Images of each earlier class that are replayed.
+        Images of each earlier class that are replayed, or all of a class that has no more.
     images_per_class : int
         Training images of each class, 0 for all.
     open_classes : int
@@ -88,16 +89,25 @@ class CL2R(Scenario):
 
     def _task_classes(self, labels: Tensor) -> list[Tensor]:
         classes = classes_of(labels)
-        order = classes[self.order(len(classes), 1)][: len(classes) - self.reserved()]
-        if self.tasks < 2:
+        count, later = len(classes) - self.reserved(), self.tasks - 1
+        if later < 1:
             raise ValueError(f"tasks must be >= 2, got {self.tasks}.")
-        first = self.first_classes or len(order) // self.tasks
-        rest = len(order) - first
-        if first < 1 or rest < self.tasks - 1 or rest % (self.tasks - 1):
+        if count < 2:
             raise ValueError(
-                f"{len(order)} classes, {first} of them first, must leave {self.tasks - 1} later tasks equal shares."
+                f"at least 2 of the {len(classes)} classes must be left to train on, "
+                f"but {self.reserved()} are set apart as open or trained elsewhere."
             )
-        return [order[:first], *torch.split(order[first:], rest // (self.tasks - 1))]
+        if self.tasks > count:
+            raise ValueError(f"tasks must be <= {count}, the classes that are trained on, got {self.tasks}.")
+        order = classes[self.order(len(classes), 1)][:count]
+        first = self.first_classes or count - later * (count // self.tasks)
+        fitting = range(count - later * ((count - 1) // later), count, later)
+        if first not in fitting:
+            raise ValueError(
+                f"first_classes must leave the {later} later tasks equal shares of {count} classes, so it must be one "
+                f"of {', '.join(map(str, fitting))}, got {first}."
+            )
+        return [order[:first], *torch.split(order[first:], (count - first) // later)]
 
     def _of_class(self, labels: Tensor, label: int) -> Tensor:
         rows = (labels == label).nonzero()[:, 0]
@@ -106,12 +116,7 @@ class CL2R(Scenario):
             raise ValueError(
                 f"images_per_class must be <= {len(rows)}, those of class {label}, got {self.images_per_class}."
             )
-        rows = rows[: self.images_per_class or len(rows)]
-        if self.memory_per_class > len(rows):
-            raise ValueError(
-                f"memory_per_class must be <= {len(rows)}, the images of class {label}, got {self.memory_per_class}."
-            )
-        return rows
+        return rows[: self.images_per_class or len(rows)]
 
 
 @dataclass(frozen=True)

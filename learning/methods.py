@@ -698,8 +698,10 @@ def make_method(name: str, **settings: float | str) -> Method:
     ValueError
         For an unknown name, a setting that the method does not have, or one out of range.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"method must be a name or a Method, got {type(name).__name__}.")
     if name not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {name!r}.")
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, or a Method of your own, got {name!r}.")
     known = inspect.signature(METHODS[name]).parameters
     for setting, value in settings.items():
         if setting not in known:

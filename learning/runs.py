@@ -120,12 +120,12 @@ def run_scenario(
         how = make_method(method, **(settings or {}))
     for config in recipe:
         resolve_device(config.device)
-    train, test = scenario.load() if data is None else load_data(Split(*data))
+    train, test = scenario.load() if data is None else load_data(data)
     if train.shape != test.shape:
         raise ValueError(f"images to train on and held-out ones must have one shape, got {train.shape}, {test.shape}.")
     steps = scenario.steps(train.labels)
     for task, step in enumerate(steps):  # refuses what does not fit, before anything is trained
-        _spec(scenario, how, train, step, bool(task), task).build()
+        _check_reads(_spec(scenario, how, train, step, bool(task), task), train)
         _check_sizes(task, step, how, recipe)
         if step.start == "checkpoint" and not Path(step.checkpoint).is_file():
             raise ValueError(
@@ -345,14 +345,34 @@ def _start_from(model: EmbeddingModel, start: EmbeddingModel) -> None:
                 value.copy_(found)
 
 
+def _check_reads(spec: ModelSpec, data: Data) -> None:
+    """Refuse a network that is made for larger images, before any is trained."""
+    model = spec.build().eval()
+    try:
+        with torch.no_grad():
+            model.features(torch.zeros(1, *data.shape))
+    except RuntimeError as error:
+        raise ValueError(
+            f"backbone must be one that reads images of shape {data.shape}, got {spec.backbone!r} ({error}). "
+            "Give larger images, or for frozen features the backbone 'head' or 'mlp-head'."
+        ) from error
+
+
 def _check_sizes(task: int, step: Step, method: Method, recipe: Recipe) -> None:
     """Every training needs a batch of new images, half a batch where old ones fill the other half."""
     first, later = recipe.first.batch_size, recipe.update.batch_size
     scratch = not task and step.start == "scratch"
-    needed = first if scratch else later // 2 if method.replay and len(step.memory) else later
-    for images, least in ((step.images, needed), (step.elsewhere, first if len(step.elsewhere) else 0)):
+    halves = not scratch and method.replay and len(step.memory) > 0
+    needed = first if scratch else later // (1 + halves)
+    for images, least, most in (
+        (step.images, needed, (1 + halves) * len(step.images)),
+        (step.elsewhere, first if len(step.elsewhere) else 0, len(step.elsewhere)),
+    ):
         if len(images) < least:
-            raise ValueError(f"task {task} must train on at least {least} new images, a batch, got {len(images)}.")
+            raise ValueError(
+                f"batch_size must be <= {most} for task {task}, which has {len(images)} new images to train on"
+                f"{', half a batch' if halves else ''}, got {first if scratch else later}."
+            )
 
 
 def _description(

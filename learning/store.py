@@ -158,13 +158,22 @@ def alone(folder: Path) -> Iterator[None]:
 def check_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Raise ValueError, naming the first field that differs, unless ``folder`` is of this description."""
     found, wanted = _load_json(folder / DESCRIPTION, "the description of a run"), plain(description)
-    for name in dict.fromkeys((*wanted, *found)):
-        if found.get(name, _NONE) != wanted.get(name, _NONE):
-            there, here = (value.get(name, "missing") for value in (found, wanted))
-            raise ValueError(
-                f"{folder}: holds another run: its {name} is {there!r}, here it is {here!r}. "
-                "Give another folder, or delete this one."
-            )
+    if found != wanted:
+        name, there, here = _difference(found, wanted)
+        raise ValueError(
+            f"{folder}: holds another run: its {name} is {there!r}, here it is {here!r}. "
+            "Give another folder, or delete this one."
+        )
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any]:
+    """Name and values of the first field that differs, also inside a field that holds others."""
+    name = next(name for name in (*wanted, *found) if found.get(name, _NONE) != wanted.get(name, _NONE))
+    there, here = (value.get(name, "missing") for value in (found, wanted))
+    if isinstance(there, dict) and isinstance(here, dict):
+        inner, there, here = _difference(there, here)
+        name = f"{name} {inner}"
+    return name, there, here
 
 
 def plain(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,6 +138,11 @@ def fit(
                 meter.add(features.detach(), logits.detach(), labels)
         if config.schedule != "step":
             schedule.step()
+        if not all(bool(p.isfinite().all()) for p in model.parameters()):
+            raise ValueError(
+                f"{stage}: the weights are no longer finite after epoch {epoch + 1}. Give a lower learning_rate, or "
+                "look for images or a loss that are not finite."
+            )
         if checkpoint is not None and accelerator.is_main_process:
             reached = {"epoch": epoch + 1, "seconds": time.perf_counter() - began}
             save_training(checkpoint, learner, optimizer, schedule, generator, same | reached)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from verification.audit.plan import Plan
+    from verification.features import FeatureSet
     from verification.audit.report import UpgradeReport
     from verification.search.pairs import PairList
     from verification.upgrade import Upgrade
@@ -314,7 +315,8 @@ def audit(
         ).upgrade()
         if upgrade.compression is not None:
             _check_copy(context)
-        slices = None if by is None else _slices(new, by, columns, upgrade)
+        parts = None if by is None else _parts(new, by, columns)
+        slices = None if parts is None else _slices(parts, upgrade)
         listed = None if pairs is None else _listed(pairs, upgrade)
         report = judge(upgrade, options, slices=slices, pairs=listed, progress=progress)
         if held is not None:
@@ -328,7 +330,12 @@ def audit(
         from verification.views import documents, terminal
 
         Console().print(terminal.render(documents.document(report)))
-        say_remarks(upgrade.new, upgrade.old, *((upgrade.gallery, upgrade.new_gallery) if columns.selects else ()))
+        # read once more for --by, the file says which columns are left; with groups it would call theirs unused
+        say_remarks(
+            upgrade.new if parts is None or upgrade.new.groups is not None else parts,
+            upgrade.old,
+            *((upgrade.gallery, upgrade.new_gallery) if columns.selects else ()),
+        )
     with user_input():
         if html is not None:
             report.to_html(html, title=title_of(new) if old is None else f"{title_of(new)} → {title_of(old)}")
@@ -400,19 +407,27 @@ def _listed(path: Path, upgrade: Upgrade) -> PairList:
     return PairList.from_file(path, ids[0], ids[1])
 
 
-def _slices(path: str, by: str, columns: Columns, upgrade: Upgrade) -> ndarray:
-    """The part that each query belongs to, in the order in which the rows were paired."""
-    from verification.features import places
-
+def _parts(path: str, by: str, columns: Columns) -> FeatureSet:
+    """The new features, with the part that each belongs to as group."""
     if not by:
         raise ValueError("--by needs the name of a column.")
     try:
-        new = replace(columns, groups=by).load(path)
+        return replace(columns, groups=by).load(path)
     except ValueError as error:
         said = str(error).replace("--groups", "--by")
         raise ValueError(re.sub(r"(?<=: )groups (?=must)", "values of --by ", said)) from None
+
+
+def _slices(new: FeatureSet, upgrade: Upgrade) -> ndarray:
+    """The part that each query belongs to, in the order in which the rows were paired."""
+    from verification.features import places
+
     assert new.groups is not None  # a column that is not there was refused
     if new.ids is None or upgrade.new.ids is None:
+        if len(new) != len(upgrade.codes):
+            raise ValueError(
+                "--by needs a value for each query, but rows were left out and have no ids: name their column (--ids)."
+            )
         return new.groups
     return new.groups[places(new.ids, upgrade.new.ids)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,6 +38,9 @@ from stationary._inputs import (
     say_remarks,
     with_columns,
 )
+
+if TYPE_CHECKING:
+    from verification.views.document import Document
 
 
 class Direction(StrEnum):
@@ -118,6 +121,7 @@ def fit(
     force: Force = False,
     json: JsonPath = None,
     html: HtmlPath = None,
+    markdown: MarkdownPath = None,
 ) -> None:
     """Fit maps between NEW and OLD, choose one, and audit it, each on a part of the samples of its own.
 
@@ -129,7 +133,7 @@ def fit(
     Exit status: 0 compatible (through the map, or as it is), 1 no map makes it compatible, 3 undecided, or not judged
     because there are no labels.
     """
-    check_outputs(json, html, save, inputs=(new, old, *(drift or ())), fresh=None if force else save)
+    check_outputs(json, html, markdown, save, inputs=(new, old, *(drift or ())), fresh=None if force else save)
     from verification.bridge import BridgeReport, FeatureMap, FittedReport, fit_pairs
     from verification.bridge import bridge as build
     from verification.bridge.maps import check_suffix
@@ -165,7 +169,7 @@ def fit(
             )
         else:
             judging = {"--margin": margin != "0", "--confidence": confidence != 0.95, "--closed-set": closed_set}
-            if unused := [name for name, given in (judging | {"--html": html is not None}).items() if given]:
+            if unused := [name for name, given in judging.items() if given]:
                 raise ValueError(f"{unused[0]} is not used without labels, which a verdict needs (--labels).")
             report = fit_pairs(
                 upgrade.new, upgrade.old, direction.value, chosen, seed, lambda stage: show(stage, 0, None), drifts
@@ -175,14 +179,12 @@ def fit(
 
     from verification.views import documents, terminal
 
-    Console().print(terminal.render(documents.document(report)))
+    shown = documents.document(report)
+    Console().print(terminal.render(shown))
     with user_input():
         if save is not None:
             report.save_map(save)
-        if html is not None and isinstance(report, BridgeReport):
-            from verification.views.page import to_html
-
-            to_html(report, html, title=f"{title_of(new)} → {title_of(old)}")
+        _write_pages(shown, f"{title_of(new)} → {title_of(old)}", html, markdown)
         if json is not None:
             from verification.reporting import write_json
 
@@ -305,14 +307,11 @@ def check(
         raise typer.Exit(DONE)
     from rich.console import Console
 
-    from theory.files import write_text
     from verification.bridge.canary import compare_with_canary
     from verification.bridge.origin import origin, with_gallery
     from verification.bridge.relation import check_rows_path, relate, write_rows
     from verification.reporting import write_json
     from verification.views import documents, terminal
-    from verification.views import html as pages
-    from verification.views import markdown as markdown_page
 
     with user_input(), progress_when_long() as show:
         show("comparing", 0, None)
@@ -335,15 +334,26 @@ def check(
     shown = documents.document(found, ids=None if about is None else about.ids)
     Console().print(terminal.render(shown))
     with user_input():
-        if html is not None:
-            write_text(html, pages.render(shown, f"{title_of(new)} → {title_of(old or str(canary))}"))
-        if markdown is not None:
-            write_text(markdown, markdown_page.render(shown))
+        _write_pages(shown, f"{title_of(new)} → {title_of(old or str(canary))}", html, markdown)
         if rows is not None:
             write_rows(rows, found.rows, None if about is None else about.ids)
         if json is not None:
             write_json(json, found.to_dict())
     raise typer.Exit(DONE if found.same else NO)
+
+
+def _write_pages(shown: Document, title: str, html: Path | None, markdown: Path | None) -> None:
+    """Write what was printed as a page and as Markdown, where a path is given."""
+    from theory.files import write_text
+
+    if html is not None:
+        from verification.views.html import render
+
+        write_text(html, render(shown, title))
+    if markdown is not None:
+        from verification.views.markdown import render as as_markdown
+
+        write_text(markdown, as_markdown(shown))
 
 
 def _check_use(old: str | None, canary: Path | None, save: Path | None, others: dict[str, object]) -> None:

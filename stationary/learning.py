@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,7 +96,10 @@ def train(
     image_size: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Side to which images of a folder are resized and cropped.", rich_help_panel=DATA
+            metavar="N",
+            min=0,
+            help="Side to which images of a folder are resized and cropped; 0 for images that have one size.",
+            rich_help_panel=DATA,
         ),
     ] = 0,
     backbone: Annotated[
@@ -132,13 +141,13 @@ def train(
 ) -> None:
     """Train the sequence of models of a scenario; an interrupted run continues where it stopped.
 
-    Example: stationary train runs/mine --data folder --folder photos --method hoc
+    Example: stationary train runs/mine --data folder --folder photos --image-size 64 --method hoc
     """
     from learning.lifelong import PROTOCOLS
     from learning.recipes import PRESETS
     from learning.runs import run_scenario
 
-    with user_input(), progress_bar() as bar:
+    with user_input(), _as_typed(), _own_code(data, backbone, method), progress_bar() as bar:
         for name, value, known in (("--protocol", protocol, PROTOCOLS), ("--preset", preset, PRESETS)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
@@ -161,16 +170,67 @@ def train(
         recipe = PRESETS[preset].changed(**{k: v for k, v in training.items() if v is not None})
         how = _own(method, "--method", call=True)
         task = bar.add_task("", total=None, note="")
-        run = run_scenario(
-            scenario,
-            how,
-            recipe,
-            settings=_settings(settings or []),
-            directory=directory,
-            progress=show_progress(bar, task),
-        )
-    say(str(scenario))
+        try:
+            run = run_scenario(
+                scenario,
+                how,
+                recipe,
+                settings=_settings(settings or []),
+                directory=directory,
+                progress=show_progress(bar, task),
+            )
+        except KeyboardInterrupt:
+            say(f"{directory}: stopped. Run the same command again to go on from the last whole epoch.", error=True)
+            raise
+    say(_summary(scenario))
     say(f"{len(run.features)} models by {run.method} in {sum(run.seconds):.0f} s; features of each in {directory}")
+    say(f"Next: stationary evaluate {shlex.quote(str(directory))}")
+
+
+def _summary(scenario: Scenario) -> str:
+    """The scenario, with the settings that are not its defaults."""
+    content, default = scenario.description(), type(scenario)().description()
+    shown = [
+        f"{name}={value!r}" for name, value in content.items() if name in ("seed", "data") or value != default[name]
+    ]
+    return f"{content['scenario']}({', '.join(shown)})"
+
+
+# arguments whose options have other names
+_TYPED = {"memory_per_class": "memory", "checkpoints": "checkpoint"}
+_ARGUMENTS = r"\b(memory_per_class|images_per_class|first_classes|open_classes|image_size|batch_size)\b"
+_SUBJECTS = r"^(tasks|data|folder|backbone|method|device|precision|checkpoints)(?= must\b)"
+
+
+@contextmanager
+def _as_typed() -> Iterator[None]:
+    """Messages name an option as it is typed, and what is your own as MODULE:FUNCTION."""
+    try:
+        yield
+    except ValueError as error:
+        said = re.sub(
+            f"{_ARGUMENTS}|{_SUBJECTS}",
+            lambda found: "--" + _TYPED.get(found[0], found[0]).replace("_", "-"),
+            str(error),
+        )
+        said = re.sub(r"or a (Method|network) of your own", "or MODULE:FUNCTION of your own", said)
+        raise ValueError(said) from error
+
+
+@contextmanager
+def _own_code(*values: str | None) -> Iterator[None]:
+    """What fails inside a module of yours is said with its file and line, and is no defect of this program."""
+    try:
+        yield
+    except Exception as error:
+        modules = (sys.modules.get(value.partition(":")[0]) for value in values if value and ":" in value)
+        files = {getattr(module, "__file__", None) for module in modules if module is not None}
+        frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+        yours = next((frame for frame in reversed(frames) if frame.filename in files), None)
+        if yours is None:
+            raise
+        said = str(error) if error.__cause__ else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{yours.filename}, line {yours.lineno}: {said}") from error
 
 
 def _changed(scenario: Scenario, protocol: str, changes: dict[str, Any]) -> Scenario:
@@ -180,7 +240,7 @@ def _changed(scenario: Scenario, protocol: str, changes: dict[str, Any]) -> Scen
     asked = {name: value for name, value in changes.items() if value is not None}
     unknown = asked.keys() - {field.name for field in fields(scenario)}
     if unknown:
-        option = {"memory_per_class": "memory", "checkpoints": "checkpoint"}.get(name := min(unknown), name)
+        option = _TYPED.get(name := min(unknown), name)
         raise ValueError(f"--{option.replace('_', '-')} is no option of protocol {protocol!r}; leave it out.")
     return replace(scenario, **asked)
 
@@ -203,7 +263,6 @@ def _folders(pairs: list[str], scenario: Scenario, data: str | None) -> dict[str
 def _own(value: str | None, option: str, *, call: bool = False) -> Any:
     """MODULE:FUNCTION → that function of yours, or what it returns; anything else as it is."""
     import importlib
-    import sys
 
     module, sign, name = (value or "").partition(":")
     if value is None or not sign or module == "own":
@@ -215,7 +274,12 @@ def _own(value: str | None, option: str, *, call: bool = False) -> Any:
         raise ValueError(f"{option} must be a known name or MODULE:FUNCTION, got {value!r} ({error}).") from error
     finally:
         sys.path.remove("")
-    return found() if call else found
+    if not call:
+        return found
+    try:
+        return found()
+    except TypeError as error:
+        raise ValueError(f"{option} must be a function without arguments, got {value!r} ({error}).") from error
 
 
 @app.command(rich_help_panel=TRAINING)

@@ -28,6 +28,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 # tests of their own run these: a part on other data, a server, statuses to be told apart
@@ -96,7 +97,8 @@ def run(page: Path, folder: Path, slow: bool = False) -> Iterator[Difference]:
     text = page.read_text()
     namespace: dict[str, object] = {"__name__": "__main__"}
     printed: str | None = None
-    with contextlib.chdir(folder):
+    # a page may write a module and import it, as a user does whose programs lie there
+    with contextlib.chdir(folder), mock.patch.object(sys, "path", [str(folder), *sys.path]):
         for block in _BLOCK.finditer(text):
             where = f"{page.name}:{text.count(chr(10), 0, block.start('code'))}"
             note = block["note"] or ""

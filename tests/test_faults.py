@@ -63,7 +63,9 @@ COMMANDS = {
     "plan": Command("plan old.npz", ("--save",), 0, "samples"),
     "check": Command("check new.npz old.npz --force", ("--json", "--rows"), 1, "Next:"),
     "canary": Command("check new.npz --force", ("--save",)),
-    "bridge fit": Command("bridge fit new.npz old.npz --maps orthogonal --force", ("--save", "--html"), 0, "COMP"),
+    "bridge fit": Command(
+        "bridge fit new.npz old.npz --maps orthogonal --force", ("--save", "--html", "--markdown"), 0, "COMP"
+    ),
     "bridge apply": Command("bridge apply map.npz new.npz --force", ("",)),
     "evaluate": Command("evaluate run", ("--json",), 0, "AC", "run/task-00.features.npz"),
     "suite": Command("evaluate kept --suite toy", ("--json",), 0, "samples", "kept/key/result.json"),

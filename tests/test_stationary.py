@@ -30,6 +30,22 @@ def files(tmp_path) -> tuple[Path, Path]:
     return paths
 
 
+def test_parts_are_found_by_id_where_rows_are_left_out(call, tmp_path):
+    ids = np.array([f"sku-{row}" for row in range(240)])
+    for name, model, keep in zip(("new", "old"), upgrade(0.6, 1.2, 240), (slice(240), slice(40, 240)), strict=True):
+        table = {"features": model.features[keep], "labels": model.labels[keep], "ids": ids[keep]}
+        np.savez(
+            tmp_path / f"{name}.npz", **table, lang=np.array(["de", "fr"])[np.arange(240) // 120][keep], sort=ids[keep]
+        )
+    paths = tmp_path / "new.npz", tmp_path / "old.npz"
+    status, out, err = call("audit", *paths, "--by", "lang", "--join", "inner")
+    assert status in (0, 1, 3), err
+    assert re.search(r"^de .* 80 *$", out, re.MULTILINE)
+    assert re.search(r"^fr .* 120 *$", out, re.MULTILINE)
+    assert "new.npz: 'sort' is not used." in err  # and --by is
+    assert "old.npz: 'lang', 'sort' are not used." in err
+
+
 def test_the_version_is_that_of_the_installed_package(call):
     from importlib.metadata import version
 

@@ -245,8 +245,7 @@ def reading(name: Path | str | None, way_out: str = "") -> Iterator[None]:
             said = f"cannot be read, it is damaged or of another kind ({type(error).__name__}: {said})."
         elif isinstance(error, UnicodeDecodeError):
             said = "must be text in UTF-8."
-        if way_out:
-            said = f"{said.removesuffix('.')}. {way_out}"
+        said = f"{said}{'' if said.endswith(('.', '!', '?')) else '.'} {way_out}".strip()
         raise ValueError(said if name is None else f"{name}: {said}") from None
 
 

@@ -589,9 +589,9 @@ class Upgrade:
             if share[led].sum() > NOTED_SHARE * total:
                 first = int(np.argmax(np.where(led, share, -1.0)))
                 yield (
-                    f"Class {self.labels[first].item()!r} is mostly one group, which has {largest[first]:.0%} of its rows. "
-                    "A group tells as little as one sample, so intervals of mean distances are wide. Take a few rows of "
-                    "each group, or count classes alike (--weights classes)."
+                    f"Class {self.labels[first].item()!r} is mostly one group, which has {largest[first]:.0%} of its "
+                    "rows. A group tells as little as one sample, so intervals of mean distances are wide. Take a few "
+                    "rows of each group, or count classes alike (--weights classes)."
                 )
         if self.lengths_note is not None:
             yield self.lengths_note

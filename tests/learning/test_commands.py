@@ -64,7 +64,8 @@ def _elsewhere():
         (["train", "RUN", "--protocol", "magic"], "--protocol must be one of extended-data, extended-classes, cl2r"),
         (["train", "RUN", "--preset", "magic"], "--preset must be one of small, paper, cl2r, cores, got 'magic'"),
         (["train", "RUN", "--data", "mnist"], "data must be one of digits, digit-pairs, fashion-mnist"),
-        (["train", "RUN", "--data", "folder"], "folder must be given for data of your own"),
+        (["train", "RUN", "--data", "folder"], "--folder must be given for data of your own"),
+        (["train", "RUN", "--folder", "."], "--folder must be left out with data 'digits', which scikit-learn brings"),
         (["train", "RUN", "--folder", "nowhere"], "nowhere: must be a folder with the files of 'digits'"),
         (["train", "RUN", "--backbone", "vgg"], "backbone must be one of small-cnn, lenet++"),
         (["train", "RUN", "--device", "abacus"], "device must be 'auto' or a device of this machine, got 'abacus'"),
@@ -74,7 +75,7 @@ def _elsewhere():
         (["train", "RUN", "--epochs", "0"], "Invalid value for '--epochs'"),
         (["train", "FILE"], "must be a folder, got a file"),
         (["evaluate"], "give the folder of a run, or --suite"),
-        (["evaluate", "RUN"], "holds no task-*.features.npz; is it the folder of a run?"),
+        (["evaluate", "RUN"], "no such folder; stationary train makes it"),
         (["evaluate", "RUN", "--classes", "few"], "classes must be one of all, trained, open, got 'few'"),
         (["evaluate", "--suite", "magic"], "--suite must be one of quick, digits"),
         (["evaluate", "--suite", "quick", "--json", "nowhere/x.json"], "nowhere/x.json: its folder does not exist"),
@@ -88,6 +89,16 @@ def test_bad_arguments_are_one_sentence_and_nothing_is_written(call, tmp_path, a
     assert message in err
     assert len(err.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_ctrl_c_says_how_to_go_on(call, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("learning.runs.run_scenario", interrupted)
+    status, out, err = call("train", tmp_path / "run", "--epochs", "1")
+    assert (status, out) == (130, "")
+    assert err.endswith("run: stopped. Run the same command again to go on from the last whole epoch.\n")
 
 
 def test_a_method_that_is_added_in_one_place_works_everywhere(call, tmp_path, monkeypatch):

@@ -202,6 +202,9 @@ def call(monkeypatch, capsys):
 OPTIONS = ("--data", "folder", "--tasks", 2, "--memory", 5, "--batch-size", 8, "--epochs", 2, "--device", "cpu")
 
 
+TWO = ("--tasks", 2, "--batch-size", 8)
+
+
 def test_five_classes_of_24_images_train_and_are_judged_by_name(call, tmp_path):
     write_pictures(tmp_path / "data")
     run = tmp_path / "run"
@@ -228,21 +231,47 @@ def test_images_of_any_size_in_train_and_val_with_a_network_of_your_own(call, tm
         "from torch import nn\n"
         "def network():\n"
         "    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+        "def broken():\n"
+        "    raise RuntimeError('no weights here')\n"
     )
     monkeypatch.chdir(tmp_path)
     status, _, err = call("train", "run", *OPTIONS, "--folder", "data", "--backbone", "strangers:network")
     assert status == 2
     assert "images must have one shape" in err
-    assert "Give image_size" in err
+    assert "Give --image-size" in err
     options = (*OPTIONS, "--folder", "data", "--image-size", 10, "--backbone", "strangers:network")
-    status, _, err = call("train", "run", *options)
+    status, out, err = call("train", "run", *options)
     assert (status, err) == (0, "")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["image_size"] == 10
     assert len(FeatureSet.load(tmp_path / "run" / "task-00.features.npz")) == 18
     assert call("evaluate", "run")[0] == 0
+    assert "own:network" in out
+    assert "object at" not in out
+    assert "Next: stationary evaluate run" in out
+    status, _, err = call("train", "other", *options[:-1], "strangers:broken")
+    assert status == 2
+    assert "strangers.py, line 5: backbone must be a module, or a function" in err
+    assert "RuntimeError: no weights here" in err
+    status, _, err = call("train", "other", *options, "--method", "strangers:broken")
+    assert "strangers.py, line 5: RuntimeError: no weights here" in err
+    status, _, err = call("train", "other", *options, "--method", "strangers:network")
+    assert "method must be a name or a Method, got Sequential" in err
     status, _, err = call("train", "other", *options[:-1], "strangers:nothing")
     assert status == 2
     assert "--backbone must be a known name or MODULE:FUNCTION" in err
+
+
+def test_folders_that_would_be_read_in_part_say_what_to_do(tmp_path):
+    write_pictures(tmp_path / "photos", classes=2, each=3)
+    with pytest.raises(ValueError, match=r"at least two class folders, got 1\. Put the images of each class into"):
+        load_data("folder", tmp_path)
+    image = tmp_path / "photos" / "kind-1" / "02.png"
+    image.write_bytes(image.read_bytes()[:45])
+    with pytest.raises(ValueError, match=r"02\.png: .*[a-z]\. It must be an image; mend it, or take it away"):
+        load_data("folder", tmp_path / "photos")
+    (tmp_path / "photos" / "kind-0" / "more").mkdir()
+    with pytest.raises(ValueError, match=r"more: is a folder inside a class folder, .* Move them up into .*kind-0\."):
+        load_data("folder", tmp_path / "photos")
 
 
 def test_a_held_out_class_that_is_not_trained_on_is_named(tmp_path):
@@ -294,6 +323,16 @@ def test_a_head_is_trained_on_frozen_features(call, tmp_path):
     np.testing.assert_allclose(
         test.images[:, :, 0, 0], (vectors[150:] - vectors[:150].mean(0)) / vectors[:150].std(0), atol=1e-5
     )
+    vectors[7, 3] = np.nan
+    np.savez(tmp_path / "nan.npz", features=vectors, labels=labels)
+    with pytest.raises(ValueError, match=r"nan\.npz: features must be finite, got NaN or infinity in row 7\."):
+        load_data("features", tmp_path / "nan.npz")
+    np.savez(tmp_path / "one.npz", features=vectors[8:], labels=np.array(["rare", *labels[9:]]))
+    with pytest.raises(ValueError, match=r"each label needs two rows, .* got one of 'rare'"):
+        load_data("features", tmp_path / "one.npz")
+    status, _, err = call("train", tmp_path / "x", "--data", "features", "--folder", tmp_path / "encoder.npz", *TWO)
+    assert status == 2
+    assert "--backbone must be one that reads images of shape (24, 1, 1), got 'small-cnn'" in err
     np.savez(tmp_path / "bad.npz", vectors=vectors)
     with pytest.raises(ValueError, match=r"bad\.npz: .* must be an \.npz file with the arrays 'features' and 'labels'"):
         load_data("features", tmp_path / "bad.npz")
@@ -331,6 +370,38 @@ def test_options_that_do_not_fit_are_refused(call, tmp_path, options, message):
     assert (status, out) == (2, "")
     assert message in err
     assert not (tmp_path / "run").exists()
+
+
+class Items(torch.utils.data.Dataset):
+    def __init__(self, label=lambda i: i % 2, size=lambda i: 8, value=0.0):
+        self.label, self.size, self.value = label, size, value
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        return torch.full((1, self.size(index), 8), self.value), self.label(index), "a third thing"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Items(), "data must be a name or .* a pair of data sets, got Items"),
+        ((1, 2), "data must be a pair of data sets with a length and items .* got int"),
+        ((Items(lambda i: "ab"[i % 2]), Items()), "labels of a data set must be integers >= 0, got 'a'. Number the"),
+        ((Items(lambda i: i % 2 + 0.5), Items()), "labels of a data set must be integers >= 0, got 0.5"),
+        ((Items(lambda i: i % 2 - 1), Items()), "labels of a data set must be integers >= 0, got -1"),
+        (
+            (Items(size=lambda i: 8 + i // 10), Items()),
+            r"must have one shape, got \(1, 8, 8\) and \(1, 9, 8\)\. Resize",
+        ),
+        ((Items(value=float("nan")), Items()), "task-00: the weights are no longer finite after epoch 1. Give a lower"),
+    ],
+)
+def test_data_sets_that_cannot_be_trained_on_are_refused(data, message):
+    recipe = Recipe(*2 * [replace(ONE, batch_size=8)])
+    with pytest.raises(ValueError, match=message):
+        run_scenario(CL2R(tasks=2, memory_per_class=4), "simplex", recipe, data=data)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_the_papers_protocols_have_the_papers_numbers(name, tasks, share):
 
 def test_open_and_elsewhere_classes_are_no_tasks():
     scenario = IAMCL2R(tasks=3, first_classes=2, open_classes=2, elsewhere_classes=4, replace_at=(1, 2))
-    with pytest.raises(ValueError, match="4 classes, 3 of them first, must leave 2 later tasks equal shares"):
+    with pytest.raises(ValueError, match="2 later tasks equal shares of 4 classes, so it must be one of 2, got 3"):
         replace(scenario, first_classes=3).steps(DIGITS)
     steps = scenario.steps(DIGITS)
     assert [step.held_to for step in steps] == ["previous", "start", "start"]
@@ -85,6 +85,12 @@ def test_open_and_elsewhere_classes_are_no_tasks():
     assert improved[1] < improved[2]
     assert not improved[2] & trained
     assert [step.start for step in steps] == ["scratch", "elsewhere", "elsewhere"]
+
+
+def test_classes_left_over_come_first_and_small_classes_are_replayed_whole():
+    steps = CL2R(tasks=4, memory_per_class=5000).steps(DIGITS)
+    assert [len(classes(DIGITS, step.images)) for step in steps] == [4, 2, 2, 2]
+    assert torch.equal(steps[1].memory, steps[0].images)
 
 
 def test_a_replacement_may_change_the_architecture_for_good():
@@ -109,8 +115,9 @@ def test_extended_classes_and_extended_data():
         (lambda: CL2R(seed=-1), "seed must be an integer >= 0, got -1"),
         (lambda: CL2R(tasks=2.5), "tasks must be an integer >= 0, got 2.5"),
         (lambda: CL2R(tasks=1), "tasks must be >= 2, got 1"),
-        (lambda: CL2R(tasks=4), "10 classes, 2 of them first, must leave 3 later tasks equal shares"),
-        (lambda: CL2R(memory_per_class=500), r"memory_per_class must be <= \d+, the images of class \d, got 500"),
+        (lambda: CL2R(tasks=4, first_classes=2), "equal shares of 10 classes, so it must be one of 1, 4, 7, got 2"),
+        (lambda: CL2R(tasks=11), "tasks must be <= 10, the classes that are trained on, got 11"),
+        (lambda: CL2R(open_classes=9), "at least 2 of the 10 classes must be left to train on, but 9 are set apart"),
         (lambda: CL2R(images_per_class=5000), r"images_per_class must be <= \d+, those of class \d, got 5000"),
         (lambda: CL2R(preallocated=8), "preallocated must be >= 10, the classes of digits, got 8"),
         (lambda: CL2R(evaluate_on="mnist"), "data must be one of digits"),
@@ -228,7 +235,7 @@ def test_bad_runs_are_refused_before_training(tmp_path):
 
     with pytest.raises(ValueError, match="method must be one of er"):
         run(CL2R(), "magic")
-    with pytest.raises(ValueError, match="task 0 must train on at least 512 new images, a batch, got"):
+    with pytest.raises(ValueError, match=r"batch_size must be <= \d+ for task 0, which has \d+ new images .* got 512"):
         run(CL2R(), recipe=Recipe(replace(ONE, batch_size=512), ONE))
     with pytest.raises(ValueError, match="device must be 'auto' or a device of this machine, got 'gpu0'"):
         run(CL2R(), recipe=Recipe(ONE, replace(ONE, device="gpu0")))

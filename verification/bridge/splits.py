@@ -94,7 +94,9 @@ def split(new: FeatureSet, old: FeatureSet, seed: int, hold_out: bool = True) ->
         what = "samples" if units is None else "groups"
         raise ValueError(
             f"three splits need at least two classes with {FEWEST} {what} each, got {len(enough)} with as many; the "
-            f"largest classes have {', '.join(str(size) for size in np.sort(independent)[::-1][:3])} {what}."
+            f"largest classes have {', '.join(str(size) for size in np.sort(independent)[::-1][:3])} {what}. Add "
+            f"{what}, or name a label that more rows share, for example a category. Without labels (labels='', "
+            "--labels '') a map is fitted and not judged."
         )
     rng, order = stream(seed, "bridge: splits"), in_order(np.arange(len(codes)), ranks_of(old.ids, new.ids))
     rows = order[choose_rows(codes[order], sizes, 3 * PART // max(new.dim, old.dim), rng)]

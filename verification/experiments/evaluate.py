@@ -156,6 +156,8 @@ def load_run(directory: str | os.PathLike[str], classes: str = "all") -> list[Fe
     if classes not in CLASSES:
         raise ValueError(f"classes must be one of {', '.join(CLASSES)}, got {classes!r}.")
     paths = sorted(Path(directory).glob("task-*.features.npz"))
+    if not Path(directory).is_dir():
+        raise ValueError(f"{directory}: no such folder; stationary train makes it.")
     if not paths:
         raise ValueError(f"{directory}: holds no task-*.features.npz; is it the folder of a run?")
     sets = [FeatureSet.load(path) for path in paths]

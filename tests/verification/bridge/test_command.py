@@ -120,13 +120,15 @@ def test_a_map_is_fitted_without_labels_and_not_judged(call, case, tmp_path):
         bare.append(tmp_path / f"bare-{path.name}")
         FeatureSet(FeatureSet.load(path).features).save(bare[-1])
     saved, report = tmp_path / "map.npz", tmp_path / "report.json"
-    status, printed, err = call("bridge", "fit", *bare, *FAST, "--save", saved, "--json", report)
+    pages = ("--html", tmp_path / "page.html", "--markdown", tmp_path / "page.md")
+    status, printed, err = call("bridge", "fit", *bare, *FAST, "--save", saved, "--json", report, *pages)
     assert (status, err.strip()) == (3, "")
+    assert all("mean squared distance" in path.read_text() for path in pages[1::2])
     assert printed.startswith("INCONCLUSIVE  Fitted, and not judged. The orthogonal map brings")
     assert json.loads(report.read_text())["verdict"] is None
     new, old = map(FeatureSet.load, bare)
     np.testing.assert_allclose(FeatureMap.load(saved)(new.unit), old.unit, atol=1e-12)
-    for option in (["--margin", "5%"], ["--closed-set"], ["--html", tmp_path / "page.html"]):
+    for option in (["--margin", "5%"], ["--closed-set"]):
         assert "is not used without labels" in one_line(call("bridge", "fit", *bare, *FAST, *option)[2])
 
 
@@ -304,7 +306,7 @@ class Balanced(HTMLParser):
 
 @pytest.mark.parametrize("name", ["rotated", "tighter", "wider"])
 def test_the_page_stands_alone(call, case, tmp_path, name):
-    call("bridge", "fit", *case(name), *FAST, "--html", tmp_path / "page.html")
+    call("bridge", "fit", *case(name), *FAST, "--html", tmp_path / "page.html", "--markdown", tmp_path / "page.md")
     page = (tmp_path / "page.html").read_text()
     parser = Balanced()
     parser.feed(page)
@@ -312,6 +314,7 @@ def test_the_page_stands_alone(call, case, tmp_path, name):
     assert not re.search(r"https?://|<script|src=", page)
     word = {"rotated": "Yes, through a map", "tighter": "Yes", "wider": "No"}[name]
     assert f'id="answer">{word}</h2>' in page
+    assert f"\n\n**{word}.** " in (tmp_path / "page.md").read_text()
     assert ("Through a map" in page) == (name != "tighter")
     assert "The models without a map" in page  # below the fold
 

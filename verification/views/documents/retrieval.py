@@ -93,8 +93,8 @@ def _slices(r: RetrievalReport) -> Iterator[Table]:
     """The parts of the queries that were asked for."""
     if r.slices:
         yield Table(
-            ("queries", "number", "points", "verdict"),
-            tuple((label(s.name), count(s.num_queries), points(s.change), s.change.verdict) for s in r.slices),
+            ("queries", "verdict", "points", "number"),  # a narrow screen shows the first ones
+            tuple((label(s.name), s.change.verdict, points(s.change), count(s.num_queries)) for s in r.slices),
             caption=f"{r.scores[0].name} for parts of the queries, the greatest loss first; these intervals are for "
             "all parts together",
         )
