@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from verification.audit.plan import Plan
-    from verification.features import FeatureSet
     from verification.audit.report import UpgradeReport
+    from verification.features import FeatureSet
     from verification.search.pairs import PairList
     from verification.upgrade import Upgrade
 
