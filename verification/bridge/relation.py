@@ -186,7 +186,7 @@ def relate(
     labels_differ = _labels_differ(new, old, pairs)
     if labels_differ:
         notes.append(f"The labels of {labels_differ:,} rows differ.")
-    rng, order = stream(seed, "relation"), in_order(pairs[:, 1], ranks_of(old.ids, new.ids))
+    rng, order = stream(seed, "relation"), in_order(pairs[:, 1], ranks_of(new.ids if old.ids is None else old.ids))
     budget = max(FEWEST, min(ROWS, NUMBERS // max(new.dim, old.dim)))
     if sample is None:
         part = order if total <= budget else order[np.sort(rng.permutation(total)[:budget])]

@@ -327,23 +327,20 @@ class SameClass:
         parts = [part.scaled(weights) for part in sized]
         freedom = _degrees_of_freedom(parts, [large] * len(parts)) if np.any(large) else 1.0
         if np.any(small):
-            other, other_freedom = self._small_classes(weights, small, large, (variance, freedom))
+            other, other_freedom = self._small_classes(weights, small, large, variance)
             total = variance + other
             if 0.0 < total < np.inf:
                 freedom = total**2 / (variance**2 / freedom + other**2 / other_freedom)
             variance = total
         return float(np.sqrt(variance)), freedom, max(second, 0.0)
 
-    def _small_classes(
-        self, weights: ndarray, small: ndarray, large: ndarray, told: tuple[float, float]
-    ) -> tuple[float, float]:
+    def _small_classes(self, weights: ndarray, small: ndarray, large: ndarray, variance: float) -> tuple[float, float]:
         """Variance of what classes contribute that are too small to tell their own, and its degrees of freedom.
 
         From the spread between two or more of them, which is too wide rather than too narrow where their means differ;
-        one alone borrows the variance of the larger classes, ``told`` with its degrees of freedom, twice as if a unit
-        weighed as much there.
+        one alone borrows the variance of the larger classes, twice as if a unit weighed as much there. That is a guess
+        about a class of its own kind perhaps, and has one degree of freedom.
         """
-        variance, freedom = told
         w, means = weights[small], self.means[small]
         if len(w) > 1:
             spread = float(np.sum((w * (means - float(w @ means) / float(w.sum()))) ** 2))
@@ -351,7 +348,7 @@ class SameClass:
         if not np.any(large):
             return np.inf, 1.0
         design = sum(part.design for part in self.parts) * weights**2
-        return 2.0 * variance * float(design[small].sum() / design[large].sum()), freedom
+        return 2.0 * variance * float(design[small].sum() / design[large].sum()), 1.0
 
     def by_class(self) -> ClassEstimates:
         """Each class on its own, its error no smaller than what the root mean square over the classes gives it.

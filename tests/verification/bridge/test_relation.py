@@ -144,8 +144,10 @@ def test_codes_are_the_same_model_as_themselves():
 @pytest.mark.parametrize("num_rows", [3, 4, 7])
 def test_few_numbers_have_an_answer(num_rows, dim):
     rows = RNG.standard_normal((num_rows, dim))
-    for new in (rows, rows + 0.1, RNG.standard_normal((num_rows, 2)), np.ones((num_rows, dim))):
+    for new in (rows, rows + 0.1, RNG.standard_normal((num_rows, 2))):
         assert relate(FeatureSet(new), FeatureSet(rows)).to_markdown()
+    with pytest.raises(ValueError, match="all . that were looked at are the same row"):
+        relate(FeatureSet(np.ones((num_rows, dim))), FeatureSet(rows))
 
 
 def test_the_rows_that_changed_are_named():
