@@ -337,18 +337,19 @@ class SameClass:
     def _small_classes(self, weights: ndarray, small: ndarray, large: ndarray, variance: float) -> tuple[float, float]:
         """Variance of what classes contribute that are too small to tell their own, and its degrees of freedom.
 
-        From the spread between two or more of them, which is too wide rather than too narrow where their means differ;
-        one alone borrows the variance of the larger classes, twice as if a unit weighed as much there. That is a guess
-        about a class of its own kind perhaps, and has one degree of freedom.
+        From the spread between two or more of them, which is too wide rather than too narrow where their means differ,
+        but not less than the larger classes would have with as few units. One alone has twice as much as these. That is
+        a guess about a class of its own kind perhaps, and has one degree of freedom.
         """
         w, means = weights[small], self.means[small]
-        if len(w) > 1:
-            spread = float(np.sum((w * (means - float(w @ means) / float(w.sum()))) ** 2))
-            return spread * len(w) / (len(w) - 1.0), len(w) - 1.0
-        if not np.any(large):
-            return np.inf, 1.0
-        design = sum(part.design for part in self.parts) * weights**2
-        return 2.0 * variance * float(design[small].sum() / design[large].sum()), 1.0
+        borrowed = np.inf
+        if np.any(large):
+            design = sum(part.design for part in self.parts) * weights**2
+            borrowed = variance * float(design[small].sum() / design[large].sum())
+        if len(w) == 1:
+            return 2.0 * borrowed, 1.0
+        spread = float(np.sum((w * (means - float(w @ means) / float(w.sum()))) ** 2)) * len(w) / (len(w) - 1.0)
+        return max(spread, borrowed) if np.any(large) else spread, len(w) - 1.0
 
     def by_class(self) -> ClassEstimates:
         """Each class on its own, its error no smaller than what the root mean square over the classes gives it.

@@ -146,7 +146,7 @@ def test_few_numbers_have_an_answer(num_rows, dim):
     rows = RNG.standard_normal((num_rows, dim))
     for new in (rows, rows + 0.1, RNG.standard_normal((num_rows, 2))):
         assert relate(FeatureSet(new), FeatureSet(rows)).to_markdown()
-    with pytest.raises(ValueError, match="all . that were looked at are the same row"):
+    with pytest.raises(ValueError, match=r"all . that were looked at are the same row"):
         relate(FeatureSet(np.ones((num_rows, dim))), FeatureSet(rows))
 
 

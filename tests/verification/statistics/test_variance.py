@@ -74,10 +74,13 @@ def test_large_and_small_classes_mix_as_welch_and_satterthwaite_have_it():
     error, freedom, _ = same.error(replace(weighting, same=np.where(large, weights, 0.0)))
     w, means = weights[~large], same.means[~large]
     spread = np.sum((w * (means - w @ means / w.sum())) ** 2) * 4.0 / 3.0
-    total = error**2 + spread
+    # no less than the large classes would have with as few samples
+    design = weights**2 / source.sizes
+    small = max(spread, error**2 * design[~large].sum() / design[large].sum())
+    total = error**2 + small
     found = same.error(weighting)
     assert found[0] == pytest.approx(np.sqrt(total), rel=1e-12)
-    assert found[1] == pytest.approx(total**2 / (error**4 / freedom + spread**2 / 3.0), rel=1e-12)
+    assert found[1] == pytest.approx(total**2 / (error**4 / freedom + small**2 / 3.0), rel=1e-12)
 
 
 def test_by_class_no_error_is_below_the_root_mean_square():
