@@ -336,7 +336,7 @@ def summary(cell: tuple[str, Draw], path: Path) -> dict[str, Any]:
 def missed(found: Float[ndarray, "n 3"], truth: float, joint: bool) -> dict[str, float | None]:
     """Share of intervals (value, lower, upper) above the truth and below it, and what was promised for both together.
 
-    At a margin of the true loss these are the false verdicts "compatible" and "incompatible". ``width`` is the mean
+    At a margin of the true loss these are the false verdicts "compatible" and "incompatible". ``width`` is the median
     half width in standard deviations of the estimate.
     """
     level = 1.0 - (side_confidence(CONFIDENCE) if joint else CONFIDENCE)
@@ -349,6 +349,6 @@ def missed(found: Float[ndarray, "n 3"], truth: float, joint: bool) -> dict[str,
         "incompatible": float(below.mean()),
         "promised": level,
         "bias": float(found[:, 0].mean() - truth) / spread if spread > 0.0 else 0.0,
-        "width": float(finite.mean()) / spread if spread > 0.0 and len(finite) else None,
+        "width": float(np.median(finite)) / spread if spread > 0.0 and len(finite) else None,
         "unbounded": float(np.mean(~np.isfinite(half))),
     }
