@@ -1,29 +1,31 @@
-"""Ask every peer about the upgrades whose right answer is known, and write what they said as a page."""
+"""Ask every peer about the upgrades whose right answer is known, and write what they said as a page.
+
+With ``--real``, also about the upgrades between real encoders, of which ``python -m benchmarks.real`` keeps features.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.peers.cases import SIMULATED, Case, real_cases
 from tests.benchmarks.peers.environments import Peer, Unavailable, interpreter, quiet
-from tests.benchmarks.peers.page import CASES, page
+from tests.benchmarks.peers.page import page
 from theory.files import write_atomically
 from verification.audit.judge import judge
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
 
-SIZES = (200, 5000)
 PEERS = (
     Peer(
         "vectormigrate",
@@ -80,24 +82,29 @@ OURS = Peer(
 
 @dataclass
 class Asked:
-    """What a peer said: of each (case, size) its words and how often; or why it said nothing."""
+    """What a peer said of each (case, size), a word a draw, and the CPU seconds it took; or why it said nothing."""
 
     peer: Peer
     seeds: int
     words: dict[tuple[str, int], list[str]] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: dict[tuple[str, int], float] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     defects: dict[str, str] = field(default_factory=dict)
     absent: str = ""
 
+    def add(self, cell: tuple[str, int], word: str, seconds: float) -> None:
+        """Take in what was said of a draw."""
+        self.words.setdefault(cell, []).append(word)
+        self.seconds[cell] = self.seconds.get(cell, 0.0) + seconds
 
-def draw_all(folder: Path, seeds: int, cases: Collection[str] = tuple(CASES)) -> list[tuple[str, int, int, Path]]:
-    """Write every draw of some cases to a file; the same for all peers."""
+
+def draw_all(folder: Path, seeds: int, cases: Mapping[str, Case]) -> list[tuple[str, int, int, Path]]:
+    """Write every draw of the cases to a file; the same for all peers, whichever cases are asked about."""
     draws = []
-    for number, (name, case) in enumerate(CASES.items()):
-        for size in SIZES if name in cases else ():
+    for name, case in cases.items():
+        for size in case.sizes:
             for seed in range(seeds):
-                new, old = case.draw(size, np.random.default_rng([seed, size, number]))
+                new, old = case.draw(size, np.random.default_rng([seed, size, *name.encode()]))
                 path = folder / f"{name.replace(' ', '_')}-{size}-{seed}.npz"
                 rows = {"new": new.features.astype("f4"), "old": old.features.astype("f4")}
                 groups = {} if new.groups is None else {"groups": new.groups}
@@ -118,14 +125,12 @@ def ask(peer: Peer, draws: Sequence[tuple[str, int, int, Path]], seeds: int, cac
     folder = draws[0][3].parent
     listed, written = folder / "paths", folder / f"{peer.name}.jsonl"
     listed.write_text("\n".join(chosen))
-    start = _children()
     with open(folder / f"{peer.name}.log", "w") as log:
         try:
             command = [str(each) for each in (python, peer.driver, listed, written)]
             status = subprocess.run(command, stdout=log, stderr=log, env=quiet(), cwd=folder, timeout=limit).returncode
         except subprocess.TimeoutExpired:
             status = f"stopped after {limit:.0f} s"
-    asked.seconds = _children() - start
     if status:
         last = (folder / f"{peer.name}.log").read_text().strip().rpartition("\n")[2]
         asked.errors.append(f"ended with status {status} {last[:200]}")
@@ -135,34 +140,28 @@ def ask(peer: Peer, draws: Sequence[tuple[str, int, int, Path]], seeds: int, cac
         elif "error" in row:
             asked.errors.append(row["error"])
         else:
-            asked.words.setdefault(chosen[row["path"]], []).append(row["words"])
+            asked.add(chosen[row["path"]], row["words"], row["seconds"])
     return asked
 
 
 def ask_ourselves(draws: Sequence[tuple[str, int, int, Path]], seeds: int) -> Asked:
     """Our own verdict on the same draws, all samples as queries and gallery, groups where shots have them."""
     asked = Asked(OURS, seeds)
-    start = time.process_time()
     for case, size, seed, path in draws:
         if seed < seeds:
+            start = time.process_time()
             with np.load(path) as arrays:
                 groups = arrays.get("groups")
                 new, old = (FeatureSet(arrays[name], arrays["labels"], groups=groups) for name in ("new", "old"))
-            asked.words.setdefault((case, size), []).append(judge(Upgrade(new, old)).verdict)
-    asked.seconds = time.process_time() - start
+            word = judge(Upgrade(new, old)).verdict
+            asked.add((case, size), word, time.process_time() - start)
     return asked
-
-
-def _children() -> float:
-    """CPU seconds of the processes that were started and ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def remember(asked: Asked, cache: Path) -> None:
     """Keep what a peer said."""
-    kept = {"words": [[*cell, words] for cell, words in asked.words.items()]}
-    kept |= {name: getattr(asked, name) for name in ("seeds", "seconds", "errors", "defects", "absent")}
+    kept = {name: getattr(asked, name) for name in ("seeds", "errors", "defects", "absent")}
+    kept["cells"] = [[*cell, words, asked.seconds[cell]] for cell, words in asked.words.items()]
     path = _answers(asked.peer, cache)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: file.write(json.dumps(kept).encode()))
@@ -174,8 +173,10 @@ def remembered(peer: Peer, cache: Path) -> Asked | None:
     if not path.exists():
         return None
     kept = json.loads(path.read_text())
-    words = {(case, size): said for case, size, said in kept.pop("words")}
-    return Asked(peer, words=words, **kept)
+    asked = Asked(peer, **{name: kept[name] for name in ("seeds", "errors", "defects", "absent")})
+    for case, size, words, seconds in kept["cells"]:
+        asked.words[case, size], asked.seconds[case, size] = words, seconds
+    return asked
 
 
 def _answers(peer: Peer, cache: Path) -> Path:
@@ -192,15 +193,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="draws a case and size")
     parser.add_argument("--only", nargs="*", default=names, help="whom to ask; of the others, what they said last")
-    parser.add_argument("--cases", nargs="*", default=list(CASES), help="cases to ask about; of the others, as before")
+    parser.add_argument("--cases", nargs="*", help="cases to ask about; of the others, as before")
+    parser.add_argument("--real", type=Path, metavar="CACHE", help="ask about real encoders too, from these features")
     parser.add_argument("--limit", type=float, default=7200.0, help="seconds for each peer")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "stationary" / "peers")
     parser.add_argument("--output", type=Path, default=Path("docs/peers.md"), help="page to write")
     chosen = parser.parse_args()
-    if set(chosen.only) - set(names) or set(chosen.cases) - set(CASES) or not chosen.cases or chosen.seeds < 1:
-        parser.error(f"whom to ask must be of {', '.join(names)}, cases of {', '.join(CASES)}, and seeds at least 1.")
+    cases = {**SIMULATED, **(real_cases(chosen.real) if chosen.real else {})}
+    asked_about = list(cases) if chosen.cases is None else chosen.cases
+    if set(chosen.only) - set(names) or set(asked_about) - set(cases) or not asked_about or chosen.seeds < 1:
+        parser.error(f"whom to ask must be of {', '.join(names)}, cases of {', '.join(cases)}, and seeds at least 1.")
     with tempfile.TemporaryDirectory() as folder:
-        draws = draw_all(Path(folder), chosen.seeds, chosen.cases) if chosen.only else []
+        some = {name: cases[name] for name in asked_about}
+        draws = draw_all(Path(folder), chosen.seeds, some) if chosen.only else []
         for peer in (OURS, *PEERS):
             if peer.name in chosen.only:
                 print(f"asking {peer.name} …", file=sys.stderr)
@@ -212,9 +217,10 @@ def main() -> None:
                 )
                 before = remembered(peer, chosen.cache)
                 if before is not None and before.seeds == asked.seeds:  # of cases that were not asked about now
-                    asked.words = before.words | asked.words
+                    asked.words, asked.seconds = before.words | asked.words, before.seconds | asked.seconds
                 remember(asked, chosen.cache)
-    text = page([asked for peer in (OURS, *PEERS) if (asked := remembered(peer, chosen.cache))], SIZES)
+    known = {**SIMULATED, **real_cases(chosen.cache)}
+    text = page([asked for peer in (OURS, *PEERS) if (asked := remembered(peer, chosen.cache))], known)
     write_atomically(chosen.output, lambda file: file.write(text.encode()))
     print(text)
 

@@ -55,7 +55,10 @@ def look() -> dict[str, str]:
     import sys
 
     with open(sys.argv[1]) as listed:
-        found = probe(load(next(path for path in listed.read().split() if "same_law-5000" in path)))
+        paths = [path for path in listed.read().split() if "same_law-5000" in path]
+    if not paths:
+        return {}
+    found = probe(load(paths[0]))
     depths = [row["deepest_p90"] for row in found["per_query"]]
     said, mean, p90 = found["features"]["deepest_p90"], np.mean(depths), np.percentile(depths, 90)
     verdict = "still there" if abs(said - mean) < 1e-9 * mean < abs(said - p90) else "gone"
