@@ -104,7 +104,7 @@ def draw_all(folder: Path, seeds: int, cases: Mapping[str, Case]) -> list[tuple[
     for name, case in cases.items():
         for size in case.sizes:
             for seed in range(seeds):
-                new, old = case.draw(size, np.random.default_rng([seed, size, *name.encode()]))
+                new, old = case.draw(size, np.random.default_rng([seed, size, *(case.stream or name).encode()]))
                 path = folder / f"{name.replace(' ', '_')}-{size}-{seed}.npz"
                 rows = {"new": new.features.astype("f4"), "old": old.features.astype("f4")}
                 groups = {} if new.groups is None else {"groups": new.groups}

@@ -26,11 +26,13 @@ MEANING = {
     "tighter": "drawn anew about the same class vertices, spread × 0.8",
     "same law": "drawn anew, same spread",
     "wider": "drawn anew, spread × 1.1: a truly worse model",
-    "off centre": f"drawn anew, spread × 0.8, and all class means of both models share a vector of length {COMMON}",
+    "common mean": f"drawn anew, spread × 0.8, and all class means of both models share a vector of length {COMMON}",
     "merged": f"drawn anew, {MERGED} pairs of classes in one place each and all spreads × 0.5",
     "several shots": f"drawn anew, same spread; {SHOTS} samples are shots of one object, which has {SHARED:.0%} of the "
     "variance",
 }
+# of a case that had another name when its draws were recorded
+STREAMS = {"common mean": "off centre"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class Case:
         Numbers of samples that are drawn.
     real : bool
         Whether the features are of real encoders.
+    stream : str
+        Names the random numbers of the draws; empty where the name does.
     """
 
     name: str
@@ -58,10 +62,11 @@ class Case:
     draw: Callable[[int, np.random.Generator], tuple[FeatureSet, FeatureSet]]
     sizes: tuple[int, ...] = SIZES
     real: bool = False
+    stream: str = ""
 
 
 SIMULATED: Mapping[str, Case] = {
-    name: Case(name=name, answer=case.answer, meaning=MEANING[name], draw=case.draw)
+    name: Case(name=name, answer=case.answer, meaning=MEANING[name], draw=case.draw, stream=STREAMS.get(name, ""))
     for name, case in (UPGRADES | SEARCHES).items()
 }
 

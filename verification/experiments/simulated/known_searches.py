@@ -53,7 +53,7 @@ def _labels(num_samples: int) -> Int[ndarray, " n"]:
     return np.arange(num_samples) % NUM_CLASSES
 
 
-def _off_centre(num_samples: int, rng: np.random.Generator) -> tuple[FeatureSet, FeatureSet]:
+def _common_mean(num_samples: int, rng: np.random.Generator) -> tuple[FeatureSet, FeatureSet]:
     labels = _labels(num_samples)
     centres = simplex_vertices(NUM_CLASSES, DIM)[labels] + COMMON * np.eye(DIM)[DIM - 1]
     return FeatureSet(_noisy(centres, 0.8 * NOISE, rng), labels), FeatureSet(_noisy(centres, NOISE, rng), labels)
@@ -86,7 +86,7 @@ def _several_shots(num_samples: int, rng: np.random.Generator) -> tuple[FeatureS
 SEARCHES = {
     search.name: search
     for search in (
-        KnownSearch("off centre", "compatible", _off_centre),
+        KnownSearch("common mean", "compatible", _common_mean),
         KnownSearch("merged", "incompatible", _merged),
         KnownSearch("several shots", "boundary", _several_shots),
     )

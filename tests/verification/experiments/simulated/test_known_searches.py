@@ -23,7 +23,7 @@ def measured(name: str, seed: int = 0) -> tuple[float, float, float, float]:
 
 
 def test_off_centre_a_search_gains_and_other_classes_come_nearer():
-    change, error, same, different = measured("off centre")
+    change, error, same, different = measured("common mean")
     assert change > 4 * error
     assert same > 0.0 > different
     assert same + different > 0.0
