@@ -479,6 +479,11 @@ class Upgrade:
         """Whether queries have groups, which are then the units."""
         return self.groups is not None and "groups" in self.exclude
 
+    @cached_property
+    def group_codes(self) -> Int[ndarray, " n"] | None:
+        """A number for each label with a group, of the queries; −1 without identity. None: queries have no groups."""
+        return _groups(self.codes, self.groups) if self.grouped else None
+
     def check_pairs(self) -> None:
         """Raise ValueError unless there are pairs of one class and of different classes."""
         if self.judged:
@@ -681,7 +686,7 @@ class Upgrade:
         rng = stream(self.seed, "rows")
         total = len(self.codes) + (0 if self.gallery is None else len(self.gallery))
         tick = counter(progress, "reading rows", total)
-        groups = _groups(self.codes, self.groups) if self.grouped else None
+        groups = self.group_codes
 
         def one(
             sets: Sequence[FeatureSet], codes: ndarray, units: ndarray | None, ranks: ndarray | None

@@ -78,10 +78,7 @@ class RetrievalParts:
         self._identical = True
         self._codes = queries.codes
         # groups, and what copies of queries in the gallery make one
-        self._units: Int[ndarray, " n"] | None = None
-        if queries.groups is not None:
-            named = np.rec.fromarrays([queries.codes, queries.groups])
-            self._units = np.unique(named, return_inverse=True)[1]
+        self._units = queries.group_codes
         self._items = 0
 
     def add(self, part: FeatureSet, start: int) -> RetrievalParts:

@@ -29,7 +29,7 @@ from verification.audit.retrieval import compare_retrieval
 from verification.features import FeatureSet
 from verification.reporting import json_safe, write_json
 from verification.statistics.interval import Criterion, Interval, Population
-from verification.statistics.rows import in_order, ranks_of, stream
+from verification.statistics.rows import drawing_order, stream
 from verification.statistics.variance import Estimate
 from verification.upgrade import Upgrade
 
@@ -224,7 +224,7 @@ def _need(claim: str, interval: Interval, criterion: Criterion, effect: float, u
 
 def _exchanged(old: FeatureSet, seed: int) -> FeatureSet:
     """The same samples, each with the feature of another sample of its class, of another group where there are any."""
-    order = in_order(np.arange(len(old)), ranks_of(old.ids))
+    order = drawing_order(len(old), old.ids)
     others = np.empty_like(order)
     groups = None if old.groups is None else old.groups[order]
     others[order] = order[_exchange(old.codes[order], groups, stream(seed, "plan"))]

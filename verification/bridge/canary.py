@@ -10,7 +10,7 @@ import numpy as np
 from theory.files import reading, regular, write_atomically
 from verification.bridge.relation import Relation, relate
 from verification.features import FeatureSet, places
-from verification.statistics.rows import in_order, ranks_of, stream
+from verification.statistics.rows import drawing_order, stream
 
 ROWS = 50
 
@@ -43,7 +43,7 @@ def save_canary(features: FeatureSet, path: str | os.PathLike[str], num_rows: in
         raise ValueError(f"{path}: a canary is a .npz, got suffix {path.suffix!r}.")
     if min(len(features), num_rows) < 3:
         raise ValueError(f"a canary needs at least three rows, got {min(len(features), num_rows)}.")
-    order = in_order(np.arange(len(features)), ranks_of(features.ids))
+    order = drawing_order(len(features), features.ids)
     rows = order[np.sort(stream(seed, "canary").permutation(len(features))[:num_rows])]
     kept = features.select(rows)
     arrays = {

@@ -12,7 +12,7 @@ from verification.bridge.relation import Relation
 from verification.bridge.relation_kind import RelationKind
 from verification.features import FeatureSet
 from verification.search.nearest import search
-from verification.statistics.rows import in_order, ranks_of, stream
+from verification.statistics.rows import drawing_order, stream
 
 # rows of each model that a gallery's rows are compared with
 REFERENCES = 2048
@@ -76,7 +76,7 @@ def origin(gallery: FeatureSet, new: FeatureSet, old: FeatureSet, seed: int = 0)
     for features, other in ((new, old), (old, new)):
         # without ids of its own, rows are those of the other set, one by one
         theirs = other.ids if len(other) == len(features) else None
-        order = in_order(np.arange(len(features)), ranks_of(features.ids, theirs))
+        order = drawing_order(len(features), features.ids, theirs)
         models.append(FeatureSet(features.rows(order[np.sort(rng.permutation(len(features))[:REFERENCES])])))
     mistakes = []
     for own, other in (models, models[::-1]):

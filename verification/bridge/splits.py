@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from verification.features import FeatureSet, common_codes
-from verification.statistics.rows import choose_rows, in_order, ranks_of, stream
+from verification.statistics.rows import choose_rows, drawing_order, stream
 
 # numbers of one model's rows in each part
 PART = 2**23
@@ -98,7 +98,7 @@ def split(new: FeatureSet, old: FeatureSet, seed: int, hold_out: bool = True) ->
             f"{what}, or name a label that more rows share, for example a category. Without labels (labels='', "
             "--labels '') a map is fitted and not judged."
         )
-    rng, order = stream(seed, "bridge: splits"), in_order(np.arange(len(codes)), ranks_of(old.ids, new.ids))
+    rng, order = stream(seed, "bridge: splits"), drawing_order(len(codes), old.ids, new.ids)
     rows = order[choose_rows(codes[order], sizes, 3 * PART // max(new.dim, old.dim), rng)]
     read = Part(new.rows(rows), old.rows(rows), codes[rows], max(new.roundoff, old.roundoff))
     if units is None:
@@ -125,7 +125,7 @@ def split_pairs(new: FeatureSet, old: FeatureSet, seed: int) -> tuple[Part, Part
     """
     if len(old) < FEWEST:
         raise ValueError(f"a fit and a choice need at least {FEWEST} rows, got {len(old)}.")
-    rng, order = stream(seed, "bridge: pairs"), in_order(np.arange(len(old)), ranks_of(old.ids, new.ids))
+    rng, order = stream(seed, "bridge: pairs"), drawing_order(len(old), old.ids, new.ids)
     rows = rng.permutation(len(old))[: 3 * PART // max(new.dim, old.dim)]
     fit, choice = (order[np.sort(rows[some])] for some in (slice(len(rows) // 3, None), slice(len(rows) // 3)))
     stored = max(new.roundoff, old.roundoff)

@@ -170,6 +170,11 @@ def in_order(index: Int[ndarray, " m"], ranks: Int[ndarray, " n"] | None) -> Int
     return np.argsort(index if ranks is None else ranks[index], kind="stable")
 
 
+def drawing_order(count: int, *ids: Shaped[ndarray, " n"] | None) -> Int[ndarray, " count"]:
+    """Positions of all rows in the order in which they are drawn; ids as of :func:`ranks_of`."""
+    return in_order(np.arange(count), ranks_of(*ids))
+
+
 def choose_rows(
     codes: Int[ndarray, " n"], sizes: Int[ndarray, " k"], budget: int, rng: np.random.Generator
 ) -> Int[ndarray, " m"]:

@@ -342,14 +342,15 @@ class SameClass:
         a guess about a class of its own kind perhaps, and has one degree of freedom.
         """
         w, means = weights[small], self.means[small]
-        borrowed = np.inf
+        alone = len(w) == 1
+        borrowed = np.inf if alone else 0.0
         if np.any(large):
             design = sum(part.design for part in self.parts) * weights**2
             borrowed = variance * float(design[small].sum() / design[large].sum())
-        if len(w) == 1:
+        if alone:
             return 2.0 * borrowed, 1.0
         spread = float(np.sum((w * (means - float(w @ means) / float(w.sum()))) ** 2)) * len(w) / (len(w) - 1.0)
-        return max(spread, borrowed) if np.any(large) else spread, len(w) - 1.0
+        return max(spread, borrowed), len(w) - 1.0
 
     def by_class(self) -> ClassEstimates:
         """Each class on its own, its error no smaller than what the root mean square over the classes gives it.
