@@ -462,6 +462,9 @@ def test_a_group_that_is_most_of_its_class_tells_as_little_as_one_or_two() -> No
     odd = estimate(dominated(0, 120).statistics())[0]["pairs"].same_class.fixed
     assert odd.standard_error > 4.0 * even.standard_error
     assert odd.freedom < 2.0 * even.freedom
+    # a group of half of a class, which still tells its own error: 19 degrees of freedom if groups counted alike
+    half = estimate(dominated(0, 40).statistics())[0]["pairs"]
+    assert max(half.same_class.fixed.freedom, half.different_class.fixed.freedom) < 10.0
     assert not any("mostly one group" in remark for remark in dominated(0, 2).findings())
     assert any("Class 0 is mostly one group, which has 8" in remark for remark in dominated(0, 160).findings())
 
