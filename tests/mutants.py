@@ -157,12 +157,14 @@ def made(path: Path, number: int) -> Mutant:
 
 
 def draw(paths: Iterable[Path], size: int, seed: int) -> list[Mutant]:
-    """Draw changes of each part of the project in turn, so that every beginning of the list is of all parts."""
+    """Draw changes of each part of the project in turn, so that every beginning of the list is of all parts.
+
+    What is drawn of a part does not depend on the other parts, so that several processes can share a sample.
+    """
     parts: dict[str, list[tuple[Path, int]]] = {}
     for path in paths:
         parts.setdefault(part_of(path.relative_to(ROOT).as_posix()), []).extend(mutants(path))
-    rng = random.Random(seed)
-    orders = [rng.sample(every, len(every)) for every in parts.values()]
+    orders = [random.Random(f"{seed} {part}").sample(every, len(every)) for part, every in parts.items()]
     drawn = [each for each in chain.from_iterable(zip_longest(*orders)) if each is not None]
     return [made(*each) for each in drawn[:size]]
 
