@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from theory.metrics import PowerDistance
 from verification.statistics import pairwise
 from verification.statistics.gaps import SideEstimate, estimate
 from verification.statistics.linear import LeftOut, LinearPairs
@@ -52,6 +53,7 @@ class Role:
     """What the rows of one role contribute to a mean: for each class the sums of its units, taken from the mean."""
 
     contributions: list[list[float]]
+    means: list[float]
     rows: list[int]
     units: list[float]
     design: list[float]
@@ -67,29 +69,36 @@ class Role:
 
     def scaled(self, weights: np.ndarray) -> Role:
         sums = [[w * each for each in own] for w, own in zip(weights, self.contributions, strict=True)]
-        return replace(self, contributions=sums, design=[d * w**2 for d, w in zip(self.design, weights, strict=True)])
+        means = [w * mean for w, mean in zip(weights, self.means, strict=True)]
+        design = [d * w**2 for d, w in zip(self.design, weights, strict=True)]
+        return replace(self, contributions=sums, means=means, design=design)
 
     def plus(self, other: Role) -> Role:
         both = zip(self.contributions, other.contributions, strict=True)
         sums = [[a + b for a, b in zip(one, two, strict=True)] for one, two in both]
-        return replace(self, contributions=sums, design=[a + b for a, b in zip(self.design, other.design, strict=True)])
+        means, design = (
+            [a + b for a, b in zip(one, two, strict=True)]
+            for one, two in ((self.means, other.means), (self.design, other.design))
+        )
+        return replace(self, contributions=sums, means=means, design=design)
 
 
 def role(rows: Rows, values: np.ndarray, pull: np.ndarray, counted: np.ndarray, weight: np.ndarray) -> Role:
     """From what each row contributes, and what the sizes of units add."""
     units = np.arange(len(rows.codes)) if rows.units is None else rows.units
-    sums, effective = [], []
+    sums, means, effective = [], [], []
     for c in range(len(rows.sizes)):
         here = rows.codes == c
         names = np.unique(units[here])
         mean = values[here].mean() if np.any(here) else 0.0
+        means.append(float(mean))
         own = [float(np.sum(values[here & (units == name)] - mean)) for name in names]
         added = [pull[c] * float(np.sum(counted[here & (units == name)])) for name in names]
         sums.append([a + b - sum(added) / len(names) for a, b in zip(own, added, strict=True)])
         shares = [np.sum(units[here] == name) / np.sum(here) for name in names]
         effective.append(1.0 / sum(share**2 for share in shares) if len(names) else 0.0)
     design = [w / max(units, 1.0) for w, units in zip(weight, effective, strict=True)]
-    return Role(sums, [max(int(size), 1) for size in rows.sizes], effective, design)
+    return Role(sums, means, [max(int(size), 1) for size in rows.sizes], effective, design)
 
 
 def welch(variances: list[float], freedom: list[float]) -> float:
@@ -110,16 +119,33 @@ def count_freedom(roles: list[Role], used: list[list[int]]) -> float:
 
 def sum_errors(roles: list[Role]) -> tuple[float, float]:
     """Of 1b, and of the contrast; a class of one unit borrows the variance of the others."""
-    total, used = 0.0, []
+    total, told, used = 0.0, [], []
+    lone, lone_freedom = 0.0, math.inf
     for one in roles:
         there = [c for c, design in enumerate(one.design) if design > 0.0]
-        told = [c for c in there if len(one.contributions[c]) > 1]
-        if len(told) == 1 and len(there) > 1:
+        several = [c for c in there if len(one.contributions[c]) > 1]
+        if len(several) == 1 and len(there) > 1:
             return math.inf, 1.0
-        pooled = sum(one.variance(c) for c in told) / sum(one.design[c] for c in told)
-        total += sum(one.variance(c) if c in told else pooled * one.design[c] for c in there)
-        used.append(told)
-    return math.sqrt(total), count_freedom(roles, used)
+        if several:
+            pooled = sum(one.variance(c) for c in several) / sum(one.design[c] for c in several)
+            total += sum(one.variance(c) if c in several else pooled * one.design[c] for c in there)
+            told.append(one)
+            used.append(several)
+            continue
+        # one unit of every class: the spread between classes, each by the share that it has
+        if len(there) < 2:
+            return math.inf, 1.0
+        shares = [math.sqrt(one.design[c]) for c in there]
+        each = sum(one.means[c] for c in there) / sum(shares)
+        squares = [(one.means[c] - share * each) ** 2 for c, share in zip(there, shares, strict=True)]
+        lone += sum(squares) * len(there) / (len(there) - 1)
+        lone_freedom = min(lone_freedom, len(there) - 1.0)
+    if not told:
+        return math.sqrt(lone), lone_freedom
+    freedom = count_freedom(told, used)
+    if lone > 0.0:
+        freedom = (total + lone) ** 2 / (total**2 / freedom + lone**2 / lone_freedom)
+    return math.sqrt(total + lone), freedom
 
 
 class Plain:
@@ -158,7 +184,7 @@ class Plain:
         if weighting == "classes":
             n, m, pairs = np.sign(n), np.sign(m), np.sign(pairs)
         total = sum(n[y] * m[z] for y in range(self.num) for z in range(self.num) if y != z)
-        return pairs / pairs.sum(), n / total, m
+        return pairs / max(pairs.sum(), 1.0), n / total, m
 
     def pair_of_classes(self, y: int, z: int) -> float:
         block = self.t[np.ix_(self.rows.codes == y, self.items.codes == z)]
@@ -351,26 +377,35 @@ def from_sums(plain: Plain, **options: Any) -> LinearPairs:
     )
 
 
-DESIGNS: dict[str, tuple[list[list[int]], list[list[int]] | None, bool]] = {
-    "samples": (ALONE, None, False),
-    "large classes": (LARGE, None, False),
-    "groups": (GROUPED, None, True),
-    "large groups": ([GROUPED[0], GROUPED[5], [1, 2, 1, 1, 2]], None, True),
-    "gallery": (ALONE, ITEMS, False),
-    "large gallery": (LARGE, [[1] * 3, [1] * 6, [1] * 4], False),
-    "groups of a gallery": (GROUPED, GROUPED_ITEMS, True),
-    "large groups of a gallery": ([[2, 1, 1, 2], [1, 1, 3]], [[2, 1, 3], [1, 1, 2, 2]], True),
-    "one small class": ([[1] * 5, [1] * 6, [1] * 3], None, False),
-    "small classes": ([[1] * 2, [1] * 3, [1] * 3, [1] * 2], None, False),
-    "one large class": ([[1] * 6, [1], [1]], None, False),
+# queries, items of a gallery, and whether there are groups of either
+DESIGNS: dict[str, tuple[list[list[int]], list[list[int]] | None, bool, bool]] = {
+    "samples": (ALONE, None, False, False),
+    "large classes": (LARGE, None, False, False),
+    "groups": (GROUPED, None, True, True),
+    "large groups": ([GROUPED[0], GROUPED[5], [1, 2, 1, 1, 2]], None, True, True),
+    "gallery": (ALONE, ITEMS, False, False),
+    "large gallery": (LARGE, [[1] * 3, [1] * 6, [1] * 4], False, False),
+    "groups of a gallery": (GROUPED, GROUPED_ITEMS, True, True),
+    "large groups of a gallery": ([[2, 1, 1, 2], [1, 1, 3]], [[2, 1, 3], [1, 1, 2, 2]], True, True),
+    "groups of queries": (GROUPED, ITEMS, True, False),
+    "one small class": ([[1] * 5, [1] * 6, [1] * 3], None, False, False),
+    "small classes": ([[1] * 2, [1] * 3, [1] * 3, [1] * 2], None, False, False),
+    "one large class": ([[1] * 6, [1]], None, False, False),
+    "two large classes": ([[1] * 5, [1] * 4, [1]], None, False, False),
+    "single rows": ([[1]] * 4, None, False, False),
+    "single queries": ([[1]] * 5, [[1] * 3, [1] * 4, [1] * 2, [1] * 3, []], False, False),
+    "single queries and items": ([[1]] * 4 + [[]], [[1]] * 5, False, False),
+    "single items": ([[1] * 3, [1] * 4, [], [1]], [[], [1], [1], [1]], False, False),
+    "queries of one class": ([[1] * 5, [], []], [[1] * 3, [1] * 3, [1] * 2], False, False),
+    "one query": ([[1], [], []], [[1] * 3, [1] * 3, [1] * 2], False, False),
 }
 
 
 def plain_of(name: str, metric: str = "sqeuclidean", seed: int = 0) -> Plain:
-    queries, items, grouped = DESIGNS[name]
+    queries, items, *grouped = DESIGNS[name]
     rng = np.random.default_rng(seed)
-    rows = rows_of(queries, 2, rng, grouped)
-    return Plain(rows, None if items is None else rows_of(items, 1, rng, grouped), metric)
+    rows = rows_of(queries, 2, rng, grouped[0])
+    return Plain(rows, None if items is None else rows_of(items, 1, rng, grouped[1]), metric)
 
 
 def check_side(found: SideEstimate, value: float, error: float, freedom: float) -> None:
@@ -380,9 +415,41 @@ def check_side(found: SideEstimate, value: float, error: float, freedom: float) 
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean"])
-def test_both_sides_and_the_contrast(name, metric):
-    plain = plain_of(name, metric)
+@pytest.mark.parametrize(("metric", "seed"), [("sqeuclidean", 0), ("euclidean", 1)])
+def test_both_sides_and_the_contrast(name, metric, seed):
+    check_both_sides(plain_of(name, metric, seed), metric)
+
+
+@pytest.mark.parametrize("name", ["large classes", "large groups", "large gallery"])
+def test_where_only_pairs_show_anything(name):
+    """Rows without classes: what a sample contributes by itself is estimated as less than nothing, now and then."""
+    queries, items, *grouped = DESIGNS[name]
+    below = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        sides = [rows_of(queries, 2, rng, grouped[0]), None if items is None else rows_of(items, 1, rng, grouped[1])]
+        for rows in sides:
+            if rows is not None:
+                rows.models[:] = rng.standard_normal(rows.models.shape)
+                rows.models[:] /= np.linalg.norm(rows.models, axis=2, keepdims=True)
+        assert sides[0] is not None
+        plain = Plain(sides[0], sides[1])
+        error, _, second = plain.same_error("pairs")
+        below.append(0.0 < error**2 <= second * (1.0 + 1e-12))
+        check_both_sides(plain, "sqeuclidean")
+    assert any(below) or "groups" in name
+
+
+def test_identical_models_have_no_error_and_all_pairs_satisfy_both_sides():
+    rows = rows_of(LARGE, 2, np.random.default_rng(0), False)
+    rows.models[0] = rows.models[1]
+    for found in estimate(look_at_all_pairs("sqeuclidean", rows))[0].values():
+        for side in found.sides:
+            assert (side.fixed.value, side.fixed.standard_error, side.pair_fraction) == (0.0, 0.0, 1.0)
+        assert (found.contrast.value, found.contrast.standard_error) == (0.0, 0.0)
+
+
+def check_both_sides(plain: Plain, metric: str) -> None:
     source = look_at_all_pairs(metric, plain.rows, plain.gallery)
     gaps, by_class = estimate(source)
     first, second = plain.orders()
@@ -407,7 +474,10 @@ def test_both_sides_and_the_contrast(name, metric):
     within, between = plain.t[plain.meet], plain.t[plain.different]
     same_class, different = gaps["pairs"].sides
     assert (same_class.num_pairs, different.num_pairs) == (len(within), len(between))
-    assert (same_class.pair_fraction, same_class.pair_fraction_error) == (np.mean(within >= 0.0), 0.0)
+    assert (same_class.pair_fraction, same_class.pair_fraction_error) == (
+        float(np.mean(within >= 0.0)) if len(within) else 0.0,
+        0.0,
+    )
     assert (different.pair_fraction, different.pair_fraction_error) == (np.mean(between <= 0.0), 0.0)
     # each class on its own
     variance = np.maximum(np.maximum(first + second, second), 0.0)
@@ -421,17 +491,18 @@ def test_both_sides_and_the_contrast(name, metric):
     np.testing.assert_allclose(by_class.degrees_of_freedom, np.maximum(freedom, 1.0), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["samples", "groups", "gallery", "groups of a gallery"])
-@pytest.mark.parametrize("way", ["all pairs", "tiles", "sums"])
+@pytest.mark.parametrize("name", ["samples", "groups", "gallery", "groups of a gallery", "groups of queries"])
+@pytest.mark.parametrize("way", ["tiles", "tiles of another distance", "sums"])
 def test_what_is_known_of_pairs(name, way, monkeypatch):
     """Every statistic of t by itself, from one tile of all pairs, from many, and from sums."""
-    if way == "tiles":
+    if way != "sums":
         monkeypatch.setattr(pairwise, "TILE", 5)
         monkeypatch.setattr(pairwise, "HELD", 3)
-    plain = plain_of(name)
+    metric = "euclidean" if way == "tiles of another distance" else "sqeuclidean"
+    plain = plain_of(name, metric)
     t, num = plain.t, plain.num
     rows, items, paired = plain.rows, plain.items, plain.gallery is None
-    source = from_sums(plain) if way == "sums" else look_at_all_pairs("sqeuclidean", rows, plain.gallery)
+    source = from_sums(plain) if way == "sums" else look_at_all_pairs(metric, rows, plain.gallery)
     n, m = np.bincount(rows.codes, minlength=num), np.bincount(items.codes, minlength=num)
     means = np.array([[plain.pair_of_classes(y, z) for z in range(num)] for y in range(num)])
     off = ~np.eye(num, dtype=bool)
@@ -534,3 +605,29 @@ def test_kept_rows_stand_for_all_of_their_class():
     np.testing.assert_allclose(
         part.design, (2.0 * weights.query * (weights.gallery.sum() - weights.gallery)) ** 2 / whole.sizes
     )
+
+
+def test_a_multiple_of_the_squared_distance_is_that_multiple():
+    rng = np.random.default_rng(0)
+    new, old, items = rng.standard_normal((3, 5, 4))
+    metric = PowerDistance(1.0, 3.0)
+    rows = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in (new, old, items)]
+    expected = [
+        [3.0 * (np.sum((v - g) ** 2) - np.sum((u - g) ** 2)) for g in rows[2]] for u, v in zip(*rows[:2], strict=True)
+    ]
+    np.testing.assert_allclose(pairwise.shrinkage(metric, *rows), expected, atol=1e-12)
+
+
+def test_how_many_pairs_of_a_class_are_drawn():
+    plain = plain_of("large classes")
+    for num_pairs, each in ((600, 200), (60, 64), (6, 8), (1, 2)):
+        classes, query, item = from_sums(plain, num_pairs=num_pairs)._same_pairs(np.random.default_rng(0))
+        np.testing.assert_array_equal(np.bincount(classes), [each] * 3)
+        np.testing.assert_array_equal(plain.rows.codes[query], classes)
+        np.testing.assert_array_equal(plain.rows.codes[item], classes)
+        assert np.all(query != item)
+    # a class of one query has pairs with items of a gallery
+    classes, _, _ = from_sums(plain_of("gallery"))._same_pairs(np.random.default_rng(0))
+    np.testing.assert_array_equal(np.unique(classes), [0, 1, 2, 3, 4, 6])
+    classes, _, _ = from_sums(plain_of("samples"))._same_pairs(np.random.default_rng(0))
+    np.testing.assert_array_equal(np.unique(classes), [0, 1, 2, 3, 4, 5])
