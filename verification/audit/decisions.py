@@ -255,9 +255,10 @@ def _standardised(
         return None
     t = (first[..., None] >= thresholds).astype(np.float64) - (second[..., None] >= thresholds)
     n, g = t.shape[:2]
-    apart = np.count_nonzero(t, axis=(0, 1)) >= FEW
     if not other:
         t[np.arange(n), np.arange(n)] = 0.0
+    apart = np.count_nonzero(t, axis=(0, 1)) >= FEW
+    if not other:
         if n < 3:
             return None
         h = (t.sum(axis=1) + t.sum(axis=0)) / (n - 1)  # twice the projection

@@ -329,7 +329,7 @@ def test_the_ends_of_the_ranges(asked, similarity, right):
 def test_what_is_looked_at_of_many_rows_and_classes(monkeypatch):
     """Classes that both sides have, then rows; codes are numbered anew, and each part says of how many."""
     monkeypatch.setattr(thresholds, "MOST_ROWS", 50)
-    monkeypatch.setattr(thresholds, "MOST_CLASSES", 4)
+    monkeypatch.setattr(thresholds, "MOST_CLASSES", 5)
     new, old = upgrade(0.9, 1.0, num_samples=120, num_classes=6, dim=9)
     other = upgrade(0.9, 1.0, num_samples=60, num_classes=6, dim=9, seed=1)[1]
     gallery = FeatureSet(other.features, other.labels + 1)  # of class 0 it has none, and it has one more
@@ -337,16 +337,17 @@ def test_what_is_looked_at_of_many_rows_and_classes(monkeypatch):
     rows, items = compared.rows, compared.gallery
     assert items is not None
     assert notes == [
-        f"Thresholds: all pairs of {count} of the {total} {what} were looked at, a seeded part of 4 of the 7 classes."
+        f"Thresholds: all pairs of {count} of the {total} {what} were looked at, a seeded part of 5 of the 7 classes."
         for count, total, what in ((50, 120, "samples"), (len(items.codes), 60, "gallery items"))
     ]
-    assert len(items.codes) == 40
+    assert len(items.codes) == 50
+    assert len(np.unique(rows.index)) == len(rows.codes)
     shared = np.unique(old.labels[rows.index])
     np.testing.assert_array_equal(np.unique(gallery.labels[items.index]), shared)
-    assert not {0, 6} & set(shared.tolist())
+    assert shared.tolist() == [1, 2, 3, 4, 5]
     for part, labels in ((rows, old.labels), (items, gallery.labels)):
         np.testing.assert_array_equal(shared[part.codes], labels[part.index])
-        np.testing.assert_array_equal(part.sizes, np.bincount(part.codes, minlength=4))
+        np.testing.assert_array_equal(part.sizes, np.bincount(part.codes, minlength=5))
         assert np.all(np.diff(part.codes) >= 0)
         assert not part.own
     monkeypatch.setattr(thresholds, "MOST_CLASSES", 7)

@@ -9,6 +9,7 @@ import pytest
 
 from theory.caps import UniformCap
 from theory.simplex import simplex_vertices
+from verification.audit import decisions
 from verification.audit.decisions import check_decisions, pair_bound, without_drift
 from verification.features import FeatureSet
 from verification.upgrade import Upgrade
@@ -91,3 +92,123 @@ def test_invalid_arguments_are_named():
     gallery = Upgrade(upgrade.new, upgrade.old, gallery=upgrade.old)
     with pytest.raises(ValueError, match="leave the gallery out"):
         check_decisions(gallery)
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_changes_in_standard_errors_against_loops(other):
+    rng = np.random.default_rng(0)
+    n, g = (9, 7) if other else (9, 9)
+    first, second = rng.uniform(-1.0, 1.0, (2, n, g))
+    thresholds = np.array([-0.5, 0.0, 0.4, 0.99])
+    found = decisions._standardised(first, second, thresholds, np.random.default_rng(1), other)
+    assert found is not None
+    scores, parts = [], []
+    for at in thresholds:
+        t = (first >= at).astype(float) - (second >= at)
+        if not other:  # samples never meet themselves
+            np.fill_diagonal(t, 0.0)
+        if np.count_nonzero(t) < decisions.FEW:
+            continue
+        if other:
+            change = t.mean()
+            by_query, by_item = t.mean(axis=1), t.mean(axis=0)
+            error = math.sqrt(by_query.var(ddof=1) / n + by_item.var(ddof=1) / g)
+            centred = [(by_query - change) / math.sqrt(n * (n - 1)), (by_item - change) / math.sqrt(g * (g - 1))]
+            parts.append(np.concatenate(centred) / error)
+        else:
+            change = t.sum() / (n * (n - 1))
+            h = (t.sum(axis=1) + t.sum(axis=0)) / (n - 1)
+            error = h.std(ddof=1) / math.sqrt(n)
+            parts.append((h - h.mean()) / math.sqrt(n * (n - 1)) / error)
+        scores.append(change / error)
+    assert 1 < len(scores) < len(thresholds)
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-12)
+    normal = np.random.default_rng(1).standard_normal((500, n + g if other else n))
+    np.testing.assert_allclose(found.largest, (normal @ np.array(parts).T).max(axis=1), rtol=1e-9)
+    few = slice(0, 2 if not other else 1)
+    assert decisions._standardised(first[few, few], second[few, few], thresholds, rng, other) is None
+    assert decisions._standardised(first, second, thresholds[:0], rng, other) is None
+    assert decisions._standardised(first, first, thresholds, rng, other) is None
+    # as many pairs as are believed, and one fewer; what a sample has with itself does not count
+    for count in (decisions.FEW, decisions.FEW - 1):
+        some, none = np.zeros((2, 5, 5))
+        some[tuple(np.argwhere(~np.eye(5, dtype=bool))[:count].T)] = 1.0
+        none[np.diag_indices(5)] = 0.0 if other else 1.0
+        told = decisions._standardised(some, none, np.array([0.5]), rng, other)
+        assert (told is None) == (count < decisions.FEW)
+
+
+def test_thresholds_lie_at_quantiles_within_their_range():
+    before, after = np.array([[-0.9, 0.1, 0.2], [0.3, 0.4, 0.9]]), np.array([[0.5, 0.6, 0.7]])
+    np.testing.assert_allclose(
+        decisions._spread(before, after, 0.1, 0.7, 2), np.quantile(np.arange(1, 8) / 10, [0.25, 0.75])
+    )
+    assert len(decisions._spread(before, after, -0.5, 0.0, 3)) == 0
+    np.testing.assert_allclose(decisions._spread(before, after, 0.9, 1.0, 5), [0.9])
+
+
+def test_classes_turned_to_their_vertices_keep_their_shape():
+    upgrade, axes = drawn(0.4, 0.9, 5, turn=0.3)
+    turned = without_drift(upgrade, axes)
+    for before, after in ((upgrade.new, turned.new), (upgrade.old, turned.old)):
+        for c, axis in enumerate(axes):
+            one, other = (features.unit[features.labels == c] for features in (before, after))
+            np.testing.assert_allclose(one @ one.T, other @ other.T, atol=1e-12)
+            mean = other.mean(axis=0)
+            np.testing.assert_allclose(mean / np.linalg.norm(mean), axis, atol=1e-12)
+
+
+def test_counts_of_tests_add_up():
+    counts = decisions._Counts(0.025)
+    counts.add(None)
+    counts.add(decisions._Changes(np.array([1.9, 1.97, 3.0]), np.linspace(0.0, 2.0, 500)))
+    counts.add(decisions._Changes(np.array([-3.0, 1.95]), np.linspace(0.0, 1.9, 500)))
+    counts.add(decisions._Changes(np.array([0.0]), np.linspace(1.0, 2.0, 500)))
+    found = counts.tests()
+    assert (found.tested, found.wrong, found.families, found.wrong_families, found.level) == (6, 2, 3, 2, 0.025)
+    assert (found.share, found.family_share) == (2 / 6, 2 / 3)
+    nothing = decisions._Counts(0.1).tests()
+    assert (nothing.tested, nothing.wrong, nothing.families, nothing.wrong_families) == (0, 0, 0, 0)
+    assert math.isnan(nothing.share)
+    assert math.isnan(nothing.family_share)
+    assert pair_bound(0.0, 2.0, 2.0) == 0.0
+    assert pair_bound(0.3, 0.1, 0.5 * math.pi) == pair_bound(0.3, 0.5 * math.pi, 0.1) == math.inf
+    assert math.isfinite(pair_bound(0.3, 0.1, 0.5 * math.pi - 1e-9))
+    assert pair_bound(0.3, 0.6, 0.2) == pytest.approx(0.3 / math.cos(0.6) / math.cos(0.2))
+
+
+def test_each_class_and_pair_is_counted_by_its_hypothesis(monkeypatch):
+    """Classes by whether they widened, pairs by their bound and by whether the new mean came nearer."""
+    upgrade, axes = drawn(0.6, 0.6, 6, classes=4, dim=3, size=20, turn=0.2)
+    calls: dict[str, list[tuple[float, float]]] = {}
+    ranges = []
+    monkeypatch.setattr(decisions, "_spread", lambda b, a, low, high, count: ranges.append((low, high, count)) or b[0])
+    monkeypatch.setattr(decisions, "_standardised", lambda first, second, at, rng, other=False: (first, second, other))
+    monkeypatch.setattr(
+        decisions._Counts, "add", lambda counts, changes: calls.setdefault(id(counts), []).append(changes)
+    )
+    check = check_decisions(upgrade, 2.0 * axes, num_thresholds=7)
+    new, old, labels = upgrade.new.unit, upgrade.old.unit, upgrade.old.labels
+    cosines = [old[labels == c] @ axis for c, axis in enumerate(axes)]
+    radii = [np.quantile(np.arccos(cosine), 0.9) for cosine in cosines]
+    expected: dict[str, list[tuple[float, float]]] = {"true": [], "wider": [], "false": [], "nearer": [], "below": []}
+    for c in range(4):
+        means = new[labels == c].mean(axis=0), old[labels == c].mean(axis=0)
+        narrower = means[0] @ axes[c] >= means[1] @ axes[c]
+        for k in range(4):
+            if c == k:
+                expected["true" if narrower else "wider"].append((-1.0, 1.0))
+                continue
+            rho = float(axes[c] @ axes[k])
+            bound = pair_bound(rho, radii[c], radii[k])
+            obeys = narrower and means[0] / np.linalg.norm(means[0]) @ axes[k] <= rho
+            expected["false" if obeys else "nearer"].append((bound, 1.0))
+            if obeys:
+                expected["below"].append((-1.0, bound))
+    assert sorted(len(found) for found in calls.values()) == sorted(len(found) for found in expected.values() if found)
+    np.testing.assert_allclose(
+        sorted(ends[:2] for ends in ranges), sorted(ends for found in expected.values() for ends in found)
+    )
+    assert {ends[2] for ends in ranges} == {7}
+    assert sum(other for found in calls.values() for *_, other in found) == 12 + len(expected["below"])
+    assert check.silent == 0
