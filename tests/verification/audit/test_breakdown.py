@@ -14,6 +14,7 @@ from tests.verification.samples import cap_features, upgrade
 from verification.audit import audit, breakdown, definition1
 from verification.audit.breakdown import read_class_pairs, read_classes
 from verification.audit.definition1 import judge_sides, side_confidence
+from verification.audit.judge import Options, judge
 from verification.audit.margin import Margin, check_margin, old_contrast
 from verification.audit.power import samples_needed
 from verification.features import FeatureSet
@@ -72,7 +73,7 @@ def test_every_pair_of_classes_and_the_worst(monkeypatch, metric, gallery):
     intervals, verdicts = rule.judge_many(2.0 * values, 2.0 * errors, freedom, len(pairs))
     # of those that can tell
     least = min(np.flatnonzero(np.isfinite(errors)), key=lambda at: values[at])
-    for judged, at_once in ((breakdown.JUDGED_PAIRS, 512), (len(pairs), 2), (len(pairs) - 1, 3)):
+    for judged, at_once in ((breakdown.JUDGED_PAIRS, 512), (len(pairs), 1), (len(pairs) - 1, 3)):
         monkeypatch.setattr(breakdown, "JUDGED_PAIRS", judged)
         monkeypatch.setattr(breakdown, "SEARCHED_AT_ONCE", at_once)
         counts, worst = read_class_pairs(metric, source, made.labels, 2.0, rule)
@@ -216,6 +217,9 @@ def test_a_report_says_what_was_left_out():
         "1 class has no gallery item and so no same-class pair (0)",
         "1 class has gallery items only and so no same-class pair (5)",
     ]
+    # of a class that takes part in nothing nothing is said
+    ignored = judge(Upgrade(*whole, gallery, ignore=[0, 3]), Options(decide=("definition-1",)))
+    assert not [note for note in ignored.notes if "pair (0" in note or "pair (3" in note]
 
 
 def test_a_report_says_what_was_looked_at(monkeypatch):
