@@ -17,6 +17,7 @@ from verification.features import FeatureSet
 from verification.search.similarity import SimilarityName
 from verification.statistics.gaps import estimate
 from verification.statistics.interval import Criterion, Interval, Population, Verdict, widened
+from verification.statistics.pairwise import AllPairs
 from verification.statistics.rows import Rows
 from verification.statistics.variance import Estimate
 from verification.upgrade import Upgrade
@@ -357,3 +358,72 @@ def test_what_is_looked_at_of_many_rows_and_classes(monkeypatch):
     compared, notes = thresholds._choose(Upgrade(new, old), "cosine")
     assert not notes
     assert len(compared.rows.codes) == 120
+
+
+def source_of(sizes: list[int], items: list[int]) -> AllPairs:
+    """Statistics of rows of which only the numbers matter."""
+    rows, gallery = (
+        Rows(models=np.zeros((2, sum(some), 1)), codes=np.repeat(np.arange(len(some)), some), sizes=np.array(some))
+        for some in (sizes, items)
+    )
+    nothing = np.zeros((len(sizes), len(sizes)))
+    return AllPairs(rows, gallery, nothing, np.zeros((sum(sizes), 1)), np.zeros((sum(items), 1)), nothing, (0, 0))
+
+
+def test_changes_for_new_classes_where_some_are_on_one_side_only():
+    """A class is left out with its queries and its items; classes that nobody has count nowhere."""
+    sizes, items = np.array([9, 7, 0, 5, 0]), np.array([6, 0, 8, 4, 0])
+    source = source_of(sizes.tolist(), items.tolist())
+    rng = np.random.default_rng(0)
+    old, new = (np.outer(sizes, items) * rng.uniform(0.2, 0.6, (5, 5)) for _ in range(2))
+    off = ~np.eye(5, dtype=bool)
+
+    def ratio(kept: list[int]) -> float:
+        there = np.ix_(kept, kept)
+        return math.log(new[there][off[there]].sum() / old[there][off[there]].sum())
+
+    present = [0, 1, 2, 3]
+    left = np.array([ratio([c for c in present if c != one]) for one in present])
+    error = math.sqrt(3.0 / 4.0 * np.sum((left - left.mean()) ** 2))
+    pairs = np.outer(sizes, items)[off].sum()
+    before, after = old[off].sum() / pairs, new[off].sum() / pairs
+    half = 1.4 * stats.t.isf(0.05, 3) * error
+    found = thresholds._drawn_far(old, new, source, 1.2, 0.9, 1.4)
+    bounds = [-before * (math.exp(math.log(after / before) + sign * half) - 1.2) for sign in (1.0, -1.0)]
+    expected = (1.2 * before - after, *bounds)
+    assert (found.value, found.lower, found.upper) == pytest.approx(expected)
+    assert (found.unit, found.population) == ("class", "drawn")
+    assert (found.confidence, found.quantile) == (0.9, pytest.approx(1.4 * stats.t.isf(0.05, 3)))
+    # nothing is known of a ratio to nothing, or where one class has all, or of two classes
+    alone = np.zeros((5, 5))
+    alone[0] = old[0]
+    two = source_of([4, 3, 0, 0, 0], [4, 3, 0, 0, 0])
+    for one, other, where in (
+        (0.0 * old, new, source),
+        (old, 0.0 * new, source),
+        (alone, new, source),
+        (old, new, two),
+    ):
+        nothing = thresholds._drawn_far(one, other, where, 1.0, 0.9, 1.0)
+        assert (nothing.lower, nothing.upper) == (-math.inf, math.inf)
+        assert (nothing.unit, nothing.population, nothing.confidence) == ("class", "drawn", 0.9)
+    met = (sizes * items)[[0, 3]].astype(float)
+    changes = (new.diagonal() - old.diagonal())[[0, 3]]
+    value, share = changes.sum() / met.sum(), met / met.sum()
+    error = math.sqrt(np.sum((changes - value * met) ** 2 / (1.0 - share))) / met.sum()
+    weight = share**2 / (1.0 - share)
+    half = 1.4 * stats.t.isf(0.05, 1.0 / (share @ share + weight.sum() ** 2 - weight @ weight)) * error
+    found = thresholds._drawn_tar(old, new, source, 0.9, 1.4)
+    assert found.value == pytest.approx(value)
+    assert (found.lower, found.upper) == pytest.approx((max(value - half, -1.0), min(value + half, 1.0)))
+    assert (found.unit, found.population, found.confidence) == ("class", "drawn", 0.9)
+    one = thresholds._drawn_tar(old, new, source_of([9, 7, 0, 0, 0], [6, 0, 8, 0, 0]), 0.9, 1.4)
+    assert (one.lower, one.upper) == (-math.inf, math.inf)
+
+
+def test_an_interval_for_new_classes_is_believed_where_enough_pairs_tell():
+    drawn = Interval(value=0.0, lower=-0.1, upper=0.3, confidence=0.9)
+    fixed = Interval(value=0.0, lower=-0.2, upper=0.1, confidence=0.9)
+    assert thresholds._believed(drawn, fixed, thresholds.FEW) == drawn
+    few = thresholds._believed(drawn, fixed, thresholds.FEW - 1)
+    assert (few.lower, few.upper) == (-0.2, 0.3)

@@ -12,6 +12,7 @@ from scipy import stats
 
 from tests.verification.samples import cap_features, upgrade
 from verification.audit import audit, breakdown, definition1
+from verification.audit import margin as margins
 from verification.audit.breakdown import read_class_pairs, read_classes
 from verification.audit.definition1 import judge_sides, side_confidence
 from verification.audit.judge import Options, judge
@@ -357,3 +358,22 @@ def test_what_an_audit_takes_for_granted():
     }
     assert definition1.LARGEST_GAP == 4.0
     assert not inspect.signature(definition1.judge_definition1).parameters["repeated"].default
+
+
+def test_of_single_rows_a_part_tells_the_error_of_the_contrast_and_of_groups_all_do(monkeypatch):
+    monkeypatch.setattr(estimating, "ALL_PAIRS_BUDGET", 0.0)
+    for groups in (False, True):
+        labels = np.repeat(np.arange(4), 30)
+        sides = (
+            cap_features(labels, 8, 0.6, np.random.default_rng(0)),
+            cap_features(labels, 8, 0.6, np.random.default_rng(1)),
+        )
+        shots = np.arange(120) // 2 if groups else None
+        made = Upgrade(*(FeatureSet(side.features, labels, groups=shots) for side in sides))
+        errors = []
+        for most in (10_000, 60):
+            monkeypatch.setattr(margins, "ERROR_ROWS", most)
+            found = old_contrast(made.statistics(), "sqeuclidean", "pairs", 0, made.read().left_out)
+            errors.append(found.standard_error)
+        assert (errors[0] == errors[1]) == groups
+        assert errors[0] == pytest.approx(errors[1], rel=0.3)  # of 60 rows

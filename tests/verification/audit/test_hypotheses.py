@@ -214,6 +214,27 @@ def test_drift_from_means_over_pairs(monkeypatch, gallery, sums):
     assert drift_margin("sqeuclidean", source, made.labels, np.zeros(4), None) == replace(margin, pair=None)
 
 
+def test_the_worst_class_has_the_least_room_left():
+    """Not the one that rotated most, nor the one that tolerates least."""
+    turns, limits = np.array([0.1, 0.5, 0.3]), np.array([0.15, 0.7, 0.32])
+    rng = np.random.default_rng(0)
+    aside = np.eye(6)[3:]
+    rows, others = [], []
+    for c, (turn, limit) in enumerate(zip(turns, limits, strict=True)):
+        axis = np.eye(6)[c]
+        rows.append(np.tile(math.cos(turn) * axis + math.sin(turn) * aside[c], (40, 1)))
+        spread = math.tan(math.acos(math.cos(limit))) * rng.choice([-1.0, 1.0], (40, 1)) * aside[(c + 1) % 3]
+        others.append(axis + spread)
+    labels = np.repeat(np.arange(3), 40)
+    made = Upgrade(FeatureSet(np.concatenate(rows), labels), FeatureSet(np.concatenate(others), labels))
+    found = drift_margin("sqeuclidean", made.statistics(), made.labels, np.zeros(3), None)
+    assert found is not None
+    room = [entry.tolerates - entry.rotated for entry in found.by_class]
+    both = [entry.tolerates + entry.rotated for entry in found.by_class]
+    assert int(np.argmin(room)) == 2 != int(np.argmin(both))
+    assert found.worst.label == 2
+
+
 def side(value: float, error: float = 0.1, second: float = 0.0) -> Estimate:
     return Estimate(value=value, standard_error=error, freedom=40.0, second_order=second)
 
