@@ -76,13 +76,13 @@ def kinds(compared: Compared) -> tuple[np.ndarray, np.ndarray]:
     ("gallery", "grouped", "own"), [(False, False, False), (True, True, False), (True, False, True)]
 )
 def test_places_histograms_tallies_and_counts(monkeypatch, similarity, gallery, grouped, own):
-    """In one block, and in blocks of a few queries."""
-    for at_once in (2**18, 40):
+    """In one block, in blocks of a few queries, and in blocks of one."""
+    for at_once in (2**18, 40, 1):
         monkeypatch.setattr(acceptance, "_PAIRS", at_once)
         compared = compared_of(similarity, gallery, grouped, own)
         places, pairs = places_of(compared), kinds(compared)
         blocks = list(compared.blocks())
-        assert len(blocks) == (1 if at_once > 40 else 6 if gallery else 9)
+        assert len(blocks) == {2**18: 1, 40: 6 if gallery else 9, 1: 17}[at_once]
         np.testing.assert_allclose(np.concatenate([block.new for block in blocks]), places[1], atol=1e-12)
         np.testing.assert_allclose(np.concatenate([block.old for block in blocks]), places[0], atol=1e-12)
         assert all((block.back is None) == (gallery or own) for block in blocks)
