@@ -180,7 +180,7 @@ def test_what_storing_rows_changes_is_no_loss():
     """Rows of float32 at another length have other roundings: a gap that is below zero by no more is none."""
     labels = np.arange(60) % 3
     seen = set()
-    for seed in range(12):
+    for seed in range(4):
         rows = np.random.default_rng(seed).standard_normal((60, 4)).astype(np.float32)
         old, new = FeatureSet(rows, labels), FeatureSet((rows * np.float32(0.7)).astype(np.float32), labels)
         report = audit(new, old)
@@ -191,3 +191,38 @@ def test_what_storing_rows_changes_is_no_loss():
         assert report.verdict == "compatible"
         assert report.margin == 0.0
     assert seen == {True, False} or seen == {True}
+
+
+@pytest.mark.parametrize("ids", [False, True])
+def test_identification_accepts_the_nearest_item_that_is_not_the_probe_itself(ids):
+    _, old = upgrade(0.9, 1.0, num_samples=100)
+    new, _ = upgrade(0.9, 1.0, num_samples=100)
+    some = np.flatnonzero(old.labels < 3)
+    items = FeatureSet(old.unit[some], old.labels[some], ids=some if ids else None)
+    sides = (FeatureSet(side.unit, old.labels, ids=np.arange(100) if ids else None) for side in (new, old))
+    found = compare_identification(Upgrade(*sides, items), fpir=0.2, confidence=0.9)
+    at = found.rates.threshold
+    apart = np.arange(100)[:, None] == some  # by id, or as a copy
+    for which, queries in (("old", old.unit), ("new", new.unit)):
+        cosines = np.where(apart, -np.inf, queries @ items.unit.T)
+        best, right = cosines.max(axis=1), items.labels[cosines.argmax(axis=1)] == old.labels
+        strangers, known = old.labels >= 3, old.labels < 3
+        false, true = (getattr(side, which) for side in (found.rates.false_accepts, found.rates.true_accepts))
+        assert false.value == pytest.approx(np.mean(best[strangers] >= at))
+        assert true.value == pytest.approx(np.mean((right & (best >= at))[known]))
+    assert found.rates.false_accepts.change.confidence == pytest.approx(0.95)
+    assert found.rank1 is not None
+
+
+def test_options_at_their_ends():
+    Options(fpir=0.999, far_margin=0.1)
+    for given, message in (
+        ({"fpir": 1.0}, r"fpir must be in \(0, 1\), got 1.0"),
+        ({"fpir": 0.0}, r"fpir must be in \(0, 1\), got 0.0"),
+        ({"tar_margin": 0.1}, "a margin of FAR or TAR needs a threshold"),
+        ({"margin": "100%"}, "margin must be below 100%"),
+        ({"decide": ("identification",)}, "to decide by identification"),
+        ({"decide": ("threshold",)}, "to decide by a threshold"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Options(**given)

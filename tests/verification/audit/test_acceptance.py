@@ -71,9 +71,16 @@ def kinds(compared: Compared) -> tuple[np.ndarray, np.ndarray]:
     return ~same & ~apart, same & ~apart
 
 
-@pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize(
-    ("gallery", "grouped", "own"), [(False, False, False), (True, True, False), (True, False, True)]
+    ("similarity", "gallery", "grouped", "own"),
+    [
+        ("cosine", False, False, False),
+        ("dot", False, True, False),
+        ("l2", True, False, True),
+        ("hamming", False, False, False),
+        ("cosine", True, True, False),
+        ("hamming", True, False, False),
+    ],
 )
 def test_places_histograms_tallies_and_counts(monkeypatch, similarity, gallery, grouped, own):
     """In one block, in blocks of a few queries, and in blocks of one."""
@@ -178,9 +185,9 @@ def logit_interval(rate: float, side: Estimate, level: float) -> tuple[float, fl
     return 1.0 / (1.0 + math.exp(-bounds[0])), 1.0 / (1.0 + math.exp(-bounds[1]))
 
 
-@pytest.mark.parametrize("with_gallery", [False, True])
-@pytest.mark.parametrize("repeated", [False, True])
-@pytest.mark.parametrize("classes", ["fixed", "drawn"])
+@pytest.mark.parametrize(
+    ("with_gallery", "repeated", "classes"), [(False, False, "fixed"), (True, True, "drawn"), (False, True, "drawn")]
+)
 def test_each_interval_is_that_of_its_own_kernel(with_gallery, repeated, classes):
     """Rates, their changes with and without margins, and the threshold that keeps FAR, each from its own counts."""
     new, old = upgrade(1.0, 1.1, num_samples=120)

@@ -91,7 +91,7 @@ def test_each_row_is_exchanged_for_one_of_its_class_and_of_another_group():
 
 
 def test_a_plan_is_put_together_from_an_audit_of_two_halves_of_one_model():
-    old = upgrade(0.6, 0.9, num_samples=150)[1]
+    old = upgrade(0.6, 0.9, num_samples=60)[1]
     options = Options(margin="10%", retrieval_margin=0.05, confidence=0.9)
     found = plan(old, options, effect="-2%", retrieval_effect=0.01, seed=4)
     assert [need.claim for need in found.needs] == [

@@ -96,7 +96,6 @@ class Plain:
     [
         (False, False, False, False),
         (False, True, False, True),
-        (True, False, False, True),
         (True, False, True, False),
         (True, True, False, False),
     ],

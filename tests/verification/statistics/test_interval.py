@@ -88,7 +88,9 @@ def interval(lower: float, upper: float, quantile: float = 2.0) -> Interval:
         # … or 1.2
         (-2.0, -1.21, 1.0, 0.1, 2.0, NO),
         (-2.0, -1.19, 1.0, 0.1, 2.0, OPEN),
-        # in units of the change's own quantile
+        # in units of the change's own quantile, however small
+        (-0.95, 1.0, 1.0, 0.1, 0.5, YES),
+        (-0.96, 1.0, 1.0, 0.1, 0.5, OPEN),
         (-0.8, 1.0, 1.0, 0.1, 3.0, OPEN),
         # a margin is never negative, however badly it is known
         (0.0, 1.0, 0.1, 10.0, 2.0, YES),

@@ -10,6 +10,7 @@ from scipy import stats
 
 from tests.verification.samples import upgrade
 from verification.statistics import gaps
+from verification.statistics.collect import _present
 from verification.statistics.gaps import pairs_that_meet, part_of, statistics
 from verification.statistics.interval import widened
 from verification.statistics.linear import LinearPairs
@@ -207,3 +208,9 @@ def test_looking_often_costs_what_the_confidence_sequence_says(num, confidence):
     errors = math.sqrt((num * rho + 1.0) / (num * rho) * math.log((num * rho + 1.0) / alpha**2))
     assert widened(num, confidence) == pytest.approx(errors / stats.norm.isf(alpha / 2.0))
     assert widened(0, confidence) == widened(1, confidence)
+
+
+def test_classes_that_are_there_are_numbered_anew():
+    there, place = _present(np.array([4, 1, 4, 7, 1, 0]))
+    np.testing.assert_array_equal(there, [0, 1, 4, 7])
+    np.testing.assert_array_equal(place, [2, 1, 2, 3, 1, 0])
