@@ -238,6 +238,6 @@ def test_items_that_were_judged_and_are_of_the_queries_own_groups_are_named_as_t
         queries = FeatureSet(rows[1], groups=groups)
         return Upgrade(queries, queries, gallery, relevance=judged)
 
-    with pytest.raises(ValueError, match="own id or group.*leave ids or groups out of the queries"):
+    with pytest.raises(ValueError, match=r"own id or group.*leave ids or groups out of the queries"):
         compare_retrieval(asked(names))
     assert compare_retrieval(asked(names + 20)).num_queries == 20
