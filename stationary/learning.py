@@ -335,6 +335,8 @@ def evaluate(
         else:
             raise Unusable("give the folder of a run, or --suite.")
     Console().print(view)
+    if suite is None and directory is not None and len(models := sorted(directory.glob("task-*.features.npz"))) > 1:
+        print(f"Next: stationary audit {models[-1]} {models[0]}")
     if json is not None:
         with user_input():
             write_json(json, content)

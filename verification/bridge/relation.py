@@ -547,7 +547,8 @@ def _quantised(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tu
     return (
         f"The same model, quantised to {e.quantised}: one set holds codes of the other's values. Rows are "
         f"{_percent(e.median_distance)} of a row apart.",
-        "Search codes with the distance that is made for them, and audit what that costs with stationary audit.",
+        "Search codes with the distance that is made for them, and run stationary audit NEW OLD to judge what that "
+        "costs.",
     )
 
 
@@ -565,7 +566,8 @@ def _noise(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[
     return (
         f"The same model with noise of {_percent(e.median_distance)} of a row: every row moved in a direction of its "
         "own, and no rotation brings them nearer.",
-        "A map cannot help. Judge what the noise costs with stationary audit and a margin.",
+        "A map cannot help. Run stationary audit NEW OLD to judge what the noise costs, and say which loss you accept "
+        "(--retrieval-margin).",
     )
 
 
@@ -594,14 +596,14 @@ def _permutation(e: Evidence, dims: tuple[int, int], count: int, total: int) -> 
     return (
         f"The same model with its coordinates in another order or of another sign: {e.coordinates.moved} are in "
         f"another place, {e.coordinates.flipped} have the other sign.",
-        "Put the coordinates back (--json lists their places), or fit a map with stationary bridge fit.",
+        "Put the coordinates back (--json lists their places), or fit a map with stationary bridge fit NEW OLD.",
     )
 
 
 def _rotation(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
     return (
         "The same model, rotated or reflected: all cosines are equal to rounding.",
-        "Fit an orthogonal map with stationary bridge fit: it leaves rounding errors only.",
+        "Fit an orthogonal map with stationary bridge fit NEW OLD: it leaves rounding errors only.",
     )
 
 
@@ -635,11 +637,18 @@ def _order(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[
     )
 
 
+def _apart(e: Evidence) -> str:
+    """How far the two rows of one sample are apart, beside rows of different samples."""
+    return (
+        f"the new and the old row of one sample are {e.median_distance or 0.0:.2g} apart (median, rows of length 1), "
+        f"where rows of different samples are {e.other_distance or 0.0:.2g} apart"
+    )
+
+
 def _updated(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
     return (
-        f"The same space, updated: rows moved by {_percent(e.median_distance)} of a row, less than samples differ "
-        f"({_percent(e.other_distance)}).",
-        "Judge whether new queries may search the old gallery with stationary audit.",
+        f"The same space, updated: {_apart(e)}.",
+        "Run stationary audit NEW OLD to judge whether new queries may search the old gallery.",
     )
 
 
@@ -647,25 +656,27 @@ def _space(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[
     if e.left_by_rotation is not None and e.left_by_rotation < NEAR_ROTATION * (e.other_distance or 0.0):
         return (
             f"Another space, near a rotation of the old one, which leaves {_percent(e.left_by_rotation)} of a row.",
-            "Fit a map with stationary bridge fit.",
+            "Fit a map with stationary bridge fit NEW OLD.",
         )
     return (
-        "Another space: rows of one sample are as far apart as those of different samples.",
-        "Embed the gallery again with the new model, or look for a map with stationary bridge fit.",
+        f"Another space: {_apart(e)}, and the directions do not agree."
+        if (e.median_distance or 0.0) < STAYED * (e.other_distance or 0.0)
+        else "Another space: rows of one sample are as far apart as those of different samples.",
+        "Embed the gallery again with the new model, or look for a map with stationary bridge fit NEW OLD.",
     )
 
 
 def _isometric(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
     return (
         "The dimensions differ, but all cosines are equal to rounding: the same model up to an orthogonal map.",
-        "Fit an orthogonal map with stationary bridge fit: it leaves rounding errors only.",
+        "Fit an orthogonal map with stationary bridge fit NEW OLD: it leaves rounding errors only.",
     )
 
 
 def _dimension(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
     return (
         "The dimensions differ, and so do the cosines within each set: another model.",
-        "Embed the gallery again with the new model, or look for a map with stationary bridge fit.",
+        "Embed the gallery again with the new model, or look for a map with stationary bridge fit NEW OLD.",
     )
 
 
