@@ -61,7 +61,7 @@ MOST_SAMPLED = 2**14
 
 @dataclass(frozen=True, kw_only=True)
 class Relation:
-    """What :func:`relate` found.
+    """What happened between two models, as :func:`relate` found it.
 
     Attributes
     ----------
@@ -71,21 +71,22 @@ class Relation:
     next_step : str
         What to do about it.
     dims : (int, int)
-        Of the new and of the old model.
+        Dimensions of the new and of the old model.
     total : int
-        Rows of the whole data.
+        Number of rows that the two sets share.
     count : int
-        Rows that the answer is about: those that changed, are of another model or are in another place; else all.
+        Number of rows that the answer is about: those that changed, that another model made or that are in another
+        place; otherwise all rows.
     rows : ndarray of int or None
-        Their positions in the old set, sorted; None where the answer is about all rows.
+        Sorted positions of these rows in the old set; None if the answer is about all rows.
     complete : bool
-        Whether every row was compared, or a random part of them.
+        True if every row was compared, False if only a random part was.
     evidence : Evidence
     neighbours : Interval or None
-        Share of the ten nearest old rows of an old row that the new row of the same sample has among its ten nearest.
-        It says how far both models agree, and not which is better. None between two dimensions.
+        Share of the ten nearest old rows of an old row that are also among the ten nearest old rows of the sample's new
+        row. It says how far the models agree, and not which is better. None if the dimensions differ.
     notes : tuple of str
-        How rows were paired, and what labels say.
+        Remarks on how rows were paired and on what the labels say.
     """
 
     relation: RelationKind
@@ -139,21 +140,23 @@ def relate(
     every_row: bool = False,
     sample: int | None = None,
 ) -> Relation:
-    """Tell what lies between two models' features of the same samples.
+    """Find out what happened between two models from their features of the same samples.
 
     Parameters
     ----------
     new, old : FeatureSet
-        The same samples, by ids where both have them, else row by row; dimensions may differ.
+        Features of the same samples. Rows are paired by ids if both sets have ids, otherwise row by row. Dimensions
+        may differ.
     tolerance : float, optional
-        ≥ 0: unit rows nearer than this are equal. By default what storing the rows costs, in float16 (2⁻¹⁰) at least.
+        Unit rows that are nearer than this count as equal, ≥ 0. By default, it is the rounding of the format in which
+        the rows are stored, and at least that of float16 (2⁻¹⁰).
     seed : int
-        ≥ 0; of the rows that are measured where there are many.
+        Seed ≥ 0 of the choice of rows that are measured if there are many.
     every_row : bool
-        Name every row that the answer is about, and look at all rows for one that changed, however many there are.
+        Whether to compare all rows, however many there are, and to name each one that the answer is about.
     sample : int, optional
-        From 4 to 16 384: read so many rows and no other, drawn by class where the old set has labels, and by whole
-        groups within a class where it has groups.
+        Number of rows to read, from 4 to 16 384; no other row is read. They are drawn by class if the old set has
+        labels, and in whole groups within a class if it has groups.
 
     Raises
     ------
