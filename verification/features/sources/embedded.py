@@ -177,7 +177,7 @@ class Milvus(_Embedded):
             kinds |= {
                 name: known[type(value)]
                 for entity in first
-                for name, value in entity.items()
+                for name, value in sorted(entity.items())
                 if name not in kinds and type(value) in known
             }
         return kinds
