@@ -140,7 +140,7 @@ def test_where_only_the_threshold_fails_it_is_moved_first():
     )
     assert float(moved[1]) == pytest.approx(report.thresholds.threshold / np.sqrt(2.0), abs=2e-4)
     assert step.endswith("If the old threshold has to stay, embed the gallery again with the new model, or look for a "
-                         "map between the models with stationary bridge fit.")  # fmt: skip
+                         "map between the models with stationary bridge fit NEW OLD.")  # fmt: skip
 
 
 def test_the_margin_that_is_named_would_pass(audits):

@@ -265,7 +265,7 @@ def next_step(report: UpgradeReport) -> str:
     if report.verdict == Verdict.incompatible:
         embed = (
             "Embed the gallery again with the new model, or look for a map between the models with stationary bridge "
-            "fit."
+            "fit NEW OLD."
         )
         search = {report.claims[claim] for claim in report.decided_by if claim not in ("threshold", *report.accepted)}
         if Verdict.incompatible in search or not (kept := list(_kept_thresholds(report))):
