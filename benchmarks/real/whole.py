@@ -30,7 +30,7 @@ TOKENS, COLLECTIONS = "bert-tokens", ("sections", "names")
 SAME = 1e-4
 # texts of about one length that go through the encoder together
 TOGETHER = 32
-EPOCHS, BATCH, RATE, CLASSIFIER_RATE = 2, 64, 5e-5, 1e-3
+EPOCHS, BATCH, RATE, CLASSIFIER_RATE = 1, 64, 5e-5, 1e-3
 # of the source packages, what is held out to see what an epoch is good for
 HELD = 1 / 5
 
@@ -127,7 +127,7 @@ def tune(cache: Path, weights: Path) -> None:
         start = time.process_time()
         encoder = Encoder(weights)
         _check(encoder, training.tokens, _features(cache, TRAINING, ENCODER))
-        *_, (encoder, _) = epochs(training, encoder, loss)
+        *_, (encoder, _) = epochs(training, encoder, loss, EPOCHS)
         for collection, path in paths.items():
             tokens = _features(cache, collection, TOKENS)
             features = embedded(encoder, _numbers(tokens)).numpy()
@@ -135,15 +135,14 @@ def tune(cache: Path, weights: Path) -> None:
         print(f"whole-{name}: {time.process_time() - start:.0f} s of a processor", flush=True)
 
 
-def epochs(training: Training, encoder: Encoder, loss: Loss) -> Iterator[tuple[Encoder, nn.Module]]:
+def epochs(training: Training, encoder: Encoder, loss: Loss, count: int) -> Iterator[tuple[Encoder, nn.Module]]:
     """Train all weights and a classifier; yield both after each epoch."""
     torch.manual_seed(0)
     order = np.random.default_rng(0)
     classifier = nn.Linear(encoder.dim, training.texts.num_classes)
-    optimiser = torch.optim.AdamW(
-        [{"params": encoder.parameters(), "lr": RATE}, {"params": classifier.parameters(), "lr": CLASSIFIER_RATE}]
-    )
-    for _ in range(EPOCHS):
+    rated = [{"params": encoder.parameters(), "lr": RATE}, {"params": classifier.parameters(), "lr": CLASSIFIER_RATE}]
+    optimiser = torch.optim.AdamW(rated, fused=True)
+    for _ in range(count):
         encoder.train()
         for rows in torch.as_tensor(order.permutation(len(training.tokens))).split(BATCH):
             some = training.some(rows)
@@ -170,13 +169,13 @@ def embedded(encoder: Encoder, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d
 
 
 def held(cache: Path, weights: Path) -> None:
-    """Print the cross-entropy of held-out source packages after each epoch."""
+    """Print the cross-entropy of held-out source packages after each epoch, and after one more."""
     torch.set_num_threads(1)
     training, groups = Training.load(cache), _features(cache, TRAINING, TOKENS).groups
     names = np.unique(groups)
     out = torch.as_tensor(np.isin(groups, names[np.random.default_rng(0).random(len(names)) < HELD]))
     kept, asked = training.some(~out), training.some(out)
-    trained = epochs(kept, Encoder(weights), objectives(kept.texts)["ce"])
+    trained = epochs(kept, Encoder(weights), objectives(kept.texts)["ce"], EPOCHS + 1)
     for epoch, (encoder, classifier) in enumerate(trained, start=1):
         unit = nn.functional.normalize(embedded(encoder, asked.tokens))
         with torch.no_grad():

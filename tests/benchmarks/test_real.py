@@ -299,7 +299,7 @@ def test_the_encoder_that_is_tuned_is_berts_and_a_text_is_embedded_by_itself(tin
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_the_encoder_is_tuned_three_times_from_the_features_that_are_known(tiny_encoder, tmp_path, monkeypatch):
+def test_the_encoder_is_tuned_three_times_from_the_features_that_are_known(tiny_encoder, tmp_path, monkeypatch, capsys):
     _, tokens, labels = tiny_encoder
     for name, value in (("BATCH", 8), ("EPOCHS", 5), ("RATE", 3e-3)):
         monkeypatch.setattr(whole, name, value)
@@ -328,6 +328,12 @@ def test_the_encoder_is_tuned_three_times_from_the_features_that_are_known(tiny_
         for name, own in found.items()
     }
     assert missed["first-moment"] < missed["ce"]
+    capsys.readouterr()
+    whole.held(tmp_path, tmp_path / "weights")
+    losses = [float(line.split()[2].strip(",")) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) == 6  # and one more epoch
+    # better than a guess of one of two classes, until it knows the few texts by heart
+    assert losses[0] < np.log(2.0)
     # what is there is not made again
     made = paths["sections", "minilm-l6"].with_name("sections.whole-ce.npz")
     made.write_bytes(b"")
