@@ -32,7 +32,7 @@ ROUNDING = 1e-11
         ("minilm-l6", "whole-hoc"),
         ("minilm-l6", "whole-first-moment"),
     ],
-    ids=" → ".join,
+    ids=" to ".join,
 )
 def upgrade(request: pytest.FixtureRequest) -> tuple[FeatureSet, FeatureSet]:
     """New and old features of the same texts."""
