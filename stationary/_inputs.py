@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from verification.upgrade import Upgrade
 
 
+def share(given: str | float) -> float:
+    """Read a rate or a level as a number, or in per cent."""
+    text = str(given).strip()
+    try:
+        return float(text.removesuffix("%")) / 100.0 if text.endswith("%") else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number or a percentage, such as 0.01 or 1%, got {given!r}.") from None
+
+
 class Join(StrEnum):
     """What happens to ids that only one of two sets has."""
 

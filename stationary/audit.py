@@ -44,6 +44,7 @@ from stationary._inputs import (
     SampleSize,
     Seed,
     say_remarks,
+    share,
     with_columns,
 )
 
@@ -170,7 +171,10 @@ def audit(
         ),
     ] = Weights.pairs,
     confidence: Annotated[
-        float, typer.Option(metavar="LEVEL", help="Confidence of each claim, in (0, 1).", rich_help_panel=QUESTION)
+        float,
+        typer.Option(
+            parser=share, metavar="LEVEL", help="Confidence of each claim, in (0, 1).", rich_help_panel=QUESTION
+        ),
     ] = 0.95,
     threshold: Annotated[
         float | None,
@@ -184,6 +188,7 @@ def audit(
     far: Annotated[
         float | None,
         typer.Option(
+            parser=share,
             metavar="RATE",
             help="Instead: the threshold at which old queries have this false accept rate.",
             rich_help_panel=THRESHOLD,
@@ -192,6 +197,7 @@ def audit(
     fpir: Annotated[
         float | None,
         typer.Option(
+            parser=share,
             metavar="RATE",
             help="Judge open-set identification, where some queries have no match in the gallery, at this "
             "false-positive identification rate of the old model.",
@@ -479,7 +485,10 @@ def plan(
         ),
     ] = "0",
     confidence: Annotated[
-        float, typer.Option(metavar="LEVEL", help="Confidence of each claim, in (0, 1).", rich_help_panel=QUESTION)
+        float,
+        typer.Option(
+            parser=share, metavar="LEVEL", help="Confidence of each claim, in (0, 1).", rich_help_panel=QUESTION
+        ),
     ] = 0.95,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the plan, for audit --plan.", rich_help_panel=OUTPUT)

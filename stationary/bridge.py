@@ -36,6 +36,7 @@ from stationary._inputs import (
     SampleSize,
     Seed,
     say_remarks,
+    share,
     with_columns,
 )
 
@@ -103,7 +104,10 @@ def fit(
         ),
     ] = "0",
     confidence: Annotated[
-        float, typer.Option(metavar="LEVEL", help="Confidence of the verdict, in (0, 1).", rich_help_panel=QUESTION)
+        float,
+        typer.Option(
+            parser=share, metavar="LEVEL", help="Confidence of the verdict, in (0, 1).", rich_help_panel=QUESTION
+        ),
     ] = 0.95,
     closed_set: Annotated[
         bool,

@@ -7,10 +7,12 @@ between its first and its last lines. A picture that a page shows and its code s
 same picture.
 
 Comments on the line before a block are for this module alone: ``<!-- slow -->``: run when slow tests are;
-``<!-- not run: REASON -->``: what it needs is not here, say a server; ``<!-- numbers within 0.02 -->`` before a
-``text`` block: numbers may differ by so much, as those of a training do from one processor to another.
+``<!-- not run: REASON -->``: what it needs is not here, say a server; ``<!-- status 1 -->``: the exit status, if it is
+not 0; ``<!-- numbers within 0.02 -->`` before a ``text`` block: numbers may differ by so much, as those of a training
+do from one processor to another.
 
-``python -m tests.documents PAGE …`` writes into each page what its code prints, and its pictures beside it.
+``python -m tests.documents PAGE …`` writes into each page what its code prints, and its pictures beside it. Features of
+real encoders, which a page may read from a folder ``real``, are those in the folder that ``STATIONARY_REAL`` names.
 """
 
 from __future__ import annotations
@@ -36,8 +38,11 @@ _TESTED_ELSEWHERE = {
     "bridge.md": "tests/verification/bridge/test_guide.py",
     "ci.md": "tests/test_ci_page.py",
     "sources.md": "tests/test_sources_page.py",
-    "upgrading.md": "tests/test_upgrading_guide.py",
+    "trained-upgrade.md": "tests/test_trained_upgrade.py",
+    "upgrading.md": "tests/test_upgrading.py",
 }
+# the cache of `python -m benchmarks.real`
+REAL = "STATIONARY_REAL"
 PAGES = (
     ROOT / "README.md",
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in _TESTED_ELSEWHERE),
@@ -170,11 +175,12 @@ def _execute(block: re.Match[str], where: str, namespace: dict[str, object]) -> 
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=TOO_LONG[note == "slow"],
+                timeout=TOO_LONG[note == "slow" or Path("real").exists()],
             )
         except subprocess.TimeoutExpired as error:
             raise AssertionError(f"{where}: {command}: took over {error.timeout} s; mark it slow or not run.") from None
-        assert done.returncode == 0, f"{where}: {command}: status {done.returncode}\n{done.stdout}{done.stderr}"
+        expected = int(status[1]) if (status := re.fullmatch(r"status (\d+)", note or "")) else 0
+        assert done.returncode == expected, f"{where}: {command}: status {done.returncode}\n{done.stdout}{done.stderr}"
         output += done.stdout
     return output
 
@@ -187,6 +193,8 @@ def rewrite(page: Path, slow: bool = True) -> None:
     """Put what the code prints into the page, and its pictures beside the page."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if REAL in os.environ:
+            (folder / "real").symlink_to(os.environ[REAL])
         text = page.read_text()
         for difference in reversed(list(run(page, folder, slow))):
             text = text[: difference.start] + difference.printed + "\n" + text[difference.end :]

@@ -123,7 +123,7 @@ def test_a_margin_may_be_a_share_of_the_contrast(call, files, tmp_path):
 
 def test_a_threshold_is_audited_beside(call, files, tmp_path):
     status, out, _ = call(
-        "audit", *files, "--far", "0.01", "--far-margin", "10%", "--tar-margin", "0.01", "--retrieval-margin", "1%",
+        "audit", *files, "--far", "1%", "--far-margin", "10%", "--tar-margin", "0.01", "--retrieval-margin", "1%",
         "--json", tmp_path / "r.json",
     )  # fmt: skip
     assert status == 0
@@ -328,6 +328,7 @@ def test_a_corrupted_archive(call, tmp_path):
         ),
         (["audit", "NEW", "OLD", "--retrieval-margin", "some"], "the margin of retrieval must be a finite number >= 0"),
         (["audit", "NEW", "OLD", "--threshold", "2"], "threshold must be a cosine similarity in [-1, 1], got 2.0"),
+        (["audit", "NEW", "OLD", "--far", "one"], "must be a number or a percentage, such as 0.01 or 1%, got 'one'"),
         (["audit", "NEW", "OLD", "--far", "0"], "far must be in (0, 1), got 0.0"),
         (["audit", "NEW", "OLD", "--far", "1e-7"], "for 10 accepted pairs among the"),
         (["audit", "NEW", "OLD", "--far", "0.1", "--threshold", "0.5"], "one of the two"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from verification.audit.decisions import DecisionCheck, RateTests, check_decisions
     from verification.audit.hypotheses import Hypotheses, check_hypotheses, nearest_simplex
     from verification.audit.judge import Options, judge
-    from verification.audit.parts import RetrievalParts
+    from verification.audit.parts import RetrievalParts, hashed_sample
     from verification.audit.retrieval import compare_retrieval
     from verification.audit.retrieval_report import RetrievalReport
     from verification.audit.stream import UpgradeSums
@@ -75,6 +75,7 @@ __all__ = [
     "compatibility_matrix",
     "flip_rates",
     "forward_compatibility",
+    "hashed_sample",
     "judge",
     "judge_matrix",
     "judge_outcomes",
@@ -87,7 +88,7 @@ __all__ = [
 _MODULES = {
     "audit.judge": ("Options", "judge"),
     "audit.hypotheses": ("Hypotheses", "check_hypotheses", "nearest_simplex"),
-    "audit.parts": ("RetrievalParts",),
+    "audit.parts": ("RetrievalParts", "hashed_sample"),
     "audit.retrieval": ("compare_retrieval",),
     "audit.retrieval_report": ("RetrievalReport",),
     "audit.decisions": ("DecisionCheck", "RateTests", "check_decisions"),

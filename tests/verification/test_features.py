@@ -668,6 +668,15 @@ def test_a_selection_is_a_set_like_any(tmp_path, kind, index):
     np.testing.assert_array_equal(FeatureSet.load(tmp_path / "chosen.npz").features, LONG[index])
 
 
+def test_a_selection_may_be_given_by_a_mask():
+    mask = np.arange(N) % 3 == 0
+    assert np.array_equal(FeatureSet(LONG).select(mask).features, LONG[mask])
+    with pytest.raises(ValueError, match=rf"or booleans of shape \({N},\), got bool of shape \({N - 1},\)"):
+        FeatureSet(LONG).select(mask[1:])
+    with pytest.raises(ValueError, match="at least one row"):
+        FeatureSet(LONG).select(np.zeros(N, bool))
+
+
 def test_a_selection_of_files_holds_no_features(tmp_path):
     features = np.random.default_rng(0).standard_normal((2**15, 64), dtype=np.float32)
     np.savez(tmp_path / "f.npz", features=features)

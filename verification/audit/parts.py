@@ -3,15 +3,19 @@
 A query's nearest item in a gallery is the nearest of those that it finds in the parts; of equal ones the item that
 stands first wins, as in one search. So the verdict is that of the whole gallery, number by number, while a part can be
 whatever one machine holds.
+
+What has to look at all pairs of samples, as an accept threshold does, is judged on a sample. :func:`hashed_sample`
+draws one in parts: whether a row is drawn depends on its id alone, so workers agree without talking to each other.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
 from verification.audit.accept import AcceptClaim, judge_identification
@@ -22,6 +26,46 @@ from verification.statistics.paired import both_intervals
 from verification.upgrade import Upgrade, connected
 
 _CLASS: Unit = "class"
+
+
+def hashed_sample(values: Shaped[ndarray, " n"], share: float, *, seed: int = 0) -> Bool[ndarray, " n"]:
+    """Return which rows belong to a random sample, decided for each row by its own value.
+
+    The sample is the same however the rows are split and ordered, and a larger share of the same seed holds the smaller
+    one. Ids draw rows, labels draw whole classes, and groups draw whole groups.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        Ids, labels or groups: integers or strings, of which 7 and "7" count as one.
+    share : float
+        The probability of each distinct value, in (0, 1].
+    seed : int
+        From 0 to 2⁶⁴ − 1.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or the values are of another kind.
+
+    Notes
+    -----
+    A value is drawn if 64 bits of its BLAKE2b digest, read as a number from 0 to 1, lie below the share. The size of
+    the sample is therefore random, with a standard deviation of at most the square root of its mean.
+    """
+    values = np.asarray(values)
+    if values.ndim != 1 or values.dtype.kind not in "iuUS":
+        raise ValueError(f"values must be integers or strings, shape (n,), got {values.dtype} of shape {values.shape}.")
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"share must be in (0, 1], got {share!r}.")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, got {seed!r}.")
+    distinct, place = np.unique(values.astype(np.str_), return_inverse=True)
+    key = seed.to_bytes(8, "little")
+    digests = (hashlib.blake2b(value.encode(), digest_size=8, key=key).digest() for value in distinct.tolist())
+    numbers = np.frombuffer(b"".join(digests), dtype="<u8")
+    # the first 53 bits are a float64 without rounding
+    return ((numbers >> np.uint64(11)) * 2.0**-53 < share)[place.ravel()]
 
 
 @dataclass(frozen=True, kw_only=True)

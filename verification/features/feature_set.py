@@ -237,13 +237,13 @@ class FeatureSet:
 
         Parameters
         ----------
-        index : array_like of int, shape (m,), m ≥ 1
-            From 0 to N − 1, in any order.
+        index : array_like of int, shape (m,), m ≥ 1, or of bool, shape (N,)
+            From 0 to N − 1, in any order; or which rows to take.
 
         Raises
         ------
         ValueError
-            If there is no index, or one is out of range.
+            If no row is named, or one is out of range.
         """
         index = self._checked(index)
         if not len(index):
@@ -323,8 +323,13 @@ class FeatureSet:
 
     def _checked(self, index: Any) -> Int[ndarray, " m"]:
         index = np.asarray(index)
+        if index.dtype == np.bool_ and index.shape == (len(self),):
+            return np.flatnonzero(index)
         if index.ndim != 1 or (index.dtype.kind not in "iu" and index.size):
-            raise ValueError(f"index must be integers of shape (m,), got {index.dtype} of shape {index.shape}.")
+            raise ValueError(
+                f"index must be integers of shape (m,), or booleans of shape ({len(self)},), got {index.dtype} of "
+                f"shape {index.shape}."
+            )
         if index.size and not 0 <= int(index.min()) <= int(index.max()) < len(self):
             raise ValueError(f"index must be from 0 to {len(self) - 1}, got {index.min()} to {index.max()}.")
         return index.astype(np.intp)

@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.verification.test_determinism import agree, numbers
 from verification.audit.accept import compare_identification
-from verification.audit.parts import RetrievalParts
+from verification.audit.parts import RetrievalParts, hashed_sample
 from verification.audit.retrieval import compare_retrieval
 from verification.features import FeatureSet
 from verification.statistics.interval import Criterion
@@ -106,3 +107,43 @@ def test_what_does_not_belong_together_is_refused():
             refused()
     with pytest.raises(ValueError, match="no query has an item that answers it"):
         sent.report()
+
+
+def test_a_hashed_sample_does_not_depend_on_how_rows_are_split_ordered_or_written():
+    ids = np.random.default_rng(0).permutation(10**12 + np.arange(5000))
+    whole = hashed_sample(ids, 0.3, seed=4)
+    parts = [hashed_sample(some, 0.3, seed=4) for some in np.split(ids, [1, 1700, 1701])]
+    assert np.array_equal(np.concatenate(parts), whole)
+    assert np.array_equal(hashed_sample(ids[::-1], 0.3, seed=4), whole[::-1])
+    assert np.array_equal(hashed_sample(ids.astype(str), 0.3, seed=4), whole)
+    assert np.array_equal(hashed_sample(np.append(ids.astype(str), "a longer one"), 0.3, seed=4)[:-1], whole)
+    larger = hashed_sample(ids, 0.4, seed=4)
+    assert np.all(larger[whole])
+    assert not np.all(whole[larger])
+    assert np.all(hashed_sample(ids, 1.0))
+
+
+def test_a_hashed_sample_draws_each_value_with_its_share_and_whole_classes():
+    labels = np.repeat([f"class {number}" for number in range(20_000)], 2)
+    drawn = hashed_sample(labels, 0.1)
+    assert np.array_equal(drawn[::2], drawn[1::2])
+    # 1e-6 each: a test that fails by chance tells nothing
+    assert stats.binomtest(int(drawn[::2].sum()), 20_000, 0.1).pvalue > 1e-6
+    other = hashed_sample(labels, 0.1, seed=1)
+    both = stats.contingency.crosstab(drawn[::2], other[::2]).count
+    assert stats.chi2_contingency(both).pvalue > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "seed", "match"),
+    [
+        (np.zeros(3), 0.5, 0, "values must be integers or strings, shape \\(n,\\), got float64 of shape \\(3,\\)"),
+        (np.zeros((3, 1), int), 0.5, 0, "got int64 of shape \\(3, 1\\)"),
+        (np.arange(3), 0.0, 0, "share must be in \\(0, 1\\], got 0.0"),
+        (np.arange(3), 1.5, 0, "share must be"),
+        (np.arange(3), 0.5, -1, "seed must be an integer from 0"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(values, share, seed, match):
+    with pytest.raises(ValueError, match=match):
+        hashed_sample(values, share, seed=seed)

@@ -123,6 +123,23 @@ def test_the_next_step_depends_on_the_answer(audits, bridges):
     assert "Add samples" in steps["undecided"]
 
 
+def test_where_only_the_threshold_fails_it_is_moved_first():
+    """An axis of its own divides every similarity of new queries by √2: the ranking stays, and accepted pairs go."""
+    old = upgrade(0.6, 0.9)[1]
+    wider = FeatureSet(np.hstack([old.unit, np.zeros((len(old), 1))]), old.labels)
+    new = FeatureSet(np.hstack([old.unit, np.ones((len(old), 1))]), old.labels)
+    report = judged(new, wider, far=0.05, retrieval_margin=0.05)
+    assert (report.claims["retrieval"], report.claims["threshold"]) == ("compatible", "incompatible")
+    assert report.thresholds.far_change.verdict == "compatible"  # fewer false accepts, too
+    step = document(report).next_step
+    moved = re.match(
+        r"Keep the old gallery, and set the accept threshold of new queries to a cosine of ([\d.]+) ", step
+    )
+    assert float(moved[1]) == pytest.approx(report.thresholds.threshold / np.sqrt(2.0), abs=2e-4)
+    assert step.endswith("If the old threshold has to stay, embed the gallery again with the new model, or look for a "
+                         "map between the models with stationary bridge fit.")  # fmt: skip
+
+
 def test_the_margin_that_is_named_would_pass(audits):
     for claim, option in (("definition-1", "margin"), ("retrieval", "retrieval-margin")):
         step = document(judged(*upgrade(0.9, 0.9), decide=(claim,))).next_step

@@ -251,9 +251,13 @@ def next_step(report: UpgradeReport) -> str:
             "Embed the gallery again with the new model, or look for a map between the models with stationary bridge "
             "fit."
         )
-        search = [report.claims[claim] for claim in report.decided_by if claim not in ("threshold", *report.accepted)]
-        kept = _kept_thresholds(report) if Verdict.incompatible not in search else ()
-        return " ".join((embed, *kept))
+        search = {report.claims[claim] for claim in report.decided_by if claim not in ("threshold", *report.accepted)}
+        if Verdict.incompatible in search or not (kept := list(_kept_thresholds(report))):
+            return embed
+        if search == {Verdict.compatible}:
+            first = (f"Keep the old gallery, and {each}" for each in kept)
+            return " ".join((*first, f"If the old threshold has to stay, {embed[:1].lower()}{embed[1:]}"))
+        return " ".join((embed, *(f"Or {each}" for each in kept)))
     return " ".join(_to_decide(report))
 
 
@@ -277,13 +281,13 @@ def _to_decide(report: UpgradeReport) -> Iterator[str]:
     if tar is not None and tar.verdict != Verdict.compatible and -1.0 < tar.lower < 0.0:
         yield f"With --tar-margin {round_up(-100.0 * tar.lower)}% or more, TAR would be compatible."
     if report.compression is None:
-        yield from _kept_thresholds(report)
+        yield from (f"Or {each}" for each in _kept_thresholds(report))
 
 
 def _kept_thresholds(report: UpgradeReport) -> Iterator[str]:
-    """The thresholds that keep false accepts where they may have risen, as instructions."""
+    """The thresholds that keep the rate of false accepts where the old one is not known to serve, as instructions."""
     t = report.thresholds
-    if t is not None and "threshold" in report.decided_by and t.far_change.verdict != Verdict.compatible:
+    if t is not None and "threshold" in report.decided_by and t.verdict != Verdict.compatible:
         at = Bounds(t.kept.threshold, t.kept.lower, t.kept.upper)
         yield from _set(at, t.threshold_unit, ("FAR", "TAR"), t.kept.tar_change)
     for claim, found in report.accepted.items():
@@ -295,6 +299,6 @@ def _kept_thresholds(report: UpgradeReport) -> Iterator[str]:
 def _set(at: Bounds | Interval, unit: ThresholdUnit, names: tuple[str, str], change: Interval) -> Iterator[str]:
     if math.isfinite(at.value):
         yield (
-            f"Or set the accept threshold of new queries to a {unit} of {rates.kept_at(at, unit)}, where they have the "
+            f"set the accept threshold of new queries to a {unit} of {rates.kept_at(at, unit)}, where they have the "
             f"old {names[0]}; {names[1]} then changes by {points(change)} points."
         )

@@ -1,4 +1,4 @@
-"""The guide 'Upgrading a model' does what it says: its blocks run, on digits, and end in the verdicts it prints.
+"""The guide 'A trained upgrade' does what it says: its blocks run, on digits, and end in the verdicts it prints.
 
 The guide trains on Fashion-MNIST; here the same blocks run on the digits that are embedded, which takes seconds. The
 numbers are other ones, the verdicts have to be the same.
@@ -18,7 +18,7 @@ import pytest
 
 pytestmark = pytest.mark.documents
 ROOT = Path(__file__).parent.parent
-GUIDE = (ROOT / "docs" / "upgrading.md").read_text()
+GUIDE = (ROOT / "docs" / "trained-upgrade.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", GUIDE, flags=re.DOTALL)
 STATUS = {"COMPATIBLE": 0, "INCOMPATIBLE": 1, "INCONCLUSIVE": 3}
 

@@ -1,0 +1,24 @@
+"""The guide 'Upgrading a model' prints what its commands print, where the features of its encoders are at hand.
+
+``python -m benchmarks.real embed --cache FOLDER`` makes them, and the variable ``STATIONARY_REAL`` names that folder.
+On another machine the collections hold other package descriptions, so the numbers are other ones.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests import documents
+
+pytestmark = pytest.mark.documents
+
+
+def test_the_guide_prints_what_its_commands_print(tmp_path):
+    if documents.REAL not in os.environ:
+        pytest.skip(f"needs the features of `python -m benchmarks.real embed`: set {documents.REAL} to their folder")
+    (tmp_path / "real").symlink_to(Path(os.environ[documents.REAL]).resolve())
+    differences = list(documents.run(documents.ROOT / "docs" / "upgrading.md", tmp_path))
+    assert not differences, "\n".join(map(str, differences))
