@@ -172,6 +172,7 @@ def held(cache: Path, weights: Path) -> None:
     """Print the cross-entropy of held-out source packages after each epoch, and after one more."""
     torch.set_num_threads(1)
     training, groups = Training.load(cache), _features(cache, TRAINING, TOKENS).groups
+    assert groups is not None
     names = np.unique(groups)
     out = torch.as_tensor(np.isin(groups, names[np.random.default_rng(0).random(len(names)) < HELD]))
     kept, asked = training.some(~out), training.some(out)
