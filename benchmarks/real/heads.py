@@ -61,6 +61,8 @@ def tune(cache: Path) -> None:
 
 
 def _train(known: FeatureSet) -> list[nn.Module]:
+    # of the first classifier; those after it follow the seed of the training before
+    torch.manual_seed(0)
     texts = Texts(torch.as_tensor(known.unit, dtype=torch.float32), torch.as_tensor(known.codes))
     dim, count = known.dim, texts.num_classes
     losses = objectives(texts)
