@@ -271,8 +271,8 @@ def audit(
 
     Example: stationary audit new.npz old.npz --html report.html
 
-    If NEW is a compressed copy of OLD (int8 or binary codes, or its first coordinates), the copy is searched in itself
-    and compared with OLD searched in itself.
+    If NEW is a compressed copy of OLD (int8 or binary codes, or its first coordinates), queries and gallery are both
+    compressed, and this search is compared with that of the original.
 
     Exit status: 0 yes, 1 no, 3 undecided, by the claims that --decide names. The report shows every other claim too.
     """

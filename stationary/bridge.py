@@ -127,12 +127,12 @@ def fit(
     html: HtmlPath = None,
     markdown: MarkdownPath = None,
 ) -> None:
-    """Fit maps between NEW and OLD, choose one, and audit it, each on a part of the samples of its own.
+    """Fit maps between NEW and OLD, choose one, and audit it, each on a separate part of the samples.
 
     Example: stationary bridge fit new.npz old.npz --save map.npz
 
-    Without labels a map is fitted and chosen by how near it brings rows that it was not fitted to, and nothing is
-    judged.
+    Without labels a map is fitted and chosen by how near it brings rows that it was not fitted to, and there is
+    no verdict.
 
     Exit status: 0 compatible (through the map, or as it is), 1 no map makes it compatible, 3 undecided, or not judged
     because there are no labels.
@@ -201,7 +201,10 @@ def fit(
 def apply(
     map_file: Annotated[Path, typer.Argument(metavar="MAP", help="A map that bridge fit saved.")],
     source: Annotated[
-        str, typer.Argument(metavar="FEATURES", help="Features of the model that the map takes: files or URLs.")
+        str,
+        typer.Argument(
+            metavar="FEATURES", help="Features to map, by the model that the map was fitted for: files or URLs."
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .npz, .npy, .safetensors, .parquet.")],
     other: Annotated[

@@ -56,14 +56,14 @@ def train(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="A setting of the method. Repeatable.", rich_help_panel=METHOD
+            "--set", metavar="NAME=VALUE", help="Change a setting of the method. Repeatable.", rich_help_panel=METHOD
         ),
     ] = None,
     preset: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="small: small data on a CPU; paper, cl2r, cores: released settings.",
+            help="Settings of the training: small (small data on a CPU), or released ones: paper, cl2r or cores.",
             rich_help_panel=METHOD,
         ),
     ] = "small",
@@ -77,7 +77,9 @@ def train(
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(metavar="no|bf16|fp16", help="no is float32. Default: the preset's.", rich_help_panel=METHOD),
+        typer.Option(
+            metavar="no|bf16|fp16", help="Mixed precision; no: float32. Default: the preset's.", rich_help_panel=METHOD
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -294,7 +296,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="all|trained|open",
-            help="Held-out images to use: of all classes, of classes trained on, or of those no model was trained on.",
+            help="Held-out images to use: of all classes, of those that some model was trained on, or of "
+            "those that none was trained on.",
         ),
     ] = "all",
     score: Annotated[
@@ -315,6 +318,10 @@ def evaluate(
     """Judge a run: the compatibility matrix, AC, AA and an audit of each pair of models; or compare methods.
 
     Example: stationary evaluate runs/mine --score template
+
+    AC (average compatibility) is the share of pairs of models in which queries of the newer model search the gallery of
+    the older one better than the older model's queries do. AA (average accuracy) is the mean share of right answers,
+    over these pairs and each model in its own gallery. Both are between 0 and 1, and higher is better.
     """
     read = [directory]
     if directory is not None and suite is None:  # what is written may stand beside the run
@@ -335,6 +342,8 @@ def evaluate(
         else:
             raise Unusable("give the folder of a run, or --suite.")
     Console().print(view)
+    if suite is None and directory is not None and len(models := sorted(directory.glob("task-*.features.npz"))) > 1:
+        print(f"Next: stationary audit {models[-1]} {models[0]}")
     if json is not None:
         with user_input():
             write_json(json, content)

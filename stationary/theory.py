@@ -20,7 +20,7 @@ def theorem(
 
     Example: stationary theorem --steps
 
-    Exit status: 1 if a step does not follow.
+    Exit status: 0 if every step follows, 1 if one does not.
     """
     from rich.console import Console
 

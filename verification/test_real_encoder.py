@@ -1,7 +1,7 @@
-"""Theorem 1 and Theorem D on a real encoder: heads of all-MiniLM-L6 for a fixed simplex, before and after an update.
+"""Theorem 1 and Theorem D on a real encoder: all-MiniLM-L6 with heads for a fixed simplex, and tuned as a whole.
 
 ``python -m benchmarks.real embed`` makes the features, ``--real FOLDER`` names their folder; elsewhere this is skipped.
-The texts are of source packages that no head was trained on.
+The texts are of source packages that nothing was tuned on.
 """
 
 from __future__ import annotations
@@ -24,18 +24,27 @@ ROWS = 2000
 ROUNDING = 1e-11
 
 
-@pytest.fixture(scope="module")
-def heads(request: pytest.FixtureRequest) -> tuple[FeatureSet, FeatureSet]:
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("simplex-old", "simplex-new"),
+        ("minilm-l6", "whole-ce"),
+        ("minilm-l6", "whole-hoc"),
+        ("minilm-l6", "whole-first-moment"),
+    ],
+    ids=" to ".join,
+)
+def upgrade(request: pytest.FixtureRequest) -> tuple[FeatureSet, FeatureSet]:
     """New and old features of the same texts."""
     folder = request.config.getoption("--real", None)
     if folder is None:
         pytest.skip("needs features of a real encoder: python -m benchmarks.real embed, then --real FOLDER/features")
-    new, old = (FeatureSet.load(str(Path(folder) / f"sections.simplex-{name}.npz")) for name in ("new", "old"))
+    old, new = (FeatureSet.load(str(Path(folder) / f"sections.{name}.npz")) for name in request.param)
     return new, old
 
 
-def test_theorem_1_is_not_contradicted_and_the_update_turned_round_is_incompatible(heads):
-    new, old = heads
+def test_theorem_1_is_not_contradicted_and_the_update_turned_round_is_incompatible(upgrade):
+    new, old = upgrade
     check = check_theorem(Upgrade(new, old))
     assert check.answer != "conclusion fails although the hypotheses hold", check.sentence
     # the control: from the new model back to the old one the caps widen
@@ -44,9 +53,9 @@ def test_theorem_1_is_not_contradicted_and_the_update_turned_round_is_incompatib
     assert back.conclusions.verdict == "incompatible"
 
 
-def test_the_gap_of_a_class_is_that_of_its_mean_and_of_its_drift(heads):
+def test_the_gap_of_a_class_is_that_of_its_mean_and_of_its_drift(upgrade):
     """T2: 1a of a class ⟺ m_t cos ω ≥ m_k, ω the angle between the class means of the two models."""
-    new, old = (FeatureSet(each.unit, each.codes) for each in heads)
+    new, old = (FeatureSet(each.unit, each.codes) for each in upgrade)
     found = {own.label: own for own in audit(new, old).by_class}
     after, before = class_means(new), class_means(old)
     lengths = np.linalg.norm(before, axis=1)
@@ -61,12 +70,12 @@ def test_the_gap_of_a_class_is_that_of_its_mean_and_of_its_drift(heads):
         assert found[c].verdict != ("incompatible" if mine >= k else "compatible")
 
 
-def test_theorem_d_on_classes_that_are_symmetric_about_their_vertices(heads):
+def test_theorem_d_on_classes_that_are_symmetric_about_their_vertices(upgrade):
     """Real polar angles, directions about the vertex drawn anew: accepts obey Theorem D at every threshold ≥ 0.
 
     Where a quantile of a class's new angles is above the old one it is lowered to it, as the theorem assumes.
     """
-    (new, old), codes = polar_angles(*heads)
+    (new, old), codes = polar_angles(*upgrade)
     for c in np.unique(codes):
         here = codes == c
         old[here] = np.sort(old[here])

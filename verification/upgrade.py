@@ -507,7 +507,10 @@ class Upgrade:
             )
         shared = np.flatnonzero((self.sizes > 0) & (self.item_sizes > 0))
         if not len(shared):
-            raise ValueError("gallery must share a class with the samples, but no label is in both.")
+            raise ValueError(
+                "gallery must share a class with the samples, but no label is in both; is the column or field of the "
+                "gallery's labels named (--labels, or label= in the URL of a store)?"
+            )
         if np.sum((self.sizes > 0) | (self.item_sizes > 0)) == 1:
             raise ValueError(
                 f"samples and gallery must name at least two classes, got one: {self.labels[shared[0]].item()!r}."
@@ -610,8 +613,8 @@ class Upgrade:
         if longest <= UNEQUAL * shortest:
             return None
         return (
-            f"Rows have lengths from {shortest:.3g} to {longest:.3g} and are normalised here. An index that searches "
-            "by inner product or by Euclidean distance of the raw rows ranks differently (--similarity)."
+            f"Rows have lengths from {_length(shortest)} to {_length(longest)} and are normalised here. An index that "
+            "searches by inner product or by Euclidean distance of the raw rows ranks differently (--similarity)."
         )
 
     def check_order(self) -> None:
@@ -917,6 +920,13 @@ def _check_labels(
         row = differ[0]
         values = [labels[own[row]].item() if own[row] >= 0 else None for own in (mine, theirs)]
         values = [value.replace(SEPARATOR, ", ") if isinstance(value, str) else value for value in values]
+        empty = [name for name, own in zip(names, (mine, theirs), strict=True) if np.all(own < 0)]
+        if empty:
+            raise ValueError(
+                f"{empty[0]} must have {what} where the other set has them, but none of its {len(mine):,} rows has "
+                f"one: name the column or field that holds them (--{what}, or {what.removesuffix('s')}= in the URL of "
+                "a store)."
+            )
         way_out = (
             f"Rows were joined by their ids, so a {what.removesuffix('s')} or an id of one set is wrong"
             if joined
@@ -927,6 +937,11 @@ def _check_labels(
             f"row {row}: {values[0]!r} and {values[1]!r}. {way_out}; "
             "stationary check tells what happened."
         )
+
+
+def _length(value: float) -> str:
+    """A length with three digits, without an exponent where it is of an ordinary size."""
+    return f"{value:,.0f}" if 1e3 <= value < 1e9 else f"{value:.3g}"
 
 
 def _check_dims(new: FeatureSet, old: FeatureSet, gallery: FeatureSet | None) -> None:

@@ -144,6 +144,13 @@ def _gelu(x: ndarray) -> ndarray:
     return x * np.float32(0.5) * (1.0 + erf)
 
 
+def bert_tokens(weights: Path, texts: Sequence[str]) -> ndarray:
+    """What every MiniLM here is given: (n, t) token numbers, 0 where a text has ended."""
+    tokenizer = bert_tokenizer(weights)
+    tokenizer.enable_padding()
+    return np.array([each.ids for each in tokenizer.encode_batch(list(texts))])
+
+
 def wordllama(weights: Path, texts: Sequence[str]) -> ndarray:
     """A table of 256 numbers a token, and their mean."""
     folder = weights / "wordllama" / "wordllama"
@@ -215,6 +222,7 @@ def picture(word: str, font: str, draw: int) -> ndarray:
 
 
 ENCODERS: dict[str, Callable[[Path, Sequence[str]], ndarray]] = {
+    "bert-tokens": bert_tokens,
     "minilm-l3": minilm_l3,
     "minilm-l6": minilm_l6,
     "minilm-l6-int8": minilm_l6_int8,

@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.real import environment, samples
-from benchmarks.real.heads import tune
+from benchmarks.real import environment, heads, samples, whole
 from verification import FeatureSet
 
 TEXTS = ("sections", "names", "training", "sources")
 # which encoders embed which collections
 ENCODED = {
+    "bert-tokens": ("training", "sections", "names"),
     "minilm-l3": ("sections", "names", "sources"),
     "minilm-l6": TEXTS,
     "wordllama": ("sections",),
@@ -38,8 +38,6 @@ def embed(cache: Path) -> None:
     python, weights = environment.make(cache)
     draw(cache, python)
     for encoder, collections in ENCODED.items():
-        if path_of(cache, "minilm-l6", "sources").exists():
-            tune(cache)
         for collection in collections:
             out = path_of(cache, encoder, collection)
             if out.exists():
@@ -57,6 +55,9 @@ def embed(cache: Path) -> None:
                 print(f"{encoder} on {collection}: {done.stderr.strip().splitlines()[-1]}")
             else:
                 print(f"{encoder} on {collection}: {time.monotonic() - start:.0f} s", flush=True)
+    if all(path_of(cache, name, own).exists() for name in (heads.ENCODER, whole.TOKENS) for own in ENCODED[name]):
+        heads.tune(cache)
+        whole.tune(cache, weights)
     (cache / "features.json").write_text(json.dumps(dict(digests(cache)), indent=1) + "\n")
 
 

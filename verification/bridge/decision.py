@@ -43,30 +43,30 @@ def bridge(
     progress: Callable[[str], None] | None = None,
     drifts: Sequence[FeatureMap] = (),
 ) -> BridgeReport:
-    """Judge the upgrade as it is and, where it is not compatible, through the best of several maps.
+    """Judge an upgrade as it is and, if it is not compatible, through the best of several maps.
 
     Parameters
     ----------
     new, old : FeatureSet
         The same samples, row by row, with equal labels; dimensions may differ.
     direction : {"queries", "gallery"}
-        New queries are mapped into the old space and the gallery stays, or the old gallery is mapped into the new
-        space: its vectors are transformed, its images are not read again.
+        "queries": new queries are mapped into the old space, and the gallery stays as it is. "gallery": the vectors of
+        the old gallery are mapped into the new space, and no image is read again.
     maps : sequence of str, optional
         Kinds that compete, of :data:`verification.bridge.fitting.KINDS`; by default all but those of
         :data:`~verification.bridge.fitting.BY_NAME`. The identity always does.
     confidence : float
-        In (0, 1): a decisive verdict is wrong with probability at most 1 − ``confidence``.
+        Confidence of the verdict, in (0, 1): a decisive verdict is wrong with probability at most 1 − ``confidence``.
     margin : float or str
-        ≥ 0, the acceptable loss of gap in squared distance, or a string such as "5%", a share of the old model's
-        contrast, as :func:`verification.audit.definition1.audit` takes it.
+        Accepted loss of a gap, ≥ 0: a number in squared distance, or a share of the old model's contrast such as "5%",
+        as for :func:`verification.audit.definition1.audit`.
     closed_set : bool
-        The gallery will never hold other classes than these: do not ask how the map does for classes it was not
-        fitted to.
+        Whether the gallery will never hold classes other than these. If so, the map is not judged on classes that it
+        was not fitted to.
     seed : int
-        ≥ 0; of the splits and of what is random in the fits.
+        Seed ≥ 0 of the splits and of the fits.
     progress : callable, optional
-        Called with what is being done.
+        Called with the name of each stage.
     drifts : sequence of FeatureMap
         Translations of earlier updates and of this one, which the ``qdc`` map adds up.
 

@@ -52,7 +52,7 @@ def fit(
         Rows of the same samples.
     direction : {"queries", "gallery"}
     seed : int
-        Of what is random in the fit: rows that choose the ridge penalty, and what is trained.
+        Seed of the fit: of the rows that choose the ridge penalty, and of the maps that are trained.
     drifts : sequence of FeatureMap
         Translations of single updates, which ``qdc`` adds up.
     """

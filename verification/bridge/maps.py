@@ -53,7 +53,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """From one model's unit features to the other model's space.
+    """A map from one model's unit features to the other model's space.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class FeatureMap:
     W, c, V : ndarray or None, shape (d_in, h), (h,) and (h, d_out)
         The hidden layer of the learned adapter.
     weight : ndarray or None, shape ()
-        In (0, 1), of the mapped row where a query is interpolated between it and the old model's.
+        Weight of the mapped row, in (0, 1), if a query is interpolated between it and the row of the old model.
     layers : tuple of Layer
-        Of the residual bottleneck.
+        Layers of the residual bottleneck.
     """
 
     kind: str

@@ -61,7 +61,7 @@ MOST_SAMPLED = 2**14
 
 @dataclass(frozen=True, kw_only=True)
 class Relation:
-    """What :func:`relate` found.
+    """What happened between two models, as :func:`relate` found it.
 
     Attributes
     ----------
@@ -71,21 +71,22 @@ class Relation:
     next_step : str
         What to do about it.
     dims : (int, int)
-        Of the new and of the old model.
+        Dimensions of the new and of the old model.
     total : int
-        Rows of the whole data.
+        Number of rows that the two sets share.
     count : int
-        Rows that the answer is about: those that changed, are of another model or are in another place; else all.
+        Number of rows that the answer is about: those that changed, that another model made or that are in another
+        place; otherwise all rows.
     rows : ndarray of int or None
-        Their positions in the old set, sorted; None where the answer is about all rows.
+        Sorted positions of these rows in the old set; None if the answer is about all rows.
     complete : bool
-        Whether every row was compared, or a random part of them.
+        True if every row was compared, False if only a random part was.
     evidence : Evidence
     neighbours : Interval or None
-        Share of the ten nearest old rows of an old row that the new row of the same sample has among its ten nearest.
-        It says how far both models agree, and not which is better. None between two dimensions.
+        Share of the ten nearest old rows of an old row that are also among the ten nearest old rows of the sample's new
+        row. It says how far the models agree, and not which is better. None if the dimensions differ.
     notes : tuple of str
-        How rows were paired, and what labels say.
+        Remarks on how rows were paired and on what the labels say.
     """
 
     relation: RelationKind
@@ -139,21 +140,23 @@ def relate(
     every_row: bool = False,
     sample: int | None = None,
 ) -> Relation:
-    """Tell what lies between two models' features of the same samples.
+    """Find out what happened between two models from their features of the same samples.
 
     Parameters
     ----------
     new, old : FeatureSet
-        The same samples, by ids where both have them, else row by row; dimensions may differ.
+        Features of the same samples. Rows are paired by ids if both sets have ids, otherwise row by row. Dimensions
+        may differ.
     tolerance : float, optional
-        ≥ 0: unit rows nearer than this are equal. By default what storing the rows costs, in float16 (2⁻¹⁰) at least.
+        Unit rows that are nearer than this count as equal, ≥ 0. By default, it is the rounding of the format in which
+        the rows are stored, and at least that of float16 (2⁻¹⁰).
     seed : int
-        ≥ 0; of the rows that are measured where there are many.
+        Seed ≥ 0 of the choice of rows that are measured if there are many.
     every_row : bool
-        Name every row that the answer is about, and look at all rows for one that changed, however many there are.
+        Whether to compare all rows, however many there are, and to name each one that the answer is about.
     sample : int, optional
-        From 4 to 16 384: read so many rows and no other, drawn by class where the old set has labels, and by whole
-        groups within a class where it has groups.
+        Number of rows to read, from 4 to 16 384; no other row is read. They are drawn by class if the old set has
+        labels, and in whole groups within a class if it has groups.
 
     Raises
     ------
@@ -547,7 +550,8 @@ def _quantised(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tu
     return (
         f"The same model, quantised to {e.quantised}: one set holds codes of the other's values. Rows are "
         f"{_percent(e.median_distance)} of a row apart.",
-        "Search codes with the distance that is made for them, and audit what that costs with stationary audit.",
+        "Search codes with the distance that is made for them, and run stationary audit NEW OLD to judge what that "
+        "costs.",
     )
 
 
@@ -565,7 +569,8 @@ def _noise(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[
     return (
         f"The same model with noise of {_percent(e.median_distance)} of a row: every row moved in a direction of its "
         "own, and no rotation brings them nearer.",
-        "A map cannot help. Judge what the noise costs with stationary audit and a margin.",
+        "A map cannot help. Run stationary audit NEW OLD to judge what the noise costs, and say which loss you accept "
+        "(--retrieval-margin).",
     )
 
 
@@ -594,14 +599,14 @@ def _permutation(e: Evidence, dims: tuple[int, int], count: int, total: int) -> 
     return (
         f"The same model with its coordinates in another order or of another sign: {e.coordinates.moved} are in "
         f"another place, {e.coordinates.flipped} have the other sign.",
-        "Put the coordinates back (--json lists their places), or fit a map with stationary bridge fit.",
+        "Put the coordinates back (--json lists their places), or fit a map with stationary bridge fit NEW OLD.",
     )
 
 
 def _rotation(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
     return (
         "The same model, rotated or reflected: all cosines are equal to rounding.",
-        "Fit an orthogonal map with stationary bridge fit: it leaves rounding errors only.",
+        "Fit an orthogonal map with stationary bridge fit NEW OLD: it leaves rounding errors only.",
     )
 
 
@@ -635,11 +640,18 @@ def _order(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[
     )
 
 
+def _apart(e: Evidence) -> str:
+    """How far the two rows of one sample are apart, beside rows of different samples."""
+    return (
+        f"the new and the old row of one sample are {e.median_distance or 0.0:.2g} apart (median, rows of length 1), "
+        f"where rows of different samples are {e.other_distance or 0.0:.2g} apart"
+    )
+
+
 def _updated(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
     return (
-        f"The same space, updated: rows moved by {_percent(e.median_distance)} of a row, less than samples differ "
-        f"({_percent(e.other_distance)}).",
-        "Judge whether new queries may search the old gallery with stationary audit.",
+        f"The same space, updated: {_apart(e)}.",
+        "Run stationary audit NEW OLD to judge whether new queries may search the old gallery.",
     )
 
 
@@ -647,25 +659,27 @@ def _space(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[
     if e.left_by_rotation is not None and e.left_by_rotation < NEAR_ROTATION * (e.other_distance or 0.0):
         return (
             f"Another space, near a rotation of the old one, which leaves {_percent(e.left_by_rotation)} of a row.",
-            "Fit a map with stationary bridge fit.",
+            "Fit a map with stationary bridge fit NEW OLD.",
         )
     return (
-        "Another space: rows of one sample are as far apart as those of different samples.",
-        "Embed the gallery again with the new model, or look for a map with stationary bridge fit.",
+        f"Another space: {_apart(e)}, and the directions do not agree."
+        if (e.median_distance or 0.0) < STAYED * (e.other_distance or 0.0)
+        else "Another space: rows of one sample are as far apart as those of different samples.",
+        "Embed the gallery again with the new model, or look for a map with stationary bridge fit NEW OLD.",
     )
 
 
 def _isometric(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
     return (
         "The dimensions differ, but all cosines are equal to rounding: the same model up to an orthogonal map.",
-        "Fit an orthogonal map with stationary bridge fit: it leaves rounding errors only.",
+        "Fit an orthogonal map with stationary bridge fit NEW OLD: it leaves rounding errors only.",
     )
 
 
 def _dimension(e: Evidence, dims: tuple[int, int], count: int, total: int) -> tuple[str, str]:
     return (
         "The dimensions differ, and so do the cosines within each set: another model.",
-        "Embed the gallery again with the new model, or look for a map with stationary bridge fit.",
+        "Embed the gallery again with the new model, or look for a map with stationary bridge fit NEW OLD.",
     )
 
 

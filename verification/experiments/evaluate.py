@@ -176,6 +176,16 @@ def load_run(directory: str | os.PathLike[str], classes: str = "all") -> list[Fe
     return [FeatureSet(each.features[rows], each.complete_labels[rows]) for each in sets]
 
 
+_MEANING = (
+    "M[t,k] is the share of right answers to queries of model t in the gallery of model k.\n"
+    "AC is the share of pairs with M[t,k] > M[k,k] (Eq. 6): 1 if every update improved the search of every older "
+    "gallery, 0 if none did.\n"
+    "AA is the mean of all M[t,k] with k <= t, at best 1. It has no fixed good value: compare it between methods on "
+    "the same data.\n"
+    "Gaps > 0 are compatible (Definition 1). docs/train.md, Reading an evaluation, defines all of these."
+)
+
+
 def render_evaluation(evaluation: Evaluation) -> RenderableType:
     """AC and AA, then one line a pair of models with both answers, for a terminal of 80 columns."""
     from rich import box
@@ -205,7 +215,7 @@ def render_evaluation(evaluation: Evaluation) -> RenderableType:
             f"{pair.audit.different_class.gap:+.3f}",
             pair.audit.verdict,
         )
-    return Group(Text(head), table)
+    return Group(Text(head), Text(_MEANING), table)
 
 
 def _drift(new: FeatureSet, old: FeatureSet) -> float:

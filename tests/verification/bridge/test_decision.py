@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from importlib import resources
 
 import numpy as np
@@ -87,6 +88,8 @@ def test_a_noisy_rotation_loses_at_margin_0_and_a_margin_accepts_it():
     # spread from 0.25 to √(0.25² + 0.05²): the loss if the rotation were known, and the interval's width more
     assert 0.007 < report.needed_margin < 0.02
     assert bridge(new, old, maps=["orthogonal"], margin=1.1 * report.needed_margin).verdict == "compatible"
+    (printed,) = re.findall(r"With --margin (\S+) \([\d.]+ % of the old contrast\) or more", " ".join(findings(report)))
+    assert bridge(new, old, maps=["orthogonal"], margin=float(printed)).verdict == "compatible"
     # the contrast of the old model is 0.44
     assert bridge(new, old, maps=["orthogonal"], margin="5%").verdict == "compatible"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from scipy import linalg, stats
 
 from verification.bridge import evidence
-from verification.bridge.evidence import rounded
-from verification.bridge.relation import RelationKind, contrast, decide, neighbours, relate
+from verification.bridge.evidence import Evidence, rounded
+from verification.bridge.relation import RelationKind, _space, _updated, contrast, decide, neighbours, relate
 from verification.experiments.simulated.known_upgrades import CASES
 from verification.experiments.simulated.relations import confusion
 from verification.features import FeatureSet
@@ -417,3 +418,15 @@ def test_a_set_that_holds_one_row_many_times_is_no_other_order():
         with pytest.raises(ValueError, match=f"{name} must hold different rows, but all 60 that were looked at"):
             relate(new, old)
     assert relate(one, one).same
+
+
+def test_the_sentence_says_how_far_rows_are_apart():
+    """A row that is nearer to its own old row than to others, in directions that do not agree, is not called as far."""
+    apart = Evidence(
+        num_rows=9, tolerance=0.0, equal=0.0, median_distance=1.23, other_distance=1.41, length_ratios=(1.0, 1.0)
+    )
+    far = dataclasses.replace(apart, median_distance=1.4)
+    assert "are 1.2 apart" in _updated(apart, (4, 4), 9, 9)[0]
+    assert "are 1.2 apart" in _space(apart, (4, 4), 9, 9)[0]
+    assert "1.4 apart" in _space(apart, (4, 4), 9, 9)[0]
+    assert "as far apart as" in _space(far, (4, 4), 9, 9)[0]

@@ -93,3 +93,5 @@ def test_an_evaluation_fits_80_columns():
     assert f"{evaluation.matrix.matrix[2, 0]:.4f}" in text
     assert text.count(" compatible") >= 3
     assert "M[t,k]" in text
+    assert "AC is the share of pairs with M[t,k] > M[k,k]" in text
+    assert "AA is the mean of all M[t,k] with k <= t" in text

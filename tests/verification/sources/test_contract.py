@@ -231,6 +231,25 @@ def test_rows_without_a_label_are_left_out_on_request(request, store):
     np.testing.assert_array_equal(read.features, np.delete(PAIR[0].features, NO_LABEL, axis=0))
 
 
+def test_labels_outside_the_schema_of_milvus_are_read(tmp_path):
+    """A collection that its client makes in one call has a schema of id and vector, and takes any other field."""
+    client, path = pytest.importorskip("pymilvus").MilvusClient(str(tmp_path / "quick.db")), tmp_path / "quick.db"
+    client.create_collection("quick", dimension=16)
+    rows = [
+        {"id": n, "vector": row.tolist(), "topic": f"t{n % 3}", "place": n % 2}
+        for n, row in enumerate(PAIR[0].features[:30])
+    ]
+    client.insert("quick", rows)
+    client.close()
+    url = f"milvus://{path}?collection=quick&label=topic"
+    assert FeatureSet.load(url).labels.tolist() == [f"t{n % 3}" for n in range(30)]
+    assert FeatureSet.load(url, where={"topic": "t1", "place": 1}).ids.tolist() == [1, 7, 13, 19, 25]
+    with pytest.raises(ValueError, match="there is no 'subject' for label=; it has 'id', 'vector', 'place', 'topic'"):
+        FeatureSet.load(url.replace("topic", "subject"))
+    with pytest.raises(ValueError, match="field 'topic' must hold vectors"):
+        FeatureSet.load(f"{url}&vector=topic")
+
+
 @pytest.mark.parametrize("store", EMBEDDED)
 def test_an_embedded_store_that_is_not_there_is_one_sentence(request, tmp_path, store):
     url = EMBEDDED[store](request, "new", PAIR[0])

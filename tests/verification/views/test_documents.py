@@ -131,13 +131,16 @@ def test_where_only_the_threshold_fails_it_is_moved_first():
     report = judged(new, wider, far=0.05, retrieval_margin=0.05)
     assert (report.claims["retrieval"], report.claims["threshold"]) == ("compatible", "incompatible")
     assert report.thresholds.far_change.verdict == "compatible"  # fewer false accepts, too
+    assert report.answer == (
+        "Judged by the accept threshold, new queries should not search the old gallery; judged by retrieval, they may."
+    )
     step = document(report).next_step
     moved = re.match(
         r"Keep the old gallery, and set the accept threshold of new queries to a cosine of ([\d.]+) ", step
     )
     assert float(moved[1]) == pytest.approx(report.thresholds.threshold / np.sqrt(2.0), abs=2e-4)
     assert step.endswith("If the old threshold has to stay, embed the gallery again with the new model, or look for a "
-                         "map between the models with stationary bridge fit.")  # fmt: skip
+                         "map between the models with stationary bridge fit NEW OLD.")  # fmt: skip
 
 
 def test_the_margin_that_is_named_would_pass(audits):

@@ -141,20 +141,23 @@ class Milvus(_Embedded):
 
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
         """Look at the schema."""
-        fields = {field["name"]: field for field in self._client().describe_collection(self.collection)["fields"]}
-        self.where.check(fields)
-        there = self.there(list(fields))
-        return kinds_of(fields[there["vector"]]["params"]["dim"], there), ()
+        client = self._client()
+        kinds = self._kinds(client)
+        self.where.check(kinds)
+        there = self.there(list(kinds))
+        fields = {field["name"]: field for field in client.describe_collection(self.collection)["fields"]}
+        if "dim" not in (params := fields.get(there["vector"], {}).get("params", {})):
+            raise ValueError(f"field {there['vector']!r} must hold vectors (vector= names another).")
+        return kinds_of(params["dim"], there), ()
 
     def batches(self, columns: Sequence[str], rows: int, after: Id | None = None) -> Iterator[pa.RecordBatch]:
         """Entities page by page."""
         client = self._client()
         client.load_collection(self.collection)
         names = [self.fields[role] for role in columns]
-        # no page is larger there
-        fields = {each["name"]: each["type"].name for each in client.describe_collection(self.collection)["fields"]}
-        asked = " and ".join(_sql(column, fields[column], values) for column, values in self.where.values)
-        page = min(rows, 2**14)
+        kinds = self._kinds(client) if self.where else {}
+        asked = " and ".join(_sql(column, kinds[column], values) for column, values in self.where.values)
+        page = min(rows, 2**14)  # no page is larger there
         pages = client.query_iterator(self.collection, batch_size=page, filter=asked, output_fields=names)
         try:
             while found := pages.next():
@@ -162,6 +165,22 @@ class Milvus(_Embedded):
                 yield batch_of(points, columns, self.fields, "")
         finally:
             pages.close()
+
+    def _kinds(self, client: Any) -> dict[str, str]:
+        """Names and types of the fields; those outside the schema (dynamic ones) are what the first entity has."""
+        described = client.describe_collection(self.collection)
+        kinds = {each["name"]: each["type"].name for each in described["fields"]}
+        if described.get("enable_dynamic_field"):
+            client.load_collection(self.collection)
+            first = client.query(self.collection, filter="", limit=1, output_fields=["*"])
+            known = {bool: "BOOL", int: "INT64", str: "VARCHAR"}
+            kinds |= {
+                name: known[type(value)]
+                for entity in first
+                for name, value in sorted(entity.items())
+                if name not in kinds and type(value) in known
+            }
+        return kinds
 
     def _client(self) -> Any:
         client = import_module("pymilvus").MilvusClient(self.path)

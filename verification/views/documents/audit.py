@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from verification.audit.report import ASKED, UpgradeReport, joined
+from verification.audit.report import ASKED, Definition1Report, UpgradeReport, joined
 from verification.audit.threshold_report import ThresholdUnit
 from verification.statistics.interval import Interval, Judged, Population, Verdict
 from verification.views.document import READ, Axis, Bar, Document, Section, Table, named, origin, sections
@@ -162,9 +162,25 @@ def _claims(report: UpgradeReport) -> Section:
             Table(("claim", "these classes", "new classes"), rows, chosen),
             f"{follows} Verdicts are for new samples of these classes, and for new classes like these.",
         ]
+    if report.definition1 is not None:
+        blocks.append(_meaning(report.definition1))
     if report.disagreement:
         blocks.append(report.disagreement)
     return Section("Claims", tuple(blocks))
+
+
+def _meaning(one: Definition1Report) -> str:
+    """What the gaps of mean distances are, and their unit."""
+    text = (
+        "In the mean distances, 1a is how much nearer new queries are to old items of their class than old queries "
+        "are, and 1b how much farther they are from items of other classes."
+    )
+    if one.contrast <= 0.0:
+        return text
+    return (
+        f"{text} The old contrast, in per cent of which they are given, is how much farther apart items of different "
+        "classes are than items of one class."
+    )
 
 
 def _for_both(report: UpgradeReport, claim: str) -> tuple[str, str]:
@@ -249,7 +265,7 @@ def next_step(report: UpgradeReport) -> str:
     if report.verdict == Verdict.incompatible:
         embed = (
             "Embed the gallery again with the new model, or look for a map between the models with stationary bridge "
-            "fit."
+            "fit NEW OLD."
         )
         search = {report.claims[claim] for claim in report.decided_by if claim not in ("threshold", *report.accepted)}
         if Verdict.incompatible in search or not (kept := list(_kept_thresholds(report))):

@@ -23,7 +23,7 @@ _NEXT = {
     "identity": "Switch queries to the new model and keep the old gallery.",
     "slerp": "Embed every query with both models, send both rows through the map, then search the old gallery.",
     "incompatible": "Embed the gallery again with the new model, or train the new model to be compatible.",
-    "inconclusive": "Add samples, because these do not decide whether a map helps.",
+    "inconclusive": "Add samples, because these do not decide whether a map helps{}.",
 }
 
 
@@ -107,8 +107,24 @@ def _answer(report: BridgeReport) -> tuple[str, str]:
 def _next(report: BridgeReport) -> str:
     """What to do after a bridge was judged."""
     if report.verdict != "compatible":
-        return _NEXT[report.verdict]
+        accepting = _accepting(report)
+        return _NEXT[report.verdict].format(f", or accept a loss: {accepting}" if accepting else "")
     return _NEXT[report.kind if report.kind in ("identity", "slerp") else report.direction]
+
+
+def _accepting(report: BridgeReport) -> str:
+    """The margin that would accept the chosen map; "" if none.
+
+    It is an amount: a margin in per cent has the error of the old contrast, too, and accepts a little less.
+    """
+    loss = report.needed_margin
+    if loss is None or report.verdict == "compatible":
+        return ""
+    contrast = 0.0 if report.as_is is None else report.as_is.contrast
+    if contrast <= 0.0:
+        return f"--margin {round_up(loss)} or more"
+    share = round_up(100.0 * loss / contrast)
+    return f"--margin {round_up(loss)} ({share} % of the old contrast) or more" if loss < 0.99 * contrast else ""
 
 
 def without_map(report: BridgeReport) -> str:
@@ -145,9 +161,8 @@ def findings(report: BridgeReport) -> Iterator[str]:
         yield f"{chosen}: {_SPACES[report.direction]}. It was audited on {count(report.num_audit)} more samples."
         yield f"All classes: {both(report.all_classes)}."
         yield _held_out(report)
-    if report.verdict != "compatible" and report.needed_margin is not None:
-        loss = round_up(report.needed_margin)
-        yield f"With --margin {loss} or more, the map would be compatible: it loses at most that."
+    if accepting := _accepting(report):
+        yield f"With {accepting}, the map would be compatible: it loses at most that."
     seen_only = [
         c.kind for c in report.candidates if c.verdict != "compatible" and c.all_classes.verdict == "compatible"
     ]

@@ -33,6 +33,6 @@ def plan(found: Plan) -> Document:
         next_step=(
             "Collect more samples for the claims that you need, or accept a larger loss (--retrieval-margin, --margin)."
             if more
-            else "Save this plan with --save FILE, and run the audit with --plan FILE."
+            else "Save this plan (stationary plan OLD --save FILE), then run stationary audit NEW OLD --plan FILE."
         ),
     )

@@ -35,7 +35,10 @@ def retrieval(r: RetrievalReport, compression: Compression | None) -> Section:
     )
     again = template = ""
     if first.reindexing is not None:
-        again = f" Embedding the gallery again would change {first.name} by {points(first.reindexing.fixed)} points."
+        again = (
+            f" If the gallery were embedded again, too, {first.name} of new queries would change by another "
+            f"{points(first.reindexing.fixed)} points."
+        )
     if any(s.name == "template" for s in r.scores):
         template = " For template, the nearest class mean has to be that of the class of the query."
     return Section(
