@@ -13,7 +13,6 @@ from learning import (
     IAMCL2R,
     PRESETS,
     PROTOCOLS,
-    CoReS,
     ExtendedClasses,
     ExtendedData,
     ModelSpec,
@@ -23,6 +22,7 @@ from learning import (
     run_scenario,
 )
 from learning.datasets import DEBIAN_FASHION_MNIST
+from learning.lifelong import CoReS
 from learning.recipes import Recipe
 
 DIGITS = load_digits(0).labels[:1200]

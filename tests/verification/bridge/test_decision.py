@@ -207,6 +207,41 @@ def test_a_more_rigid_map_may_lose_a_quarter_of_an_interval_more(lower, chosen):
     assert choose([candidate("orthogonal", lower, -0.5), candidate("ridge", -2.0, -1.0)]).kind == chosen
 
 
+def test_intervals_without_bounds_leave_the_first_map():
+    unknown = [candidate(kind, -np.inf, np.inf) for kind in ("orthogonal", "ridge")]
+    assert choose(unknown).kind == "orthogonal"
+    weak, strong = candidate("orthogonal", -2.0, -1.0), candidate("ridge", -1.0, -0.5)
+    both = dataclasses.replace(strong, held_out=weak.all_classes)
+    assert (both.weakest.lower, both.audits) == (-2.0, [strong.all_classes, weak.all_classes])
+    assert choose([weak, strong]).kind == "ridge"
+
+
+def test_maps_that_cannot_be_asked_for_are_refused():
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    new, old = (FeatureSet(rng.standard_normal((40, 4)), labels) for _ in range(2))
+    drift = FeatureMap("translation", "queries", np.eye(4), np.zeros(4))
+    for options, message in (
+        ({"direction": "gallery", "maps": ["slerp"]}, "slerp interpolates queries"),
+        ({"drifts": [drift]}, "drifts are only used by the qdc map"),
+        ({"maps": ["qdc"]}, "the qdc map adds up drifts of single updates: give them"),
+        (
+            {"maps": ["qdc"], "drifts": [drift], "direction": "gallery"},
+            "must be a translation of gallery in dimension 4",
+        ),
+        ({"maps": ["qdc"], "drifts": [FeatureMap("ridge", "queries", np.eye(4), np.zeros(4))]}, "got a ridge map"),
+        ({"maps": ["qdc"], "drifts": [FeatureMap("qdc", "queries", np.eye(5), np.zeros(5))]}, "dimension 5 → 5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            bridge(new, old, **options)
+    told = []
+    report = bridge(new, old, maps=["qdc"], drifts=[drift, drift], progress=told.append, closed_set=True)
+    assert told[:2] == ["auditing as it is", "reading three parts"]
+    assert [candidate.kind for candidate in report.candidates] == ["identity", "qdc"]
+    assert "fitting qdc" in told
+    assert told[-1] == f"auditing {report.kind}"
+
+
 def test_the_cost_in_recall_is_a_paired_interval():
     new, old = drawn("wider", 600)
     part = split(new, old, 0).audit
