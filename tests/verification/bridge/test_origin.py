@@ -43,9 +43,19 @@ def test_two_models_of_one_space_cannot_be_told_apart():
 
 @pytest.mark.parametrize(
     ("rows", "total", "mistaken", "mixed"),
-    [(2, 100, 0.0, True), (1, 100, 0.0, False), (98, 100, 0.0, True), (99, 100, 0.0, False), (50, 100, 0.02, True),
-     (50, 100, 0.021, None), (6, 100, 0.02, True), (5, 100, 0.02, False), (94, 100, 0.02, True), (95, 100, 0.02, False)],
-)  # fmt: skip
+    [
+        (2, 100, 0.0, True),
+        (1, 100, 0.0, False),
+        (98, 100, 0.0, True),
+        (99, 100, 0.0, False),
+        (50, 100, 0.02, True),
+        (50, 100, 0.021, None),
+        (6, 100, 0.02, True),
+        (5, 100, 0.02, False),
+        (94, 100, 0.02, True),
+        (95, 100, 0.02, False),
+    ],
+)
 def test_a_gallery_is_mixed_from_a_fiftieth_of_its_rows_on(rows, total, mistaken, mixed):
     assert Origin(total=total, rows=np.arange(rows), mistaken=mistaken).mixed is mixed
 
