@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import pytest
+import torch
 
-from learning.recipes import PRESETS, TrainingConfig
+from learning.recipes import PRESETS, TrainingConfig, resolve_device
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,12 @@ def test_presets_are_the_released_settings_and_ours():
     assert (paper.epochs, paper.batch_size, paper.learning_rate, paper.weight_decay) == (70, 128, 1e-3, 5e-4)
     assert paper.optimizer == "sgd"
     assert (small.epochs, small.learning_rate, small.optimizer) == (25, 5e-4, "adamw")
+
+
+@pytest.mark.parametrize(("there", "name"), [(True, "cuda"), (False, "cpu")])
+def test_auto_is_a_gpu_where_there_is_one(there, name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert resolve_device().type == resolve_device("auto").type == name
+    assert resolve_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="device must be 'auto' or a device of this machine, got 'gpu0': "):
+        resolve_device("gpu0")

@@ -26,6 +26,7 @@ from learning import (
     load_model,
     make_method,
     run_scenario,
+    save_model,
 )
 from learning.checkpoints import read_description
 from learning.protocol import Step
@@ -276,3 +277,31 @@ def test_a_network_for_larger_images_is_refused_before_training():
             Recipe(STILL, STILL),
             data=(small.subset(slice(96)), small.subset(slice(96, 120))),
         )
+
+
+def test_a_brought_model_gives_its_backbone_only(tmp_path):
+    """Its classifier is another one; the model of the task begins with its backbone, and is held to it."""
+    spec = ModelSpec(20, dim=9, classifier="learned")
+    model = spec.build(5)
+    save_model(tmp_path / "brought.safetensors", model, spec)
+    told = []
+
+    def objective(update):
+        told.append((update.known.any().item(), update.old_model.backbone.embedding.weight.clone()))
+        return cross_entropy
+
+    scenario = IAMCL2R(
+        tasks=2, replace_at=(0,), checkpoints=(str(tmp_path / "brought.safetensors"),), images_per_class=10, held_out=20
+    )
+    run = run_scenario(
+        scenario, Method(objective, old_features=False), Recipe(STILL, STILL), directory=tmp_path / "run"
+    )
+    weights = model.backbone.embedding.weight
+    assert told[0][0] is False
+    assert torch.equal(told[0][1], weights)
+    assert told[1][0] is True
+    for task in range(2):
+        found = load_model(tmp_path / "run" / f"task-{task:02d}.safetensors")
+        assert torch.equal(found.backbone.embedding.weight, weights)
+        assert found.directions.shape == (10, 9)
+    assert run.vertices is not None

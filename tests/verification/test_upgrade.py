@@ -533,10 +533,10 @@ def test_rows_are_kept_in_proportion_and_of_a_group_all_or_none():
     kept = _choose_kept(codes, sizes, None, None, 20, rng)
     assert 20 <= len(kept) < 30
     assert np.bincount(codes[kept])[0] == 15
-    units = np.repeat(np.arange(9), 5)
-    kept = _choose_kept(codes, sizes, units, None, 20, rng)
-    assert np.all(np.bincount(units[kept], minlength=9) % 5 == 0)
-    assert 20 <= len(kept) < 40
+    codes, units = np.repeat([0, 1, -1], [300, 100, 5]), np.repeat(np.arange(81), 5)
+    kept = _choose_kept(codes, np.array([300, 100]), units, None, 200, rng)
+    assert np.bincount(units[kept], minlength=81).tolist().count(5) == len(kept) / 5
+    assert 200 <= len(kept) < 300
     assert codes[kept].min() == 0
     np.testing.assert_array_equal(kept, np.sort(kept))
 

@@ -14,7 +14,7 @@ from tests.verification.samples import upgrade
 from theory.simplex import simplex_vertices
 from verification.audit import audit
 from verification.audit.report import SideReport, Sides
-from verification.bridge import BridgeReport, bridge
+from verification.bridge import BridgeReport, bridge, fit_pairs
 from verification.bridge.cost import cost
 from verification.bridge.decision import choose
 from verification.bridge.maps import FeatureMap
@@ -205,6 +205,25 @@ def candidate(kind: str, lower: float, upper: float) -> Candidate:
 @pytest.mark.parametrize(("lower", "chosen"), [(-2.5, "ridge"), (-2.1, "orthogonal"), (-1.0, "orthogonal")])
 def test_a_more_rigid_map_may_lose_a_quarter_of_an_interval_more(lower, chosen):
     assert choose([candidate("orthogonal", lower, -0.5), candidate("ridge", -2.0, -1.0)]).kind == chosen
+
+
+def test_a_map_is_saved_with_how_it_came_about(tmp_path):
+    new, old = drawn("rotated", 300)
+    judged, fitted = bridge(new, old, maps=["orthogonal"]), fit_pairs(new, old, maps=["orthogonal"])
+    for report, about in (
+        (judged, {"verdict": judged.verdict, "num_fit": judged.num_fit, "confidence": 0.95, "margin": 0.0}),
+        (fitted, {"verdict": None, "num_fit": 200, "held_out_loss": fitted.loss}),
+    ):
+        report.save_map(tmp_path / "map.npz")
+        with np.load(tmp_path / "map.npz") as archive:
+            assert json.loads(str(archive["metadata"])).items() >= about.items()
+        np.testing.assert_array_equal(FeatureMap.load(tmp_path / "map.npz").A, report.map.A)
+    assert fitted.sentence == "Fitted an orthogonal map; nothing was judged, because there are no labels"
+    assert fitted.to_dict()["verdict"] is None
+    undecided = dataclasses.replace(judged, verdict=Verdict.inconclusive)
+    assert undecided.sentence == "Not compatible as it is; undecided through an orthogonal map"
+    worse = dataclasses.replace(judged, verdict=Verdict.incompatible, as_is=None)
+    assert worse.sentence == "Of another dimension; no map makes it compatible (the least bad is an orthogonal map)"
 
 
 def test_intervals_without_bounds_leave_the_first_map():

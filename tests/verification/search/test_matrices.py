@@ -147,6 +147,11 @@ def test_the_ends_of_what_can_be_judged():
     assert entry.standard_errors == pytest.approx(np.sqrt(2.0))
     # two fair coins: a quarter, in two directions
     assert entry.p_value == pytest.approx(0.5)
+    # one query gained and three lost: three or more heads of four coins, in two directions
+    (entry,) = judge_outcomes([[[1, 1, 1, 1, 0]] * 2, [[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]]]).entries
+    assert (entry.p_value, entry.standard_errors) == pytest.approx((0.625, -1.0))
+    assert entry.flips.positive == 0.2
+    assert entry.flips.negative == 0.6
     assert judge_outcomes(np.ones((1, 1, 3))).to_dict()["entries"] == []
     for shape in ((0, 0, 3), (2, 2, 0), (1, 2, 3)):
         with pytest.raises(ValueError, match="outcomes must have shape"):

@@ -192,6 +192,9 @@ def test_lists_of_pairs(form, tmp_path):
 def test_unusable_lists_of_pairs_are_refused(tmp_path):
     path = tmp_path / "pairs"
     for text, message in (
+        ("left right label\n", "line 1: the third column must be one of .* got 'label'"),
+        ("left right label\na b\n", "line 2: must have two ids and whether they are the same, got 2 columns"),
+        ("a,b,1,0\n", "line 1: must have two ids and whether they are the same, got 4 columns"),
         ("a b 1\na b\n", "line 2: must have two ids and whether they are the same, got 2 columns"),
         (
             "a b 1\na b maybe\n",
