@@ -290,6 +290,12 @@ class UpgradeReport:
             what, does, they = "the compressed copy", "replace the original", "it"
         if self.in_part:
             return f"Judged by {by}, {what} may {does}; judged by {joined(self.against)}, {they} may not."
+        fails, holds = (
+            [claim for claim in self.decided_by if self.claims[claim] == verdict]
+            for verdict in (Verdict.incompatible, Verdict.compatible)
+        )
+        if fails and holds:
+            return f"Judged by {joined(fails)}, {what} should not {does}; judged by {joined(holds)}, {they} may."
         means = {
             Verdict.compatible: f"{what} may {does}",
             Verdict.incompatible: f"{what} should not {does}",

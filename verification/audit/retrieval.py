@@ -190,6 +190,11 @@ def _ask(upgrade: Upgrade) -> _Queries:
     else:
         can = upgrade.answers > 0
     if not np.any(can):
+        if judged is not None and upgrade.judgements is not None and np.any(upgrade.judgements.answerable):
+            raise ValueError(
+                "no query may find an item that was judged relevant to it: each is of the query's own id or group. If "
+                "these are the items that it should find, leave ids or groups out of the queries."
+            )
         raise ValueError("no query has an item that answers it and that it may find: in the gallery, none is relevant.")
     rows = reading.rows
     assert rows.index is not None

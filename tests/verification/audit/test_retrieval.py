@@ -12,6 +12,7 @@ from tests.verification.samples import upgrade
 from verification.audit import retrieval as compare
 from verification.audit.retrieval import compare_retrieval
 from verification.features import FeatureSet
+from verification.search.judgements import Judgements
 from verification.search.scores import average_precision, nearest_neighbor_hits
 from verification.statistics.paired import cluster_interval, inflation, mean_interval, score_interval
 from verification.upgrade import Upgrade
@@ -225,3 +226,18 @@ def test_an_index_of_raw_rows_is_searched_as_it_ranks(similarity):
     assert score.new_old != cosine.new_old
     with pytest.raises(ValueError, match="similarity must be one of cosine, dot, l2, hamming, got 'l1'"):
         compare_retrieval(Upgrade(*sets), similarity="l1")
+
+
+def test_items_that_were_judged_and_are_of_the_queries_own_groups_are_named_as_the_reason():
+    """A name whose group is its package may not find the descriptions of that package, which are the right ones."""
+    rows, names = np.random.default_rng(0).standard_normal((2, 20, 4)), np.arange(20)
+    gallery = FeatureSet(rows[0], groups=names)
+    judged = Judgements(names, names, np.ones(20), 20, 20)
+
+    def asked(groups):
+        queries = FeatureSet(rows[1], groups=groups)
+        return Upgrade(queries, queries, gallery, relevance=judged)
+
+    with pytest.raises(ValueError, match=r"own id or group.*leave ids or groups out of the queries"):
+        compare_retrieval(asked(names))
+    assert compare_retrieval(asked(names + 20)).num_queries == 20

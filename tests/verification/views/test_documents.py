@@ -131,6 +131,9 @@ def test_where_only_the_threshold_fails_it_is_moved_first():
     report = judged(new, wider, far=0.05, retrieval_margin=0.05)
     assert (report.claims["retrieval"], report.claims["threshold"]) == ("compatible", "incompatible")
     assert report.thresholds.far_change.verdict == "compatible"  # fewer false accepts, too
+    assert report.answer == (
+        "Judged by the accept threshold, new queries should not search the old gallery; judged by retrieval, they may."
+    )
     step = document(report).next_step
     moved = re.match(
         r"Keep the old gallery, and set the accept threshold of new queries to a cosine of ([\d.]+) ", step
