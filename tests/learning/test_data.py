@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from learning import Images, Streamed, augment, load_data
+from learning import Images, Streamed, augment, load_data, load_digits
 from learning.data import Normalization, joined
 from learning.datasets import DEBIAN_FASHION_MNIST
 
@@ -303,3 +303,15 @@ def test_what_cannot_be_joined_or_normalised_is_refused():
     for item in (torch.zeros(2, 3), torch.zeros(1, 2, 3, dtype=torch.int64), np.zeros((1, 2, 3))):
         with pytest.raises(ValueError, match=r"items of a data set must be \(float tensor of shape"):
             Streamed([(item, 0)])
+
+
+def test_what_a_data_set_needs_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("theory.extras.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"the data set of digits needs .*\[train\]"):
+        load_digits()
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            (tmp_path / label / f"{i}.png").touch()
+    with pytest.raises(ImportError, match=r"a folder of images needs .*\[train\]"):
+        load_data("folder", tmp_path)
