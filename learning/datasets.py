@@ -389,7 +389,7 @@ def _download(url: str, checksum: str) -> Path:
     require(f"downloading {url}", "pooch")
     import pooch  # type: ignore[import-untyped]
 
-    return Path(pooch.retrieve(url, checksum, path=pooch.os_cache("stationary"), fname=url.rsplit("/", 1)[-1]))
+    return Path(pooch.retrieve(url, checksum, path=pooch.os_cache("stationary"), fname=url.rpartition("/")[2]))
 
 
 def _extracted(archive: Path) -> Path:

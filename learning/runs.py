@@ -363,15 +363,14 @@ def _check_sizes(task: int, step: Step, method: Method, recipe: Recipe) -> None:
     first, later = recipe.first.batch_size, recipe.update.batch_size
     scratch = not task and step.start == "scratch"
     halves = not scratch and method.replay and len(step.memory) > 0
-    needed = first if scratch else later // (1 + halves)
-    for images, least, most in (
-        (step.images, needed, (1 + halves) * len(step.images)),
-        (step.elsewhere, first if len(step.elsewhere) else 0, len(step.elsewhere)),
-    ):
-        if len(images) < least:
+    trainings = [(step.images, first if scratch else later, 1 + halves)]
+    if len(step.elsewhere):
+        trainings.append((step.elsewhere, first, 1))
+    for images, size, parts in trainings:
+        if len(images) < size // parts:
             raise ValueError(
-                f"batch_size must be <= {most} for task {task}, which has {len(images)} new images to train on"
-                f"{', half a batch' if halves else ''}, got {first if scratch else later}."
+                f"batch_size must be <= {parts * len(images)} for task {task}, which has {len(images)} new images to "
+                f"train on{', half a batch' if parts == 2 else ''}, got {size}."
             )
 
 

@@ -39,7 +39,7 @@ class MixedClassification(nn.Module):
         Share of each class's old features that are candidates, in (0, 1].
     """
 
-    def __init__(self, update: Update, share: float = 0.3, trusted: float = 0.9) -> None:
+    def __init__(self, update: Update, share: float, trusted: float) -> None:
         super().__init__()
         self.update, self.share = (update,), share
         self.register_buffer("means", update.old_means)
@@ -74,7 +74,7 @@ class QueueContrast(nn.Module):
         Of the term on logits.
     """
 
-    def __init__(self, update: Update, size: int = 8192, weight: float = 1.0, logit_weight: float = 0.01) -> None:
+    def __init__(self, update: Update, size: int, weight: float, logit_weight: float) -> None:
         super().__init__()
         self.update, self.weight, self.logit_weight = (update,), weight, logit_weight
         classes = len(update.known)
@@ -111,7 +111,7 @@ class AdversarialBoundary(nn.Module):
         Weight of :func:`~learning.baselines.point_to_set`.
     """
 
-    def __init__(self, update: Update, adversarial: float = 1.0, boundary: float = 1.0) -> None:
+    def __init__(self, update: Update, adversarial: float, boundary: float) -> None:
         super().__init__()
         self.adversarial, self.boundary, self.progress = adversarial, boundary, 0.0
         self.register_buffer("means", update.old_means)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
+from torch import nn
 
-from learning.backbones import BACKBONES
+from learning.backbones import BACKBONES, SmallCNN, _BasicBlock, _PreActivationSEBlock, _RegNetYBlock, _SqueezeExcite
 
 # name → channels, image side, trunk width, parameters of the trunk
 EXPECTED = {
@@ -43,6 +46,77 @@ def test_parameters_and_shapes(name):
     assert features.shape == (2, 12)
     features.sum().backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+# side of the maps that are averaged at the end, by how often each network halves them
+SIDES = {
+    "small-cnn": 4,
+    "lenet++": 3,
+    "resnet18": 4,
+    "resnet18-7x7": 1,
+    "resnet32": 8,
+    "senet18": 4,
+    "regnety-400mf": 8,
+}
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_maps_shrink_as_often_as_stated(name):
+    channels, side, *_ = EXPECTED[name]
+    model = BACKBONES[name](5, channels, False).eval()
+    seen = []
+    pool = [module for module in model.trunk.children() if isinstance(module, nn.AdaptiveAvgPool2d)][-1]
+    pool.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape[2:]))
+    with torch.no_grad():
+        model(torch.zeros(1, channels, side, side))
+    assert seen == [(SIDES[name], SIDES[name])]
+
+
+def test_what_the_networks_take_if_nothing_is_said():
+    for name, build in BACKBONES.items():
+        defaults = {p.name: p.default for p in inspect.signature(build).parameters.values() if p.name != "dim"}
+        small = name in ("small-cnn", "lenet++")
+        assert defaults == {
+            "in_channels": inspect.Parameter.empty if "head" in name else 1 if small else 3,
+            "normalize_embedding": small or "head" in name,
+        }, name
+
+
+def test_blocks_add_what_goes_round_them():
+    """With a last normalisation of weight 0 a block is its shortcut; squeeze and excitation of weight 0 halves."""
+    x = torch.randn(2, 16, 6, 6, generator=torch.Generator().manual_seed(2))
+    for block in (_BasicBlock(16, 16, 1), _RegNetYBlock(16, 16, 1)):
+        nn.init.zeros_(block.residual[-1].weight)
+        torch.testing.assert_close(block(x), x.relu())
+        assert isinstance(block.shortcut, nn.Identity)
+    block = _PreActivationSEBlock(16, 16, 1)
+    nn.init.zeros_(block.residual[3].weight)
+    torch.testing.assert_close(block(x), x)
+    for made in (
+        _BasicBlock(16, 16, 2),
+        _BasicBlock(16, 32, 1),
+        _PreActivationSEBlock(16, 32, 1),
+        _RegNetYBlock(16, 32, 1),
+    ):
+        assert sum(p.numel() for p in made.shortcut.parameters()) >= 16 * 16
+    wide = _PreActivationSEBlock(16, 32, 1)
+    nn.init.zeros_(wide.residual[3].weight)
+    torch.testing.assert_close(wide(x), wide.shortcut(wide.activation(x)))
+    squeeze = _SqueezeExcite(16, 4)
+    for layer in (squeeze.weight[1], squeeze.weight[3]):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    torch.testing.assert_close(squeeze(x), 0.5 * x)
+
+
+def test_a_shift_is_added_after_the_normalisation():
+    model = SmallCNN(4).eval()
+    images = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+    before = model(images)
+    model.add_shift(4)
+    assert torch.equal(model(images), before)
+    nn.init.constant_(model.norm[1].shift, 2.5)
+    torch.testing.assert_close(model(images), before + 2.5)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

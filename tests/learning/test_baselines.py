@@ -133,7 +133,8 @@ def test_hot_refresh_loss_is_the_double_loop(seed, size, classes):
 
 @few
 @some_batches
-def test_hot_refresh_loss_keeps_the_hardest_negatives(seed, size, classes):
+@pytest.mark.parametrize("hardest", [1, 2])
+def test_hot_refresh_loss_keeps_the_hardest_negatives(hardest, seed, size, classes):
     new, old, targets = batch(seed, size, classes)
     u, v = unit(new), unit(old)
     terms = []
@@ -142,9 +143,9 @@ def test_hot_refresh_loss_keeps_the_hardest_negatives(seed, size, classes):
         total = math.exp(positive)
         for side in (v, u):
             values = sorted((float(u[i] @ side[j]) for j in range(size) if targets[i] != targets[j]), reverse=True)
-            total += sum(math.exp(value / 0.5) for value in values[:2])
+            total += sum(math.exp(value / 0.5) for value in values[:hardest])
         terms.append(math.log(total) - positive)
-    agree(hot_refresh_loss(new, old, targets, 0.5, hardest=2), mean(terms))
+    agree(hot_refresh_loss(new, old, targets, 0.5, hardest=hardest), mean(terms))
 
 
 def test_new_to_new_negatives_can_be_left_without_gradient():
@@ -320,6 +321,8 @@ def test_hyperbolic_distance_is_that_of_the_hyperboloid():
     for i in range(6):
         p, q = ((math.cosh(float(z.norm())), math.sinh(float(z.norm())) * z / z.norm()) for z in (x[i], y[i]))
         agree(found[i], math.acosh(p[0] * q[0] - float(p[1] @ q[1])))
+    # of curvature −c lengths are measured in units of 1/√c
+    torch.testing.assert_close(hyperbolic_distance(x, y, 4.0), hyperbolic_distance(2.0 * x, 2.0 * y) / 2.0)
     along = torch.tensor([[2.0, 0.0]]).double()
     agree(hyperbolic_distance(along, -along)[0], 4.0)
 
@@ -364,3 +367,25 @@ def test_gradients_are_finite_and_right_where_new_equals_old(classes):
         assert torch.isfinite(loss), name
         assert gradient is None or torch.isfinite(gradient).all(), name
         assert torch.autograd.gradcheck(term, (new.clone().requires_grad_(),)), name
+
+
+def test_what_the_losses_take_if_nothing_is_said():
+    """The temperatures, margins and slacks that the papers' code has, against the same given by hand."""
+    new, old, targets = batch(1, 8, 3)
+    means, rows = table(1), torch.ones(8, dtype=torch.bool)
+    for found, expected in (
+        (model_coherence(new, old, targets), model_coherence(new, old, targets, 0.1)),
+        (hot_refresh_loss(new, old, targets), hot_refresh_loss(new, old, targets, 0.05, 0, False)),
+        (weakened_l2(new, old), weakened_l2(new, old, 0.2)),
+        (queue_contrast(new, targets, old, targets), queue_contrast(new, targets, old, targets, 1.0)),
+        (prototype_distillation(new, old, means, rows), prototype_distillation(new, old, means, rows, 0.1)),
+        (relation_distillation(new, old, rows), relation_distillation(new, old, rows, 0.2)),
+        (supervised_contrast(new, targets), supervised_contrast(new, targets, 10.0)),
+        (class_mean_gaps(new, targets, means)[0], class_mean_gaps(new, targets, means, 0.05)[0]),
+        (
+            pseudo_classification(new, targets, means, rows[:4]),
+            pseudo_classification(new, targets, means, rows[:4], 0.0),
+        ),
+    ):
+        assert torch.equal(found, expected)
+        assert float(found) != 0.0

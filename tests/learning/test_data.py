@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from learning import augment, load_data
+from learning import Images, Streamed, augment, load_data, load_digits
+from learning.data import Normalization, joined
 from learning.datasets import DEBIAN_FASHION_MNIST
 
 RNG = np.random.default_rng(0)
@@ -162,6 +163,16 @@ def test_crops_are_shifts_and_flips_are_mirrors():
             shapes.add(found[0])
     assert len(shapes) > 20
     assert {flip for *_, flip in shapes} == {False, True}
+    # every shift occurs, and about half of the images are mirrored: 4000 draws, five standard deviations
+    many = torch.zeros(4000, 1, 9, 9)
+    many[:, :, 4, 3] = 1.0
+    found = augment(many, "crop", generator)[:, 0].nonzero()
+    assert (set(found[:, 1].tolist()), set(found[:, 2].tolist())) == (set(range(9)), set(range(8)))
+    marked = torch.zeros(4000, 1, 9, 40)
+    marked[..., 20], marked[..., 25] = 1.0, 2.0
+    ends = augment(marked, "crop-flip", generator)[:, 0].amax(dim=1).argmax(dim=1)
+    # the brighter column is at 25, or at 14 of the mirror image, each moved by up to four
+    assert abs(int((ends > 20).sum()) - 2000) < 5 * 4000**0.5 / 2
     again = augment(images, "crop", torch.Generator().manual_seed(5))
     assert torch.equal(again, augment(images, "crop", torch.Generator().manual_seed(5)))
 
@@ -192,3 +203,115 @@ def test_half_the_resolution_is_the_mean_of_four_pixels(fashion):
     assert half.shape == (TRAIN, 1, 14, 14)
     mean = whole.reshape(TRAIN, 1, 14, 2, 14, 2).mean(dim=(3, 5))
     torch.testing.assert_close(half, mean, atol=1e-6, rtol=0)  # float32 sums of four
+
+
+def small_images(num=6, names=()):
+    generator = torch.Generator().manual_seed(1)
+    return Images(torch.randn(num, 2, 3, 4, generator=generator), torch.arange(num) % 3, names=names)
+
+
+class Held(torch.utils.data.Dataset):
+    """Images as a data set that counts what is read."""
+
+    def __init__(self, images, **attributes):
+        self.held, self.read = images, []
+        vars(self).update(attributes)
+
+    def __len__(self):
+        return len(self.held)
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return self.held.images[index], int(self.held.labels[index])
+
+
+def test_images_and_streamed_ones_do_the_same():
+    images = small_images()
+    streamed = Streamed(Held(images))
+    assert streamed.dataset.read == [*range(6), 0]  # labels, and the shape of the first image
+    other = torch.tensor([5, 4, 3])
+    rows = [torch.tensor([0, 2]), torch.tensor([1])]
+    for found, again in (
+        (images, streamed),
+        (images.subset(other), streamed.subset(other)),
+        (images.subset(slice(2, 5)), streamed.subset(slice(2, 5))),
+        (images.joined(images.subset(other)), streamed.joined(streamed.subset(other))),
+        (images.relabelled(images.labels + 1, ("x",)), streamed.relabelled(images.labels + 1, ("x",))),
+        (images.to(torch.device("cpu")), streamed.to(torch.device("cpu"))),
+        (joined(images, images), joined(streamed, streamed)),
+    ):
+        assert (len(found), found.shape, found.num_classes) == (len(again), again.shape, again.num_classes)
+        assert torch.equal(found.labels, again.labels)
+        assert found.names == again.names
+        for one, two in zip(found.batches(rows), again.batches(rows), strict=True):
+            assert torch.equal(one.images, two.images)
+            assert torch.equal(one.labels, two.labels)
+    assert len(joined(images, images)) == 12
+
+
+def test_classes_are_counted_by_labels_and_names():
+    assert small_images().num_classes == 3
+    assert small_images(names=("a", "b", "c", "d")).num_classes == 4
+    assert small_images(names=("a", "b")).num_classes == 3
+    held = small_images()
+    assert Streamed(Held(held, classes=["a", "b", "c", "d"])).names == ("a", "b", "c", "d")
+    assert Streamed(Held(held, classes=["a", "b", "c", "d"])).num_classes == 4
+    assert Streamed(Held(held, classes=["a"]), names=("x",)).names == ("x",)
+    assert Streamed(Held(held)).num_classes == 3
+    assert Streamed(Held(held, targets=[2, 1, 0, 2, 1, 0])).labels.tolist() == [2, 1, 0, 2, 1, 0]
+    given = Streamed(Held(held), rows=torch.tensor([4, 1]), labels=torch.tensor([0, 7]))
+    assert (len(given), given.labels.tolist(), given.dataset.read) == (2, [0, 7], [0])
+    assert Streamed(Held(held), rows=torch.tensor([4, 5])).labels.tolist() == [1, 2]
+    for targets in (torch.arange(6), np.arange(6), [torch.tensor(i) for i in range(6)]):
+        assert Streamed(Held(held, targets=targets)).labels.tolist() == list(range(6))
+
+
+def test_a_digest_is_of_labels_and_pixels():
+    images = small_images()
+    changed = images.images.clone()
+    changed[5, 1, 2, 3] += 1.0
+    others = [images.relabelled(images.labels.flip(0)), Images(changed, images.labels), images.subset(slice(5))]
+    assert images.digest() == small_images().digest()
+    assert len({images.digest(), *(other.digest() for other in others)}) == 4
+    streamed = [Streamed(Held(each)) for each in (images, *others)]
+    assert len({each.digest() for each in streamed}) == 4
+    # of many images 64 are read, evenly spaced from the first to the last
+    many = Held(Images(torch.zeros(640, 1, 1, 1), torch.zeros(640, dtype=torch.int64)), targets=torch.zeros(640).long())
+    found = Streamed(many)
+    many.read.clear()
+    found.digest()
+    assert many.read == torch.linspace(0, 639, 64).long().tolist()
+    half = found.subset(slice(320, None))
+    many.read.clear()
+    half.digest()
+    assert (many.read[0], many.read[-1], len(many.read)) == (320, 639, 64)
+
+
+def test_what_cannot_be_joined_or_normalised_is_refused():
+    held = small_images()
+    one, other = Streamed(Held(held)), Streamed(Held(held))
+    with pytest.raises(ValueError, match="only images of one data set can be joined"):
+        one.joined(other)
+    with pytest.raises(ValueError, match="images that are streamed are normalised by the transform of their data set"):
+        one.normalised_as(Normalization((0.0,), (1.0,)))
+    two = Normalization((1.0, 2.0), (1.0, 4.0))
+    scaled = Images(held.images, held.labels, two)
+    for images, scale in ((held, two), (scaled, None), (scaled, Normalization((0.0,), (1.0,)))):
+        with pytest.raises(ValueError, match="only where both normalisations are known and alike"):
+            images.normalised_as(scale)
+    assert two.black == (-1.0, -0.5)
+    for item in (torch.zeros(2, 3), torch.zeros(1, 2, 3, dtype=torch.int64), np.zeros((1, 2, 3))):
+        with pytest.raises(ValueError, match=r"items of a data set must be \(float tensor of shape"):
+            Streamed([(item, 0)])
+
+
+def test_what_a_data_set_needs_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("theory.extras.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"the data set of digits needs .*\[train\]"):
+        load_digits()
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            (tmp_path / label / f"{i}.png").touch()
+    with pytest.raises(ImportError, match=r"a folder of images needs .*\[train\]"):
+        load_data("folder", tmp_path)

@@ -103,6 +103,15 @@ def test_exclude_is_an_infonce_bound():
     assert float(contrastive_loss(new, old, targets)) > 0.0
 
 
+def test_what_the_losses_take_if_nothing_is_said():
+    new, old, targets = batch(6, 10, 4)
+    means = 0.4 * torch.randn(4, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert torch.equal(contrastive_loss(new, old, targets), contrastive_loss(new, old, targets, 10.0, "exclude"))
+    loss = HOCLoss()
+    assert (loss.ce_weight, loss.scale, loss.same_class) == (0.1, 10.0, "exclude")
+    assert torch.equal(first_moment_loss(new, targets, means), first_moment_loss(new, targets, means, 0.05))
+
+
 @pytest.mark.parametrize("ce_weight", [0.0, 0.1, 1.0])
 def test_hoc_is_the_convex_combination(ce_weight):
     new, old, targets = batch(5, 10, 4)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from learning import METHODS, HOCLoss, Images, ModelSpec, Update, cross_entropy, first_moment_loss, make_method
 from learning import baselines as terms
+from learning.stateful import UniversalPrototypes
 from learning.training import embed
 from tests.learning.test_losses import naive_first_moment, unit
 
@@ -24,6 +25,8 @@ def update() -> Update:
     generator = torch.Generator().manual_seed(0)
     data = Images(torch.randn(60, 1, 8, 8, generator=generator), torch.arange(60) % 4)  # classes 4, 5 are absent
     new, old = (ModelSpec(CLASSES, classifier="learned", adapter="linear").build(seed) for seed in (0, 1))
+    # farther from an orthogonal map than λ allows
+    torch.nn.init.normal_(new.adapter.weight, std=2.0, generator=generator)
     known = torch.tensor([True, True, False, False, False, False])
     return Update(new.eval(), old.eval(), data, known)
 
@@ -56,6 +59,36 @@ def test_means_may_be_of_the_first_few_images_of_each_class(update):
         torch.testing.assert_close(update.means_of(3)[c].double(), mean, atol=ROUNDING, rtol=0)
     assert torch.equal(update.means_of(1000), update.old_means)
     assert not update.means_of(3)[4:].any()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.34, 0.99, 1.0])
+def test_quantiles_of_cosines_are_the_loop(update, share):
+    """Of fifteen old features of a class the one with so many below it, and the last where all are."""
+    features = unit(embed(update.old_model, update.data).double())
+    found = update.old_cosine_quantile(share)
+    for c in range(4):
+        own = features[update.data.labels == c]
+        mean = own.mean(dim=0)
+        cosines = sorted(float(x @ mean / mean.norm()) for x in own)
+        assert float(found[c]) == pytest.approx(cosines[min(int(share * 15), 14)], abs=ROUNDING)
+    assert found[4:].tolist() == [1.0, 1.0]
+    assert update.old_radius[4:].tolist() == [1.0, 1.0]
+
+
+def test_an_unconstrained_model_is_trained_once_and_frozen(update):
+    with pytest.raises(ValueError, match="does not know how to train a model without constraints"):
+        update.unconstrained  # noqa: B018 (a property that trains)
+    trained = []
+
+    def train():
+        trained.append(ModelSpec(CLASSES).build().train())
+        return trained[-1]
+
+    one = Update(update.new_model, update.old_model, update.data, update.known, train)
+    assert one.unconstrained is one.unconstrained is trained[0]
+    assert len(trained) == 1
+    assert not trained[0].training
+    assert not any(p.requires_grad for p in trained[0].parameters())
 
 
 def expected(name, update, logits, targets, new, old):
@@ -304,3 +337,139 @@ def test_settings_are_passed_on_and_unknown_ones_refused():
         make_method("first-moment", samples=2.5)
     with pytest.raises(ValueError, match="weight must be > 0, got 0"):
         make_method("first-moment", weight=0)
+
+
+# as the papers' code or their text has them, and for methods of this project what they were measured with
+SETTINGS = {
+    "er": {"released": False},
+    "er-released": {"released": True},
+    "simplex": {},
+    "simplex-fd": {"weight": 5.0, "by_classes": False},
+    "simplex-fd-released": {"weight": 5.0, "by_classes": True},
+    "hoc": {"ce_weight": 0.1, "scale": 10.0, "same_class": "exclude"},
+    "hoc-zero": {"ce_weight": 0.1, "scale": 10.0, "same_class": "zero"},
+    "bct": {"weight": 1.0, "replay": False},
+    "bct-er": {"weight": 1.0, "replay": True},
+    "cvs": {"coherence": 10.0, "data": 1.0, "margin": 0.1},
+    "lce": {"alignment": 100.0, "boundary": 1.0},
+    "hot-refresh": {"weight": 1.0, "temperature": 0.05, "hardest": 0, "detach": False},
+    "hot-refresh-hard": {"weight": 1.0, "temperature": 0.01, "hardest": 10, "detach": True},
+    "lambda-orthogonality": {"threshold": 1.0, "alignment": 1.0, "penalty": 1.0},
+    "first-moment": {"weight": 10.0, "slack": 0.05, "samples": 0, "fixed_classifier": True},
+    "first-moment-learned": {"weight": 10.0, "slack": 0.05, "samples": 0, "fixed_classifier": False},
+    "hoc+first-moment": {
+        "weight": 10.0, "slack": 0.05, "ce_weight": 0.1, "scale": 10.0, "same_class": "exclude", "samples": 0
+    },
+    "hoc+contrast": {
+        "ce_weight": 0.1, "scale": 5.0, "same_class": "zero", "contrast": 1.0, "contrast_scale": 10.0
+    },
+    "hoc+contrast+constraint": {
+        "ce_weight": 0.1, "scale": 5.0, "contrast": 1.0, "contrast_scale": 10.0, "prototype": 0.0,
+        "stiffness": 30.0, "rate": 1.0, "slack": 0.05,
+    },
+    "prototype+contrast+constraint": {
+        "ce_weight": 0.1, "scale": 10.0, "contrast": 1.0, "contrast_scale": 10.0, "prototype": 0.8,
+        "stiffness": 10.0, "rate": 0.5, "slack": 0.1,
+    },
+    "bct-pseudo": {"weight": 1.0},
+    "uni-bct": {"weight": 1.0},
+    "mix-bct": {"share": 0.3, "trusted": 0.9},
+    "adv-bct": {"adversarial": 1.0, "boundary": 1.0},
+    "l2": {"weight": 10.0, "slack": 0.0},
+    "weakened-l2": {"weight": 10.0, "slack": 0.2},
+    "nccl": {"weight": 1.0, "logit_weight": 0.01, "size": 8192},
+    "oca": {"new": 5.0, "pseudo": 10.0, "alignment": 5.0, "smoothing": 0.1, "dims": 32},
+    "bt2": {"pseudo": 10.0, "unconstrained": 1.0, "old_weight": 5.0, "dims": 32},
+    "djaa": {"prototypes": 10.0, "relations": 20.0},
+    "fact": {"weight": 0.01, "orthogonality": 1.0},
+    "dual-tuning": {"weight": 1.0, "scale": 10.0},
+    "r3an": {"weight": 1.0},
+    "hbct": {"weight": 1.0, "scale": 10.0},
+}  # fmt: skip
+
+
+def test_the_settings_of_every_method_are_the_stated_ones():
+    found = {
+        name: {p.name: p.default for p in inspect.signature(factory).parameters.values()}
+        for name, factory in METHODS.items()
+    }
+    assert found == SETTINGS
+
+
+def test_what_methods_ask_of_a_model():
+    asked = {name: make_method(name) for name in METHODS}
+    assert {name: method.extra_dims for name, method in asked.items() if method.extra_dims} == {"oca": 32, "bt2": 32}
+    assert make_method("oca", dims=5).extra_dims == make_method("bt2", dims=5).extra_dims == 5
+    assert {name: method.adapter for name, method in asked.items() if method.adapter} == {
+        "lambda-orthogonality": "linear",
+        "oca": "orthogonal",
+        "bt2": "orthogonal",
+    }
+    assert {name for name, method in asked.items() if method.shift} == {
+        "hoc+contrast+constraint",
+        "prototype+contrast+constraint",
+    }
+    assert {name for name, method in asked.items() if not method.embedding} == {"er-released"}
+    assert {name for name, method in asked.items() if method.reference} == {"bt2"}
+    assert {name for name, method in asked.items() if not method.old_features} == {
+        *("er", "er-released", "simplex", "bct", "bct-er", "lce", "first-moment", "first-moment-learned"),
+        *("bct-pseudo", "uni-bct", "oca", "fact"),
+    }
+
+
+def test_bt2_reads_both_models_side_by_side(update, batch):
+    logits, targets, _, old = batch
+    free = ModelSpec(CLASSES, classifier="learned").build(7).eval()
+    given = Update(update.new_model, update.old_model, update.data, update.known, lambda: free)
+    images = update.data.images[:16]
+    found = make_method("bt2").reference(given).features(images)
+    with torch.no_grad():
+        torch.testing.assert_close(found, torch.cat([m.features(images) for m in (update.old_model, free)], dim=1))
+    # of eight new dimensions the first five are the old model's view, and the last five the free model's
+    new = torch.randn(16, 8, generator=torch.Generator().manual_seed(3))
+    loss = make_method("bt2").objective(given)(logits, targets, new, torch.cat([old, 2.0 - old], dim=1))
+    everything = torch.ones(16, dtype=torch.bool)
+    expected = (
+        F.cross_entropy(logits, targets)
+        + 10 * terms.pseudo_classification(new[:, :5], targets, update.old_means, update.present)
+        + terms.feature_distillation(new[:, 3:], 2.0 - old, everything)
+        + 5 * terms.feature_distillation(new[:, :5], old, everything)
+    )
+    torch.testing.assert_close(loss, expected)
+
+
+def test_djaa_is_cross_entropy_where_no_known_class_has_images(update, batch):
+    known = torch.tensor([False] * 4 + [True] * 2)
+    other = Update(update.new_model, update.old_model, update.data, known)
+    logits, targets, new, old = batch
+    torch.testing.assert_close(
+        make_method("djaa").objective(other)(logits, targets, new, old), F.cross_entropy(logits, targets)
+    )
+
+
+def test_first_moments_may_be_of_few_images_and_the_smallest_settings_are_allowed(update, batch):
+    logits, targets, new, _ = batch
+    loss = make_method("first-moment", samples=3, slack=0.0).objective(update)(logits, targets, new, None)
+    expected = F.cross_entropy(logits, targets) + 10 * first_moment_loss(new, targets, update.means_of(3)[:4], 0.0)
+    torch.testing.assert_close(loss, expected)
+    half = make_method("first-moment", samples=3, slack=0.0, weight=0.5).objective(update)(logits, targets, new, None)
+    torch.testing.assert_close(half, expected - 9.5 * first_moment_loss(new, targets, update.means_of(3)[:4], 0.0))
+    one = make_method("first-moment", samples=1).objective(update)(logits, targets, new, None)
+    assert float(one.detach()) != pytest.approx(float(loss.detach()))
+    with pytest.raises(ValueError, match="method must be a name or a Method, got int"):
+        make_method(3)
+    with pytest.raises(ValueError, match="same_class must be a name, got 1"):
+        make_method("hoc", same_class=1)
+
+
+@pytest.mark.parametrize("most", [7, 20, 60, 61])
+def test_uni_bct_makes_its_graph_of_no_more_images_than_it_may(update, most):
+    """Every second, third … image of the update, so that at most so many are left."""
+    objective = UniversalPrototypes(update, most=most)
+    features, labels = update.old_features
+    objective.begin(1, 3)
+    chosen = torch.arange(0, 60, math.ceil(60 / most))
+    assert len(chosen) <= most
+    new = embed(update.new_model, update.data)[chosen]
+    expected = terms.smoothed_prototypes(new, features[chosen], labels[chosen], CLASSES)
+    torch.testing.assert_close(objective.rows, expected, atol=1e-5, rtol=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from learning import (
     IAMCL2R,
     PRESETS,
     PROTOCOLS,
+    ExtendedClasses,
+    ExtendedData,
     Images,
     ModelSpec,
     Recipe,
@@ -245,6 +247,35 @@ def test_cl2r_and_cores_have_their_own_released_settings():
         optimizer.step()
         schedule.step()
     assert rates == 49 * [0.1] + 15 * [0.01] + 6 * [0.001]
+
+
+def test_released_protocols_differ_from_ours_in_what_is_stated():
+    """Every setting of a released protocol that is not its class's default."""
+
+    def changed(scenario):
+        return {f.name: getattr(scenario, f.name) for f in fields(scenario) if getattr(scenario, f.name) != f.default}
+
+    plain = {"data": "cifar100", "normalize_embedding": False, "embedding_bias": False}
+    paper = plain | {
+        "backbone": "resnet18-7x7", "preallocated": 1024, "first_classes": 10, "images_per_class": 300,
+        "evaluate_on": "cifar10",
+    }  # fmt: skip
+    brought = {"checkpoints": ("", "", "")}
+    assert {name: changed(scenario) for name, scenario in PROTOCOLS.items()} == {
+        "extended-data": {},
+        "extended-classes": {},
+        "cl2r": {},
+        "iam-cl2r": {"tasks": 3},
+        "cl2r-cifar100-7": paper | {"tasks": 7},
+        "cl2r-cifar100-31": paper | {"tasks": 31},
+        "iam-cl2r-cifar100r-7": paper | brought | {"tasks": 7, "replace_at": (0, 2, 4)},
+        "iam-cl2r-cifar100r-31": paper | brought | {"tasks": 31, "replace_at": (0, 10, 20)},
+        "cl2r-released": plain | {"backbone": "resnet32", "evaluate_on": "cifar10"},
+        "cores-released": plain | {"backbone": "senet18"},
+    }
+    assert (CL2R().tasks, CL2R().memory_per_class, CoReS().tasks) == (5, 20, 5)
+    assert (IAMCL2R().replace_at, IAMCL2R().elsewhere_classes, IAMCL2R().reference) == ((2,), 4, "improved")
+    assert (ExtendedData().old_images, ExtendedData().new_images, ExtendedClasses().old_classes) == (600, 1200, 5)
 
 
 def test_settings_that_do_not_belong_together_are_refused():

@@ -13,7 +13,6 @@ from learning import (
     IAMCL2R,
     PRESETS,
     PROTOCOLS,
-    CoReS,  # noqa: F401 (a protocol prints as a call of it)
     ExtendedClasses,
     ExtendedData,
     ModelSpec,
@@ -23,6 +22,7 @@ from learning import (
     run_scenario,
 )
 from learning.datasets import DEBIAN_FASHION_MNIST
+from learning.lifelong import CoReS
 from learning.recipes import Recipe
 
 DIGITS = load_digits(0).labels[:1200]
@@ -104,6 +104,214 @@ def test_extended_classes_and_extended_data():
     assert len(new.images) == len(DIGITS)
     old, new = ExtendedData().steps(DIGITS)
     assert (len(old.images), len(new.images), len(new.memory)) == (600, 1200, 0)
+
+
+def as_lists(steps):
+    return [step.images.tolist() for step in steps]
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_one_class_may_be_old_and_one_new(count):
+    old, new = ExtendedClasses(old_classes=count).steps(DIGITS)
+    assert (len(classes(DIGITS, old.images)), len(new.images)) == (count, 1200)
+    for wrong in (0, 10):
+        with pytest.raises(ValueError, match=rf"old_classes must be in \[1, 9\], got {wrong}\."):
+            ExtendedClasses(old_classes=wrong).steps(DIGITS)
+
+
+def test_as_many_images_as_there_are_may_be_asked_for():
+    assert len(ExtendedClasses(new_images=1200).load().train) == 1200
+    assert as_lists(ExtendedClasses(old_images=1200).steps(DIGITS)) == as_lists(ExtendedClasses().steps(DIGITS))
+    assert len(ExtendedData(old_images=1200).steps(DIGITS)[0].images) == 1200
+    with pytest.raises(ValueError, match="old_images must be <= 1200, the images that are left, got 1201"):
+        ExtendedData(old_images=1201).steps(DIGITS)
+    train, test = ExtendedData(old_images=1796, new_images=1796).load()
+    assert (len(train), len(test)) == (1796, 1)
+    with pytest.raises(ValueError, match="0 < old_images <= new_images < 1797, got 0 and 1200"):
+        ExtendedData(old_images=0).load()
+    small = CL2R(tasks=2, images_per_class=int(DIGITS.bincount().min()))
+    assert {len(step.images) for step in small.steps(DIGITS)} == {5 * small.images_per_class}
+
+
+def test_extended_data_of_other_images_keeps_their_test_set_and_draws_from_the_first_classes():
+    digits = load_digits(0)
+    data = digits.subset(slice(300)), digits.subset(slice(300, 400))
+    scenario = ExtendedData(data=data, old_images=1, new_images=100, num_classes=4, held_out=7)
+    train, test = scenario.load()
+    assert (len(train), len(test)) == (100, int((data[1].labels[:7] < 4).sum()))
+    order = scenario.order(300, 0)
+    kept = order[data[0].labels[order] < 4]
+    assert torch.equal(train.images, data[0].images[kept[:100]])
+    assert len(replace(scenario, new_images=len(kept)).load().train) == len(kept)
+    with pytest.raises(ValueError, match=rf"< {len(kept) + 1}, got 1 and {len(kept) + 1}"):
+        replace(scenario, new_images=len(kept) + 1).load()
+
+
+@pytest.mark.parametrize("count", [2, 10])
+def test_extended_data_has_two_to_ten_digits(count):
+    train, test = ExtendedData(old_images=10, new_images=300, num_classes=count, held_out=15).load()
+    assert (sorted(set(train.labels.tolist())), len(test)) == (list(range(count)), 15)
+    for wrong in (1, 11):
+        with pytest.raises(ValueError, match=rf"num_classes must be in \[2, 10\], there are ten digits, got {wrong}\."):
+            ExtendedData(old_images=10, new_images=300, num_classes=wrong).load()
+
+
+def test_wrong_labels_and_thinned_classes_are_the_loop():
+    scenario = ExtendedData(old_images=10, new_images=300, num_classes=3, wrong_labels=0.25, seed=4)
+    clean = replace(scenario, wrong_labels=0.0).load().train
+    order, shifts = scenario.order(300, 1)[:75], scenario.order(300, 2)[:75]
+    labels = clean.labels.tolist()
+    for row, shift in zip(order.tolist(), shifts.tolist(), strict=True):
+        labels[row] = (labels[row] + 1 + shift % 2) % 3
+    assert scenario.load().train.labels.tolist() == labels
+    thinned = replace(scenario, wrong_labels=0.0, imbalance=4.0).load().train
+    sizes, kept, seen = clean.labels.bincount(), [], [0, 0, 0]
+    for row, label in enumerate(clean.labels.tolist()):
+        # the first images of each class, as long as fewer than 4^(−c/2) of it are there
+        if seen[label] < float(sizes[label]) / 2.0**label:
+            kept.append(row)
+        seen[label] += 1
+    assert torch.equal(thinned.images, clean.images[kept])
+    same = replace(scenario, wrong_labels=0.0, imbalance=1.0).load().train
+    assert torch.equal(same.images, clean.images)
+
+
+def test_orders_follow_the_seed_and_what_they_are_for():
+    scenario = CL2R(seed=3)
+    for size, salt in ((10, 1), (20, 5)):
+        expected = torch.randperm(size, generator=torch.Generator().manual_seed(7919 * 3 + salt))
+        assert torch.equal(scenario.order(size, salt), expected)
+
+
+def test_cl2r_is_the_loop_over_tasks_and_classes():
+    scenario = CL2R(seed=1, tasks=3, first_classes=3, open_classes=1, memory_per_class=2, images_per_class=5)
+    order = scenario.order(10, 1)[:9].tolist()
+    shares = [order[:3], order[3:6], order[6:]]
+    steps, memory = scenario.steps(DIGITS), []
+    for step, share in zip(steps, shares, strict=True):
+        rows = []
+        for label in share:
+            every = (label == DIGITS).nonzero()[:, 0]
+            rows.append(every[scenario.order(len(every), 2 + label)][:5])
+        assert torch.equal(step.images, torch.cat(rows))
+        assert step.memory.tolist() == memory
+        memory += [row for each in rows for row in each[:2].tolist()]
+    assert [step.start for step in steps] == ["scratch", "previous", "previous"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sizes"),
+    [
+        ({"tasks": 2}, [5, 5]),
+        ({"tasks": 10}, 10 * [1]),
+        ({"tasks": 2, "open_classes": 8}, [1, 1]),
+        ({"tasks": 4, "first_classes": 1}, [1, 3, 3, 3]),
+        ({"tasks": 4, "first_classes": 7}, [7, 1, 1, 1]),
+        ({"tasks": 3, "open_classes": 3}, [3, 2, 2]),
+    ],
+)
+def test_the_ends_of_what_a_protocol_may_ask(settings, sizes):
+    assert [len(classes(DIGITS, step.images)) for step in CL2R(**settings).steps(DIGITS)] == sizes
+
+
+def test_replacements_are_the_loop_over_their_tasks():
+    scenario = IAMCL2R(
+        seed=2, tasks=4, first_classes=1, replace_at=(1, 3), elsewhere_classes=5, open_classes=1,
+        backbones=("lenet++", "mlp-head"),
+    )  # fmt: skip
+    steps, order = scenario.steps(DIGITS), scenario.order(10, 1)
+    assert [step.start for step in steps] == ["scratch", "elsewhere", "previous", "elsewhere"]
+    assert [step.backbone for step in steps] == ["small-cnn", "lenet++", "lenet++", "mlp-head"]
+    assert [step.held_to for step in steps] == ["previous", "start", "previous", "start"]
+    # the five classes before the open one: half of them, rounded down, then all
+    assert [classes(DIGITS, step.elsewhere) for step in steps] == [
+        set(), set(order[4:6].tolist()), set(), set(order[4:9].tolist())
+    ]  # fmt: skip
+    rows = torch.isin(DIGITS, order[4:6]).nonzero()[:, 0]
+    assert torch.equal(steps[1].elsewhere, rows)
+    # never one class alone
+    few = replace(scenario, elsewhere_classes=2).steps(DIGITS)
+    assert [len(classes(DIGITS, step.elsewhere)) for step in few] == [0, 2, 0, 2]
+    brought = replace(scenario, checkpoints=("a", "b"), elsewhere_classes=0, first_classes=3, backbones=())
+    assert [step.checkpoint for step in brought.steps(DIGITS)] == ["", "a", "", "b"]
+    assert brought.reserved() == 1
+    assert scenario.reserved() == 6
+    assert {len(step.elsewhere) for step in brought.steps(DIGITS)} == {0}
+
+
+def test_a_model_that_task_0_begins_with_is_what_it_is_held_to():
+    for reference, held in (("improved", ["start", "start"]), ("previous", ["start", "previous"])):
+        scenario = IAMCL2R(tasks=2, replace_at=(0, 1), checkpoints=("a", "b"), reference=reference)
+        assert [step.held_to for step in scenario.steps(DIGITS)] == held
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"replace_at": ()}, r"replace_at must name tasks from 0 to 4 in order, got \(\)"),
+        ({"replace_at": (5,)}, r"tasks from 0 to 4 in order, got \(5,\)"),
+        ({"replace_at": (-1,)}, r"tasks from 0 to 4 in order, got \(-1,\)"),
+        ({"replace_at": (1, 1)}, r"tasks from 0 to 4 in order, got \(1, 1\)"),
+        ({"replace_at": (1, 2, 3), "elsewhere_classes": 2}, "elsewhere_classes must be >= 3, got 2"),
+        ({"replace_at": (0, 4), "elsewhere_classes": 1}, "elsewhere_classes must be >= 2, got 1"),
+        (
+            {"replace_at": (0, 4), "checkpoints": ("a",)},
+            "checkpoints must name a file for each of 2 replacements, got 1",
+        ),
+    ],
+)
+def test_replacements_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        IAMCL2R(**settings)
+    for allowed in (
+        {"replace_at": (0, 4)},
+        {"replace_at": (1, 2, 3), "elsewhere_classes": 3},
+        {"elsewhere_classes": 2},
+    ):
+        assert IAMCL2R(**allowed)
+
+
+def test_cores_brings_equal_shares_and_two_tasks_at_least():
+    scenario = CoReS(seed=2, tasks=2)
+    order = scenario.order(10, 1)
+    for step, share in zip(scenario.steps(DIGITS), (order[:5], order), strict=True):
+        assert torch.equal(step.images, torch.isin(DIGITS, share).nonzero()[:, 0])
+    for tasks in (1, 3):
+        with pytest.raises(ValueError, match=f"tasks must be >= 2 and divide the 10 classes, got {tasks}"):
+            CoReS(tasks=tasks).steps(DIGITS)
+
+
+def test_a_scenario_says_what_it_is():
+    scenario = ExtendedData(from_scratch=True, new_backbone=len, data=(DIGITS, DIGITS))
+    content = scenario.description()
+    assert (content["scenario"], content["data"], content["new_backbone"]) == (
+        "ExtendedData",
+        "data of your own",
+        "own:len",
+    )
+    assert IAMCL2R(backbones=("lenet++",)).description()["backbones"] == ("lenet++",)
+    for settings in ({"held_out": True}, {"held_out": -1}, {"image_size": 1.0}):
+        with pytest.raises(ValueError, match=f"{next(iter(settings))} must be an integer >= 0"):
+            CL2R(**settings)
+    digits = load_digits(0)
+    assert CL2R(preallocated=10).spec(digits).num_classes == 10
+    assert CL2R(preallocated=12).spec(digits) == ModelSpec(12, dim=11)
+    assert CL2R(polytope="cube", fixed_classifier=False).spec(digits) == ModelSpec(10, classifier="learned", dim=4)
+    assert CL2R(polytope="cube").spec(digits, False, "linear") == ModelSpec(
+        10, "small-cnn", "learned", 4, adapter="linear"
+    )
+    assert len(CL2R(held_out=5).load().test) == 5
+    assert len(CL2R().load().test) == 597
+
+
+def test_test_images_of_other_data_begin_behind_the_labels_and_keep_names_where_both_have_them():
+    run = CL2R(evaluate_on="digits", held_out=9)
+    train, test = run.load()
+    assert len(test) == 9
+    assert torch.equal(test.labels, load_digits(0).labels[1200:1209] + 10)
+    torch.testing.assert_close(test.images, load_digits(0).images[1200:1209], atol=1e-5, rtol=0)
+    named = train.relabelled(train.labels, tuple("abcdefghij"))
+    assert replace(run, data=(named, named)).load().test.names == ()
 
 
 @pytest.mark.parametrize(

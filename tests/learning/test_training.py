@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import copy
 import json
+import math
 import os
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,6 @@ from torch import nn
 
 import learning
 from learning import (
-    PRESETS,
     EmbeddingModel,
     HOCLoss,
     Images,
@@ -32,6 +33,8 @@ from learning import (
     resolve_device,
     update,
 )
+from learning.checkpoints import load_tensors, read_description, save_tensors
+from learning.training import _drawn, _in_turn, batches_per_epoch, draw_batches, embed
 from tests.learning._worker import train_shared
 from theory.simplex import simplex_vertices
 
@@ -110,24 +113,163 @@ def test_features_do_not_depend_on_the_batch_size(digits):
     np.testing.assert_allclose(one, many, atol=1e-5)
 
 
+def plain_training(model, images, config, objective, old_model=None, memory=None):
+    """The loop that :func:`fit` is, in as few words as PyTorch needs: the model after it, and each epoch's means."""
+    generator = torch.Generator().manual_seed(config.seed)
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    if config.optimizer == "sgd":
+        groups = [{"params": vectors, "weight_decay": 0.0}, {"params": matrices}]
+        optimizer = torch.optim.SGD(groups, momentum=0.9, lr=0.0, weight_decay=config.weight_decay)
+    else:
+        optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
+    everything = images if memory is None else memory.joined(images)
+    half = config.batch_size // (1 if memory is None else 2)
+    steps, epochs = len(images) // half, []
+    for epoch in range(config.epochs):
+        model.train()
+        replayed = 0 if memory is None else len(memory)
+        order = replayed + torch.randperm(len(images), generator=generator)
+        if memory is not None:
+            turns = torch.cat(
+                [torch.randperm(replayed, generator=generator) for _ in range(-(-steps * half // replayed))]
+            )
+        seen = []
+        for step in range(steps):
+            share = (
+                (epoch * steps + step) / (config.epochs * steps) if config.schedule == "step" else epoch / config.epochs
+            )
+            for group in optimizer.param_groups:
+                fall = (1.0 + math.cos(math.pi * share)) / 2.0
+                group["lr"] = config.final_rate + (config.learning_rate - config.final_rate) * fall
+            rows = order[step * half : (step + 1) * half]
+            if memory is not None:
+                rows = torch.cat([turns[step * half : (step + 1) * half], rows])
+            features, logits = model(everything.images[rows])
+            old = None if old_model is None else old_model.features(everything.images[rows]).detach()
+            loss = objective(logits, everything.labels[rows], features, old)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            seen.append((loss.detach(), logits.detach(), features.detach(), everything.labels[rows]))
+        epochs.append(means_of(seen, model.directions.detach()))
+    return model.eval(), epochs
+
+
+def means_of(seen, directions):
+    """Loss, accuracy, mean angle of class means to their rows, and mean resultant length of the classes, by loops."""
+    losses, logits, features, labels = (list(each) for each in zip(*seen, strict=True))
+    logits, labels = torch.cat(logits), torch.cat(labels)
+    unit = nn.functional.normalize(torch.cat(features).double(), dim=1)
+    angles, lengths = [], []
+    for c in labels.unique().tolist():
+        mean, row = unit[labels == c].mean(dim=0), directions[c].double()
+        angles.append(float(torch.arccos(mean @ row / mean.norm() / row.norm())))
+        lengths.append(float(mean.norm()))
+    hits = float((logits.argmax(dim=1) == labels).double().mean())
+    return float(sum(losses)) / len(losses), hits, sum(angles) / len(angles), sum(lengths) / len(lengths)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("optimizer", "schedule", "replayed"),
+    [("sgd", "step", 0), ("adamw", "epoch", 0), ("sgd", "epoch", 40), ("adamw", "step", 24)],
+)
+def test_training_is_the_plain_loop(digits, optimizer, schedule, replayed):
+    config = TrainingConfig(
+        epochs=2, batch_size=32, learning_rate=1e-3, weight_decay=0.1, seed=5, device="cpu", optimizer=optimizer,
+        schedule=schedule, final_rate=1e-4,
+    )  # fmt: skip
+    memory = digits.subset(slice(100, 100 + replayed)) if replayed else None
+    images, old = digits.subset(slice(100)), small_model(9).eval()
+
+    def objective(logits, targets, new, old_features):
+        return cross_entropy(logits, targets, new) + 0.1 * (new - old_features).square().mean()
+
+    reports = []
+    found = fit(
+        small_model(), images, config, objective, small_model(9).train(), lambda *e: reports.append(e), memory=memory
+    )
+    expected, epochs = plain_training(small_model(), images, config, objective, old, memory)
+    assert not found.training
+    for name, value in expected.state_dict().items():
+        # the same operations in the same order
+        torch.testing.assert_close(found.state_dict()[name], value, atol=1e-6, rtol=1e-5, msg=name)
+    for report, means in zip(reports, epochs, strict=True):
+        # float32 means of six batches
+        assert [*astuple(report[3])] == pytest.approx(means, rel=1e-4)
+    assert [report[:3] for report in reports] == [("training", epoch, 2) for epoch in (1, 2)]
+
+
+def test_the_drift_has_no_value_where_classifier_and_features_have_two_dimensions(digits):
+    reports = []
+    model = EmbeddingModel(SmallCNN(9), SimplexClassifier(10), nn.Linear(9, 4))
+    fit(model, digits, SHORT, cross_entropy, progress=lambda *e: reports.append(e[3]))
+    assert all(math.isnan(means.drift) and means.concentration > 0.0 for means in reports)
+
+
+def test_features_are_those_of_evaluation(digits):
+    model = fit(small_model(), digits, SHORT, cross_entropy)
+    expected = model.features(digits.images).detach()
+    found = embed(model.train(), digits)
+    assert not model.training
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert not found.requires_grad
+    assert not found.is_inference()
+
+
+def test_a_training_that_goes_on_adds_up_its_time(digits, tmp_path):
+    config = TrainingConfig(epochs=2, batch_size=32, device="cpu")
+
+    def stop(stage, epoch, *_):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(small_model(), digits, config, cross_entropy, None, stop, checkpoint=tmp_path / "t")
+    tensors, found = load_tensors(tmp_path / "t")
+    assert 0.0 < found["seconds"] < 1000.0
+    save_tensors(tmp_path / "t", tensors, found | {"seconds": 1000.0})
+    fit(small_model(), digits, config, cross_entropy, checkpoint=tmp_path / "t")
+    assert 1000.0 < read_description(tmp_path / "t")["seconds"] < 2000.0
+    assert read_description(tmp_path / "t")["epoch"] == 2
+
+
+def test_indices_repeat_only_where_there_are_not_more_than_are_drawn():
+    generator = torch.Generator().manual_seed(0)
+    assert all(len(set(_drawn(5, 4, generator).tolist())) == 4 for _ in range(50))
+    assert any(len(set(_drawn(4, 4, generator).tolist())) < 4 for _ in range(50))
+    assert set(torch.cat([_drawn(3, 8, generator) for _ in range(20)]).tolist()) == {0, 1, 2}
+    for count, most in ((6, 2), (7, 3), (9, 3), (2, 1)):
+        found = torch.bincount(_in_turn(3, count, generator), minlength=3)
+        assert (int(found.sum()), int(found.max())) == (count, most)
+        assert most - int(found.min()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("new", "replayed", "batches", "steps"),
     [
-        ({"epochs": 0}, "epochs must be an integer >= 1, got 0"),
-        ({"epochs": 1.5}, "epochs must be an integer"),
-        ({"batch_size": 1}, "batch_size must be an integer >= 2, got 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be a finite number > 0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a finite number > 0"),
-        ({"weight_decay": -1.0}, "weight_decay must be a finite number >= 0"),
-        ({"seed": -1}, "seed must be an integer >= 0"),
-        ({"optimizer": "lbfgs"}, "optimizer must be one of adamw, sgd, got 'lbfgs'"),
-        ({"precision": "int8"}, "precision must be one of no, bf16, fp16, got 'int8'"),
-        ({"augmentation": "mixup"}, "augmentation must be one of none, crop, crop-flip, got 'mixup'"),
+        (63, 0, "new", 0),
+        (64, 0, "new", 1),
+        (130, 0, "drawn", 2),
+        (64, 5, "new", 2),
+        (63, 1, "new", 1),
+        (40, 20, "drawn", 1),
+        (100, 28, "drawn", 2),
+        (100, 27, "drawn", 1),
     ],
 )
-def test_bad_configurations_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        TrainingConfig(**arguments)
+def test_how_many_steps_an_epoch_has(new, replayed, batches, steps):
+    config = TrainingConfig(batch_size=64, batches=batches)
+    assert batches_per_epoch(new, replayed, config) == steps
+    rows = list(draw_batches(new, replayed, config, torch.Generator().manual_seed(0)))
+    assert [len(batch) for batch in rows] == steps * [64]
+
+
+def test_labels_end_below_the_number_of_classes(digits):
+    five = small_model(classifier=SimplexClassifier(5, 9))
+    fit(five, digits.subset(digits.labels < 5), SHORT, cross_entropy)
+    with pytest.raises(ValueError, match="labels must be below the classifier's 5 classes, got 5"):
+        fit(five, digits.subset(digits.labels < 6), SHORT, cross_entropy)
 
 
 def test_what_cannot_be_trained_is_refused_before_training(digits):
@@ -276,13 +418,6 @@ def test_one_batch_of_images_is_enough(digits):
     assert any(not torch.equal(before[name], after[name]) for name in before)
     with pytest.raises(ValueError, match="at least one batch of 32 images, got 31"):
         fit(small_model(), exactly.subset(slice(31)), SHORT, cross_entropy)
-
-
-def test_presets_are_the_released_settings_and_ours():
-    paper, small = PRESETS["paper"].update, PRESETS["small"].update
-    assert (paper.epochs, paper.batch_size, paper.learning_rate, paper.weight_decay) == (70, 128, 1e-3, 5e-4)
-    assert paper.optimizer == "sgd"
-    assert (small.epochs, small.learning_rate, small.optimizer) == (25, 5e-4, "adamw")
 
 
 def test_a_simplex_that_does_not_fit_is_refused():

@@ -269,6 +269,19 @@ def test_the_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert "usage" in certificates_table.main([])
 
 
+def test_the_table_has_a_line_for_axes_near_a_right_angle(monkeypatch):
+    (found,) = certify_gaps(
+        3, metrics="euclidean", axis_cosine=(-0.01, 0.0), new=(0.48, 0.5), old=(1.98, 2.02), levels=0
+    )
+    (simplex,) = certify_gaps(3, 4, "euclidean", new=(0.4, 0.8), levels=0, terms=32)
+    monkeypatch.setattr(certificates_table, "table", lambda: [(None, (0.48, 0.5), found), (4, (0.4, 0.8), simplex)])
+    monkeypatch.setattr(certificates_table, "decision_tables", lambda: "")
+    lines = [line for line in certificates_table.markdown().splitlines() if line.startswith("| ")]
+    (bent,) = [line for line in lines if line.startswith("| ρ in [-0.01, 0]")]
+    assert "| α 0.48–0.5, old 1.98–2.02 |" in bent
+    assert any(line.startswith("| 4 | 3 | α 0.4–0.8 | euclidean |") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -108,6 +108,21 @@ def test_a_counterexample_is_found_and_is_one(metric):
     assert found.gaps.different_class < -1e6 * found.errors.different_class
 
 
+def test_simplices_that_are_tried(monkeypatch):
+    """2, 3, powers of 2 and as many classes as a simplex has at most."""
+    tried = []
+
+    def noted(name, value, least):
+        tried.append(value)
+        return value
+
+    monkeypatch.setattr("theory.holds.check_integer", noted)
+    for dim, counts in ((2, [2, 3]), (3, [2, 3, 4]), (6, [2, 3, 4, 7]), (7, [2, 3, 4, 8]), (9, [2, 3, 4, 8, 10])):
+        tried.clear()
+        find_counterexample("sqeuclidean", (dim,))
+        assert tried == counts
+
+
 @pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "angular", PowerDistance(0.2)])
 def test_none_is_found_where_there_is_none(metric):
     assert find_counterexample(metric, dims=(2, 3, 9)) is None

@@ -17,7 +17,7 @@ from verification.audit.judge import Options, judge
 from verification.audit.parts import RetrievalParts
 from verification.audit.plan import plan
 from verification.features import FeatureSet
-from verification.upgrade import Upgrade
+from verification.upgrade import Upgrade, _choose_kept, _displaced, _groups, _named, _repeated, connected
 
 OPTIONS = Options(threshold=0.3, k=3)
 # what only says where rows came from, or spells numbers out
@@ -491,3 +491,77 @@ def test_a_plan_takes_rows_without_a_label():
     needs = plan(old).needs
     assert [need.have for need in needs] == [need.have for need in plan(old.select(known)).needs]
     assert {need.unit for need in needs} == {"group"}
+
+
+def test_units_are_what_a_loop_over_shared_numbers_joins():
+    one, two = np.array([0, 0, -1, 1, -1, 2]), np.array([-1, 3, 3, -1, -1, -1])
+    joined = connected([one, two], 6)
+    assert len(set(joined.tolist())) == 4
+    assert joined[0] == joined[1] == joined[2]
+    alone = connected([one], 6)
+    np.testing.assert_array_equal(alone, [0, 0, 5, 1, 7, 2])
+    assert _repeated(np.array([5, 7, 5, 5, 7, 9]), np.array([0, 1, 0, 1, -1, 0])).tolist()[3:] == [-1, -1, -1]
+    repeated = _repeated(np.array([5, 7, 5, 7, 7, 9]), np.array([0, 1, 0, 1, -1, 0]))
+    assert repeated[0] == repeated[2] >= 0
+    assert repeated[1] == repeated[3] >= 0
+    assert len({repeated[0], repeated[1], -1}) == 3
+    assert repeated[4:].tolist() == [-1, -1]
+    assert _repeated(np.array([5, 5]), np.array([-1, -1])).tolist() == [-1, -1]
+    groups = _groups(np.array([0, 0, 1, 1, -1]), np.array([4, 4, 4, 5, 5]))
+    assert groups[0] == groups[1] != groups[2] != groups[3]
+    assert groups[4] == -1
+
+
+def test_displaced_rows_of_a_class_are_the_loop():
+    rng = np.random.default_rng(3)
+    old = rng.standard_normal((12, 5))
+    old /= np.linalg.norm(old, axis=1, keepdims=True)
+    order = np.array([1, 0, 2, 3, 5, 6, 4, 7, 8, 9, 10, 11])
+    new = old[order] + 0.02 * rng.standard_normal((12, 5))
+    new /= np.linalg.norm(new, axis=1, keepdims=True)
+    assert _displaced(new, old) == (5, 7)
+
+
+def test_labels_are_named_as_text_or_as_numbers():
+    np.testing.assert_array_equal(_named(np.array([3, 5, 7]), ["7", 3]), [2, 0])
+    np.testing.assert_array_equal(_named(np.array(["3", "x"]), [3, "x"]), [0, 1])
+    with pytest.raises(ValueError, match="labels are integers here, but 'x' was named as one"):
+        _named(np.array([3]), ["x"])
+    with pytest.raises(ValueError, match="no row has the label 4 that was named"):
+        _named(np.array([3]), ["4"])
+
+
+def test_rows_are_kept_in_proportion_and_of_a_group_all_or_none():
+    codes, rng = np.repeat([0, 1, -1], [30, 10, 5]), np.random.default_rng(0)
+    sizes = np.array([30, 10])
+    np.testing.assert_array_equal(_choose_kept(codes, sizes, None, None, 40, rng), np.arange(40))
+    kept = _choose_kept(codes, sizes, None, None, 20, rng)
+    assert 20 <= len(kept) < 30
+    assert np.bincount(codes[kept])[0] == 15
+    codes, units = np.repeat([0, 1, -1], [300, 100, 5]), np.repeat(np.arange(81), 5)
+    kept = _choose_kept(codes, np.array([300, 100]), units, None, 200, rng)
+    assert np.bincount(units[kept], minlength=81).tolist().count(5) == len(kept) / 5
+    assert 200 <= len(kept) < 300
+    assert codes[kept].min() == 0
+    np.testing.assert_array_equal(kept, np.sort(kept))
+
+
+def test_remarks_about_lengths_and_large_classes():
+    rows = np.random.default_rng(0).standard_normal((40, 4))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    labels = np.repeat([0, 1, 2], [36, 2, 2])
+    one = Upgrade(FeatureSet(rows, labels), FeatureSet(rows, labels))
+    (said,) = one.findings()
+    assert said.startswith("Class 0 has 100% of all pairs of one class")
+    assert one.identical
+    assert one.small
+    assert one.lengths_note is None
+    long = Upgrade(FeatureSet(rows, labels), FeatureSet(rows * np.linspace(1.0, 3.0, 40)[:, None], labels))
+    assert "Rows have lengths from 1 to 3 and are normalised here" in long.lengths_note
+    assert long.identical
+    assert not Upgrade(FeatureSet(np.roll(rows, 1, axis=0), labels), FeatureSet(rows, labels)).identical
+    even = np.arange(40) % 4
+    assert not list(Upgrade(FeatureSet(rows, even), FeatureSet(rows, even)).findings())
+    half = Upgrade(FeatureSet(rows.astype(np.float16), even), FeatureSet(rows, even))
+    assert half.roundoff == 2.0**-11
+    assert half.rounding == pytest.approx(24.0 * 2.0**-11 / np.sqrt(40) + 8.0 * 4 * 2.0**-53)

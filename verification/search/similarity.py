@@ -64,7 +64,7 @@ class Similarity:
                 "divide each row by its length."
             )
         self._lengths = np.where(lengths > 0.0, lengths, 1.0)
-        self._rounded = self.rows.astype(np.float32)
+        self._rounded = self.rows.astype(np.float32) if name == "cosine" else self.rows
 
     def blocks(self) -> Iterator[Float[ndarray, "b dim"]]:
         """Read the gallery once, in the order of its rows."""

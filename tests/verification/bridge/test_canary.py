@@ -47,6 +47,43 @@ def test_an_input_that_is_missing_is_named(tmp_path):
         compare_with_canary(FeatureSet(X[without], ids=NAMES[without]), path)
 
 
+def test_a_canary_keeps_rows_in_their_order_and_no_more_than_there_are(tmp_path):
+    path = tmp_path / "canary.npz"
+    assert save_canary(FeatureSet(X), path, num_rows=3) == 3
+    three = FeatureSet.load(path).ids
+    assert save_canary(FeatureSet(X), path, num_rows=3, seed=1) == 3
+    assert not np.array_equal(FeatureSet.load(path).ids, three)
+    assert np.all(np.diff(three) > 0)
+    assert save_canary(FeatureSet(X[:3]), path) == 3
+    np.testing.assert_array_equal(FeatureSet.load(path).features, X[:3])
+    with np.load(path) as archive:
+        assert str(archive["canary"]) == "rows"
+    for rows in (2, 0):
+        with pytest.raises(ValueError, match=f"at least three rows, got {rows}"):
+            save_canary(FeatureSet(X), path, num_rows=rows)
+    # positions count as soon as the set has one row more than the last of them
+    save_canary(FeatureSet(X), path, num_rows=4)
+    last = int(FeatureSet.load(path).ids.max())
+    assert compare_with_canary(FeatureSet(X[: last + 1]), path).same
+    with pytest.raises(ValueError, match=rf"4 inputs; .* as many rows as the one it was taken from, got {last} rows"):
+        compare_with_canary(FeatureSet(X[:last]), path)
+
+
+def test_a_canary_with_ids_takes_a_set_without_them_row_by_row(tmp_path):
+    path = tmp_path / "canary.npz"
+    save_canary(FeatureSet(X, ids=NAMES), path)
+    kept = FeatureSet.load(path)
+    assert compare_with_canary(FeatureSet(kept.features), path).same
+    with pytest.raises(ValueError, match=r"or of a set that has ids \(--ids\), got 300 rows"):
+        compare_with_canary(FeatureSet(X), path)
+    off = FeatureSet(kept.features + 0.01 * RNG.standard_normal((50, 32)))
+    assert not compare_with_canary(off, path).same
+    assert compare_with_canary(off, path, tolerance=0.5).same
+    FeatureSet(X).save(tmp_path / "x.npy")
+    with pytest.raises(ValueError, match="is not a canary"):
+        compare_with_canary(FeatureSet(X), tmp_path / "x.npy")
+
+
 def test_what_is_no_canary(tmp_path):
     FeatureSet(X, ids=NAMES).save(tmp_path / "features.npz")
     with pytest.raises(ValueError, match="is not a canary that stationary check --save wrote"):

@@ -15,7 +15,7 @@ from tests.verification.samples import upgrade
 from theory.simplex import simplex_vertices
 from verification.audit import audit
 from verification.audit.report import SideReport, Sides
-from verification.bridge import BridgeReport, bridge
+from verification.bridge import BridgeReport, bridge, fit_pairs
 from verification.bridge.cost import cost
 from verification.bridge.decision import choose
 from verification.bridge.maps import FeatureMap
@@ -208,6 +208,60 @@ def candidate(kind: str, lower: float, upper: float) -> Candidate:
 @pytest.mark.parametrize(("lower", "chosen"), [(-2.5, "ridge"), (-2.1, "orthogonal"), (-1.0, "orthogonal")])
 def test_a_more_rigid_map_may_lose_a_quarter_of_an_interval_more(lower, chosen):
     assert choose([candidate("orthogonal", lower, -0.5), candidate("ridge", -2.0, -1.0)]).kind == chosen
+
+
+def test_a_map_is_saved_with_how_it_came_about(tmp_path):
+    new, old = drawn("rotated", 300)
+    judged, fitted = bridge(new, old, maps=["orthogonal"]), fit_pairs(new, old, maps=["orthogonal"])
+    for report, about in (
+        (judged, {"verdict": judged.verdict, "num_fit": judged.num_fit, "confidence": 0.95, "margin": 0.0}),
+        (fitted, {"verdict": None, "num_fit": 200, "held_out_loss": fitted.loss}),
+    ):
+        report.save_map(tmp_path / "map.npz")
+        with np.load(tmp_path / "map.npz") as archive:
+            assert json.loads(str(archive["metadata"])).items() >= about.items()
+        np.testing.assert_array_equal(FeatureMap.load(tmp_path / "map.npz").A, report.map.A)
+    assert fitted.sentence == "Fitted an orthogonal map; nothing was judged, because there are no labels"
+    assert fitted.to_dict()["verdict"] is None
+    undecided = dataclasses.replace(judged, verdict=Verdict.inconclusive)
+    assert undecided.sentence == "Not compatible as it is; undecided through an orthogonal map"
+    worse = dataclasses.replace(judged, verdict=Verdict.incompatible, as_is=None)
+    assert worse.sentence == "Of another dimension; no map makes it compatible (the least bad is an orthogonal map)"
+
+
+def test_intervals_without_bounds_leave_the_first_map():
+    unknown = [candidate(kind, -np.inf, np.inf) for kind in ("orthogonal", "ridge")]
+    assert choose(unknown).kind == "orthogonal"
+    weak, strong = candidate("orthogonal", -2.0, -1.0), candidate("ridge", -1.0, -0.5)
+    both = dataclasses.replace(strong, held_out=weak.all_classes)
+    assert (both.weakest.lower, both.audits) == (-2.0, [strong.all_classes, weak.all_classes])
+    assert choose([weak, strong]).kind == "ridge"
+
+
+def test_maps_that_cannot_be_asked_for_are_refused():
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    new, old = (FeatureSet(rng.standard_normal((40, 4)), labels) for _ in range(2))
+    drift = FeatureMap("translation", "queries", np.eye(4), np.zeros(4))
+    for options, message in (
+        ({"direction": "gallery", "maps": ["slerp"]}, "slerp interpolates queries"),
+        ({"drifts": [drift]}, "drifts are only used by the qdc map"),
+        ({"maps": ["qdc"]}, "the qdc map adds up drifts of single updates: give them"),
+        (
+            {"maps": ["qdc"], "drifts": [drift], "direction": "gallery"},
+            "must be a translation of gallery in dimension 4",
+        ),
+        ({"maps": ["qdc"], "drifts": [FeatureMap("ridge", "queries", np.eye(4), np.zeros(4))]}, "got a ridge map"),
+        ({"maps": ["qdc"], "drifts": [FeatureMap("qdc", "queries", np.eye(5), np.zeros(5))]}, "dimension 5 → 5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            bridge(new, old, **options)
+    told = []
+    report = bridge(new, old, maps=["qdc"], drifts=[drift, drift], progress=told.append, closed_set=True)
+    assert told[:2] == ["auditing as it is", "reading three parts"]
+    assert [candidate.kind for candidate in report.candidates] == ["identity", "qdc"]
+    assert "fitting qdc" in told
+    assert told[-1] == f"auditing {report.kind}"
 
 
 def test_the_cost_in_recall_is_a_paired_interval():

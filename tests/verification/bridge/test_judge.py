@@ -7,8 +7,8 @@ import pytest
 
 from tests.verification.samples import upgrade
 from verification.audit import audit
-from verification.bridge.judge import Rule, judge, judge_map, unit
-from verification.bridge.maps import FeatureMap
+from verification.bridge.judge import Rule, judge, judge_map, mapped, unit
+from verification.bridge.maps import FeatureMap, slerp
 from verification.bridge.splits import Part
 from verification.statistics.interval import Criterion
 
@@ -41,6 +41,21 @@ def test_gaps_are_those_of_a_double_loop():
         assert (sides.same_class.gap, sides.different_class.gap) == pytest.approx(
             naive(queries, items, standard, codes, units), abs=1e-13
         )
+
+
+def test_one_side_is_mapped_and_the_other_stays():
+    rng = np.random.default_rng(1)
+    new, old = unit(rng.standard_normal((6, 4))), unit(rng.standard_normal((6, 4)))
+    part = Part(new, old, np.arange(6) % 2, 0.0)
+    matrix, offset = rng.standard_normal((4, 4)), rng.standard_normal(4)
+    queries, items = mapped(FeatureMap("ridge", "queries", matrix, offset), part)
+    np.testing.assert_allclose(queries, unit(new @ matrix + offset), rtol=1e-12)
+    assert items is old
+    queries, items = mapped(FeatureMap("ridge", "gallery", matrix, offset), part)
+    assert queries is new
+    np.testing.assert_allclose(items, unit(old @ matrix + offset), rtol=1e-12)
+    both = FeatureMap("slerp", "queries", matrix, offset, weight=np.array(0.25))
+    np.testing.assert_allclose(mapped(both, part)[0], slerp(old, new @ matrix + offset, 0.25), rtol=1e-12)
 
 
 @pytest.mark.parametrize("direction", ["queries", "gallery"])

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tests.command_line import run
-from verification.bridge.origin import origin
+from verification.bridge import origin as module
+from verification.bridge.origin import Origin, origin, with_gallery
+from verification.bridge.relation import relate
 from verification.features import FeatureSet
 
 RNG = np.random.default_rng(0)
@@ -37,6 +39,60 @@ def test_a_gallery_of_one_model_is_not_mixed():
 
 def test_two_models_of_one_space_cannot_be_told_apart():
     assert origin(FeatureSet(OLD_ITEMS), FeatureSet(drawn(Y)), OLD).mixed is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "total", "mistaken", "mixed"),
+    [
+        (2, 100, 0.0, True),
+        (1, 100, 0.0, False),
+        (98, 100, 0.0, True),
+        (99, 100, 0.0, False),
+        (50, 100, 0.02, True),
+        (50, 100, 0.021, None),
+        (6, 100, 0.02, True),
+        (5, 100, 0.02, False),
+        (94, 100, 0.02, True),
+        (95, 100, 0.02, False),
+    ],
+)
+def test_a_gallery_is_mixed_from_a_fiftieth_of_its_rows_on(rows, total, mistaken, mixed):
+    assert Origin(total=total, rows=np.arange(rows), mistaken=mistaken).mixed is mixed
+
+
+def test_the_share_of_mistakes_is_the_loop(monkeypatch):
+    """Each model's row against its model without itself and against the other; ties count as mistakes."""
+    new, old = RNG.standard_normal((20, 3)), RNG.standard_normal((15, 3))
+    sides = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (new, old)]
+    mistakes = []
+    for own, other in (sides, sides[::-1]):
+        for i, row in enumerate(own):
+            without = np.delete(own, i, axis=0)
+            mistakes.append(max(without @ row) <= max(other @ row))
+    gallery = FeatureSet(RNG.standard_normal((30, 3)))
+    expected = np.flatnonzero((gallery.unit @ sides[0].T).max(axis=1) > (gallery.unit @ sides[1].T).max(axis=1))
+    monkeypatch.setattr(module, "BLOCK", 7)
+    found = origin(gallery, FeatureSet(new), FeatureSet(old))
+    assert found.mistaken == pytest.approx(np.mean(mistakes))
+    np.testing.assert_array_equal(found.rows, expected)
+    assert found.total == 30
+    three = [FeatureSet(rows[:3]) for rows in (new, old)]
+    assert origin(gallery, *three).total == 30
+
+
+def test_a_note_says_whose_rows_a_gallery_holds():
+    relation = relate(NEW, OLD)
+    for rows, mistaken, words in (
+        (np.arange(99), 0.0, "The gallery holds the vectors of the new model."),
+        (np.arange(1), 0.0, "The gallery holds the vectors of the old model."),
+        (np.arange(50), 0.25, "It cannot be told whose rows the gallery holds: 25 % of the models' own rows"),
+    ):
+        found = with_gallery(relation, Origin(total=100, rows=rows, mistaken=mistaken))
+        assert words in found.notes[-1]
+        assert (found.relation, found.total) == (relation.relation, 600)
+    mixed = with_gallery(relation, Origin(total=100, rows=np.arange(40), mistaken=0.0))
+    assert (mixed.relation, mixed.count, mixed.total, len(mixed.rows)) == ("two models mixed", 40, 100, 40)
+    assert mixed.notes[0].startswith("Between the two models: another space.")
 
 
 def test_what_cannot_be_used():

@@ -13,6 +13,7 @@ from tests.strategies import seeds
 from verification.features import FeatureSet
 from verification.search.judgements import Judgements, positions
 from verification.search.nearest import search
+from verification.search.ranks import precision_of_ranks
 
 
 def unit(rows):
@@ -218,3 +219,40 @@ def test_unusable_judgements_are_refused(tmp_path):
         Judgements([0], [1], [np.inf], 1, 2)
     with pytest.raises(ValueError, match="'linear' or 'exponential'"):
         Judgements([0], [1], [1], 1, 2).top_scores(np.zeros((1, 1, 1), int), gain="log")
+
+
+def test_average_precision_counts_places_that_a_query_may_find():
+    """(1/2 + 2/4)/2 of places 4 and 2; a place of 0 does not count; 0 where nothing is relevant."""
+    query, places = np.array([2, 0, 0, 0]), np.array([1, 4, 0, 2])
+    np.testing.assert_allclose(precision_of_ranks(query, places, 4), [0.5, 0.0, 1.0, 0.0])
+
+
+def test_too_many_pairs_that_share_a_label_are_refused():
+    labels = [["a", "b"], ["a"], []]
+    assert len(Judgements.from_labels(labels, labels, most=5).query) == 4
+    with pytest.raises(ValueError, match="labels are shared by 5 pairs of a query and an item, and at most 4 can be"):
+        Judgements.from_labels(labels, labels, most=4)
+
+
+def test_the_ends_of_what_is_judged():
+    whole = Judgements([0, 1], [0, 2], [0.0, 0.5], 2, 3)
+    np.testing.assert_array_equal(whole.answerable, [False, True])
+    assert not whole.complete
+    assert whole.unknown == 0
+    for query, item in (([2], [0]), ([-1], [0]), ([0], [3]), ([0], [-1])):
+        with pytest.raises(ValueError, match="judgements must be of 2 queries and 3 items, counted from 0"):
+            Judgements(query, item, [1], 2, 3)
+    # twice with one grade is once
+    assert len(Judgements([0, 0], [1, 1], [2, 2], 2, 3).query) == 1
+    none = Judgements([], [], [], 2, 3)
+    grades, judged = none.grades(np.array([[[0], [1]]]))
+    assert not grades.any()
+    assert not judged.any()
+    assert Judgements([], [], [], 2, 3, complete=True).grades(np.array([[[0], [1]]]))[1].all()
+    kept = Judgements([0, 1], [0, 2], [1.0, 1.0], 2, 3, complete=True, unknown=7).of_queries(np.array([1]))
+    assert (kept.complete, kept.unknown, kept.num_queries, kept.query.tolist()) == (True, 7, 1, [0])
+    found = whole.top_scores(np.array([[[0], [2]]]))
+    assert (found.unjudged.tolist(), found.ndcg[0, 1], found.reciprocal_rank[0, 1]) == ([[0, 0]], 1.0, 1.0)
+    negative = Judgements([0, 0], [0, 1], [-1.0, 1.0], 1, 2).top_scores(np.array([[[0, 1]]]))
+    assert negative.ndcg[0, 0] == pytest.approx(1.0 / math.log2(3))
+    assert negative.reciprocal_rank[0, 0] == 0.5

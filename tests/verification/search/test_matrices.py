@@ -124,3 +124,35 @@ def simulated_errors(paired: bool, runs: int = 400) -> float:
 @pytest.mark.parametrize("paired", [True, False])
 def test_false_verdicts_are_rare(paired):
     assert simulated_errors(paired) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_the_ends_of_what_can_be_judged():
+    report = judge_matrix([[0.0, 9.0], [1.0, 1.0]], 1)
+    assert report.entries[0].gain == 1.0
+    for matrix, value in (([[0.5, 0.0], [1.01, 0.5]], "1.01"), ([[-0.01]], "-0.01")):
+        with pytest.raises(ValueError, match=rf"fractions in \[0, 1\], got {value}"):
+            judge_matrix(matrix, 10)
+    one = judge_matrix([[0.4]], 10)
+    assert np.isnan(one.average_compatibility_interval).all()
+    assert one.to_dict()["average_compatibility"] is None
+    # nothing varies: no standard error, and nothing is decided
+    (still,) = judge_matrix([[1.0, 0.0], [1.0, 1.0]], 1000).entries
+    assert (still.standard_errors, still.verdict) == (0.0, "undecided")
+    flips = flip_rates([1, 1, 0, 0], [0, 1, 1, 1])
+    assert (flips.positive, flips.negative) == (0.25, 0.5)
+    with pytest.raises(ValueError, match="must have one shape"):
+        flip_rates([], [])
+    (entry,) = judge_outcomes([[[1, 0, 0, 1]] * 2, [[1, 1, 1, 1], [0, 0, 0, 0]]]).entries
+    assert (entry.flips.positive, entry.flips.negative, entry.gain) == (0.5, 0.0, 0.5)
+    assert entry.standard_errors == pytest.approx(np.sqrt(2.0))
+    # two fair coins: a quarter, in two directions
+    assert entry.p_value == pytest.approx(0.5)
+    # one query gained and three lost: three or more heads of four coins, in two directions
+    (entry,) = judge_outcomes([[[1, 1, 1, 1, 0]] * 2, [[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]]]).entries
+    assert (entry.p_value, entry.standard_errors) == pytest.approx((0.625, -1.0))
+    assert entry.flips.positive == 0.2
+    assert entry.flips.negative == 0.6
+    assert judge_outcomes(np.ones((1, 1, 3))).to_dict()["entries"] == []
+    for shape in ((0, 0, 3), (2, 2, 0), (1, 2, 3)):
+        with pytest.raises(ValueError, match="outcomes must have shape"):
+            judge_outcomes(np.ones(shape))

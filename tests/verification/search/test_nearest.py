@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from scipy import stats
 
 from tests.strategies import seeds
 from tests.verification.samples import upgrade
 from verification.features import FeatureSet
 from verification.search import nearest, ranks, similarity
-from verification.search.nearest import nearest_rows, search
+from verification.search.nearest import nearest_rows, search, share_kept
 
 EAST = [1.0, 0.0]
 
@@ -113,6 +114,59 @@ def test_a_collapsed_model_is_searched_without_settling_every_pair(noise, monkey
     np.testing.assert_array_equal(found.rows[0], [order[:3] for order, _ in expected])
     ranks = search(models, gallery, 1, query_units=units[5:25], item_units=units, ranked=pairs).ranks
     np.testing.assert_array_equal(ranks[0], [1 + np.flatnonzero(expected[0][0] == item)[0] for item in pairs[1]])
+
+
+def test_the_share_that_is_kept_is_a_mean_over_queries():
+    old = np.array([[0, 1], [2, 3], [4, -1], [-1, -1]])
+    new = np.array([[1, 0], [3, 9], [5, -1], [2, 3]])
+    found = share_kept(old, new, 0.9)
+    shares = np.array([1.0, 0.5, 0.0, 0.0])
+    half = stats.t.ppf(0.95, 3) * shares.std(ddof=1) / 2.0
+    assert (found.value, found.lower, found.upper) == pytest.approx((0.375, max(0.375 - half, 0.0), 0.375 + half))
+    two = share_kept(old[:2], new[:2], 0.9)
+    assert (two.value, two.lower, two.upper) == (0.75, 0.0, 1.0)
+    one = share_kept(old[1:2], new[1:2], 0.9)
+    assert (one.value, one.lower, one.upper) == (0.5, 0.0, 1.0)
+
+
+def test_equal_rows_are_found_in_their_order_however_many_there_are():
+    """Of 300 copies of two rows a query finds the first ones that it may find."""
+    rows = np.tile(np.eye(2), (150, 1))
+    units = np.where(np.arange(300) < 8, 1, np.arange(300) + 10)
+    found = search([np.eye(2)], FeatureSet(rows), 5, query_units=np.array([1, 2]), item_units=units)
+    np.testing.assert_array_equal(found.rows[0], [[8, 10, 12, 14, 16], [1, 3, 5, 7, 9]])
+    np.testing.assert_array_equal(nearest._first_equals(rows, 2), [0, 1, 2, 3])
+    np.testing.assert_array_equal(nearest._first_equals(np.arange(6.0)[:, None], 1), np.arange(6))
+    # equal in the first coordinate only
+    np.testing.assert_array_equal(nearest._first_equals(np.c_[np.zeros(4), np.arange(4)], 1), np.arange(4))
+
+
+def test_as_many_items_are_found_as_there_are():
+    gallery = FeatureSet(np.eye(3))
+    assert nearest_rows(gallery, gallery, 3).shape == (3, 3)
+    assert nearest_rows(gallery, gallery, 2, same_samples=True).tolist() == [[1, 2], [0, 2], [0, 1]]
+    for k, options, most in ((0, {}, 3), (4, {}, 3), (3, {"same_samples": True}, 2)):
+        with pytest.raises(ValueError, match=f"k must be from 1 to {most}, the gallery's items .* got {k}"):
+            nearest_rows(gallery, gallery, k, **options)
+    beyond = search([np.eye(3)], gallery, 5).rows[0]
+    assert beyond[0].tolist() == [0, 1, 2, -1, -1]
+
+
+def test_rows_just_long_enough_for_a_cosine_are_searched():
+    gallery = FeatureSet(np.eye(2))
+    for length, message in ((1.0009, None), (0.9991, None), (1.0011, "row 0 has 1.001"), (0.9989, "row 0 has 0.9989")):
+        if message is None:
+            assert search([length * np.eye(2)], gallery, 1).rows.ravel().tolist() == [0, 1]
+        else:
+            with pytest.raises(ValueError, match=f"queries must have length 1 for the cosine, but {message}"):
+                search([length * np.eye(2)], gallery, 1)
+    later = np.eye(2) * [[1.0], [2.0]]
+    with pytest.raises(ValueError, match="row 1 has 2; divide each row by its length"):
+        search([np.eye(2), later], gallery, 1)
+    with pytest.raises(ValueError, match="queries must have rows of ±1 for the Hamming distance"):
+        search([np.eye(2)], gallery, 1, similarity="hamming")
+    with pytest.raises(ValueError, match="gallery must have rows of ±1 for the Hamming distance"):
+        search([np.ones((1, 2))], gallery, 1, similarity="hamming")
 
 
 def test_shards_change_nothing(tmp_path):

@@ -108,6 +108,38 @@ def test_the_inflation_is_a_jackknife_over_members(ends):
     assert inflation_by_members(values, list(members), 0.05) == pytest.approx(total / (e @ e) * ratio**2, rel=1e-9)
 
 
+def test_two_members_have_one_degree_of_freedom():
+    """Two groups of five: (S/(1 − ½))² of each over Σ e², and Student's quantile of one degree of freedom."""
+    values = np.array([1.0, 2.0, 0.0, 1.0, 3.0, 0.0, -1.0, 0.0, 1.0, -2.0])
+    e = values - values.mean()
+    total = 2.0 * (2.0 * e[:5].sum()) ** 2
+    ratio = stats.t.ppf(0.975, 1) / stats.norm.ppf(0.975)
+    found = inflation_by_members(values, [np.repeat([0, 1], 5)], 0.05)
+    assert found == pytest.approx(total / (e @ e) * ratio**2, rel=1e-9)
+
+
+def test_what_says_nothing_of_the_dependence():
+    values = np.array([0.0, 1.0, 1.0])
+    assert inflation_by_members(values, [], 0.05) == 1.0
+    assert inflation_by_members(values[:1], [np.zeros(1, int)], 0.05) == 1e12
+    assert inflation_by_members(values, [np.zeros(3, int)], 0.05) == 1e12
+    # a member of all the pairs, though each has another one too
+    assert inflation_by_members(values, [np.zeros(3, int), np.arange(1, 4)], 0.05) == 1e12
+    # values that do not vary: no inflation but Student's
+    ratio = stats.t.ppf(0.975, 2) / stats.norm.ppf(0.975)
+    assert inflation_by_members(np.ones(3), [np.arange(3)], 0.05) == pytest.approx(ratio**2)
+    # two values of two members are two groups
+    assert inflation_by_members(values[:2], [np.arange(2)], 0.05) < 1e6
+
+
+def test_a_wider_wilson_interval_is_that_of_fewer_hits():
+    """An inflation of two is half as many independent hits."""
+    values = np.r_[np.ones(6), np.zeros(14)]
+    expected = stats.binomtest(3, 10).proportion_ci(0.9, "wilson")
+    np.testing.assert_allclose(wilson_interval(values, 0.1, 2.0), (expected.low, expected.high), rtol=1e-12)
+    assert wilson_interval(values, 0.1) == wilson_interval(values, 0.1, 1.0)
+
+
 def test_one_member_says_nothing_of_the_spread():
     values, one = np.array([0.0, 1.0, 1.0]), np.zeros(3, int)
     rates = Rates(0.95, [one], "group").paired(values > 0.5, values > 0.5, np.full(3, True))
@@ -160,6 +192,9 @@ def test_lists_of_pairs(form, tmp_path):
 def test_unusable_lists_of_pairs_are_refused(tmp_path):
     path = tmp_path / "pairs"
     for text, message in (
+        ("left right label\n", "line 1: the third column must be one of .* got 'label'"),
+        ("left right label\na b\n", "line 2: must have two ids and whether they are the same, got 2 columns"),
+        ("a,b,1,0\n", "line 1: must have two ids and whether they are the same, got 4 columns"),
         ("a b 1\na b\n", "line 2: must have two ids and whether they are the same, got 2 columns"),
         (
             "a b 1\na b maybe\n",

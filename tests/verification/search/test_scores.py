@@ -10,8 +10,10 @@ from sklearn.metrics import average_precision_score
 
 from tests.verification.samples import upgrade
 from verification.features import FeatureSet
+from verification.search import scores
 from verification.search.matrices import flip_rates, judge_matrix, judge_outcomes
 from verification.search.scores import (
+    average_accuracies,
     average_accuracy,
     average_compatibility,
     average_precision,
@@ -108,6 +110,48 @@ def test_average_precision_is_that_of_scikit_learn(same_samples):
         others = np.arange(120) != i if same_samples else np.full(120, True)
         expected = average_precision_score((old.labels == label)[others], (old.unit @ unit)[others])
         assert precision[i] == pytest.approx(expected, abs=1e-12)  # 120 terms of float64 rounding
+
+
+@pytest.mark.parametrize("pairs", [1, 24, 25, 100])
+def test_average_precision_does_not_depend_on_how_many_pairs_are_ranked_at_a_time(pairs, monkeypatch):
+    new, old = upgrade(1.2, 1.4, num_samples=120)
+    whole = average_precision(new, old, same_samples=True)
+    some = FeatureSet(new.features[7:90], new.labels[7:90])
+    expected = average_precision(some, old, own=np.arange(7, 90))
+    np.testing.assert_array_equal(expected, whole[7:90])
+    monkeypatch.setattr(scores, "_PAIRS", pairs)
+    np.testing.assert_array_equal(average_precision(new, old, same_samples=True), whole)
+
+
+def test_labels_that_the_gallery_lacks_and_rows_without_a_label_are_misses():
+    gallery = FeatureSet(np.array([EAST, NORTH, NORTH_EAST]), np.array(["e", None, "n"], object))
+    queries = FeatureSet(np.array([EAST, NORTH, EAST, NORTH]), np.array(["e", "z", None, "n"], object))
+    np.testing.assert_array_equal(nearest_neighbor_hits(queries, gallery), [True, False, False, False])
+    np.testing.assert_array_equal(nearest_neighbor_hits(queries, gallery, k=2), [True, False, False, True])
+    np.testing.assert_allclose(average_precision(queries, gallery), [1.0, 0.0, 0.0, 0.5])
+
+
+def test_ties_of_templates_go_to_the_first_class_with_and_without_the_own_sample():
+    rows = np.array([EAST, EAST, NORTH, NORTH])
+    two = FeatureSet(rows, ["b", "a", "c", "c"])
+    np.testing.assert_array_equal(template_hits(two, two), [False, True, True, True])
+    # without itself the row of "a" meets "b", and that of "b" meets "a"
+    np.testing.assert_array_equal(template_hits(two, two, same_samples=True), [False, False, True, True])
+    # of three at one place the own class counts without the sample: a tie with an earlier class is lost, else won
+    three = FeatureSet(np.array([EAST, EAST, EAST, NORTH]), ["b", "b", "a", "c"])
+    np.testing.assert_array_equal(template_hits(three, three, same_samples=True)[:2], [False, False])
+    other = FeatureSet(np.array([EAST, EAST, EAST, NORTH]), ["a", "a", "b", "c"])
+    np.testing.assert_array_equal(template_hits(other, other, same_samples=True)[:2], [True, True])
+
+
+def test_summaries_count_the_lower_triangle():
+    matrix = [[0.5, 0.9], [0.5, 0.25]]
+    assert average_compatibility(matrix) == 0.0
+    assert average_compatibility(matrix, ties="compatible") == 1.0
+    np.testing.assert_array_equal(average_accuracies(matrix), [0.5, 1.25 / 3])
+    for wrong in (np.zeros((0, 0)), np.zeros(3), [[0.5, np.inf], [np.inf, 0.5]]):
+        with pytest.raises(ValueError, match="matrix must"):
+            average_accuracy(wrong)
 
 
 def test_average_precision_ranks_equals_by_row():

@@ -104,6 +104,33 @@ def test_pairs_are_half_of_one_class_in_every_fold_and_never_a_sample_with_itsel
     assert not np.array_equal(left, draw_pairs(labels, labels, 400, 10, 4, True)[0])
 
 
+@pytest.mark.parametrize("same_samples", [False, True])
+def test_pairs_are_drawn_as_stated(same_samples):
+    """The smallest lists that are allowed, labels that the gallery lacks, and a class of one sample."""
+    queries, gallery = np.array([0, 0, 1, 2, 7]), np.array([0, 0, 1, 2, 2])
+    left, right, same = draw_pairs(queries, gallery, 200, 2, 0, same_samples)
+    assert same.tolist() == 50 * [True, True, False, False]
+    np.testing.assert_array_equal(queries[left] == gallery[right], same)
+    assert 4 not in left[same]
+    assert 4 in left[~same]
+    assert set(zip(left[same].tolist(), right[same].tolist(), strict=True)) == (
+        {(0, 1), (1, 0), (3, 4)} if same_samples else {(0, 0), (0, 1), (1, 0), (1, 1), (2, 2), (3, 3), (3, 4)}
+    )
+    if same_samples:
+        assert not np.any(left == right)
+    assert len(draw_pairs(queries, gallery, 4, 2, 0, same_samples)[0]) == 4
+    for pairs, folds in ((2, 1), (2, 2), (6, 2), (0, 2)):
+        with pytest.raises(ValueError, match=f"folds >= 2, got {pairs} and {folds}"):
+            draw_pairs(queries, gallery, pairs, folds, 0, same_samples)
+
+
+def test_a_pair_at_the_threshold_is_of_one_class():
+    """Cosines 1 and 0 only: the threshold is ½ between them, and of equals the highest threshold wins."""
+    assert best_threshold(np.array([1.0, 1.0, 0.0]), np.array([True, True, False])) == 0.5
+    assert best_threshold(np.array([0.8, 0.6, 0.4, 0.2]), np.array([True, False, True, False])) == pytest.approx(0.7)
+    assert best_threshold(np.array([0.5, 0.5]), np.array([True, False])) == np.inf
+
+
 def test_a_threshold_is_the_most_accurate_one():
     assert best_threshold(np.array([0.9, 0.7, 0.5, 0.1]), np.array([True, True, False, False])) == pytest.approx(0.6)
     assert best_threshold(np.array([0.9, 0.7]), np.array([False, False])) == np.inf
