@@ -113,7 +113,7 @@ def changed(node: ast.AST) -> ast.AST | None:
 def changeable(tree: ast.AST, function: str = "", classes: str = "") -> Iterator[tuple[ast.AST, str, int | None, str]]:
     """Where something can be changed: the parent, its field, the place in it if that is a list, and the function.
 
-    Types, the text of messages and what only type checkers read are left out.
+    Types, the text of messages, what only type checkers read and the assertion ``strict`` of ``zip`` are left out.
     """
     if not function and isinstance(tree, ast.ClassDef):
         classes += f"{tree.name}."
@@ -126,6 +126,8 @@ def changeable(tree: ast.AST, function: str = "", classes: str = "") -> Iterator
             if not isinstance(node, ast.AST) or isinstance(node, ast.JoinedStr | ast.Raise):
                 continue
             if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                continue
+            if isinstance(node, ast.keyword) and node.arg == "strict":
                 continue
             if changed(node) is not None:
                 yield tree, name, place if isinstance(value, list) else None, function
