@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from tests.documents import PAGES, ROOT
+from tests.documents import ROOT
 
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PACKAGES = ("theory", "learning", "verification", "paper_figures", "stationary")
 # what to write instead stands beside each
 BANNED = {
@@ -54,6 +55,16 @@ def found_in(text: str) -> list[str]:
         for pattern, instead in BANNED.items()
         for match in re.finditer(pattern, plain, re.IGNORECASE)
     ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_line_that_begins_with_a_number_and_a_stop_belongs_to_a_list(page: Path) -> None:
+    """Elsewhere the number would begin a list, and the sentence before it would end there."""
+    numbers = [int(found) for found in re.findall(r"^ *(\d+)\. ", SHOWN.sub("", page.read_text()), re.MULTILINE)]
+    expected = 0
+    for number in numbers:
+        expected = 1 if number == 1 else expected + 1
+        assert number == expected, f"{page.name}: a line begins with '{number}. '"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "contributing.md"], ids=lambda page: page.name)
