@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from verification.audit.accept import AcceptClaim, judge_identification
 from verification.features import FeatureSet
@@ -28,7 +29,7 @@ from verification.upgrade import Upgrade, connected
 _CLASS: Unit = "class"
 
 
-def hashed_sample(values: Shaped[ndarray, " n"], share: float, *, seed: int = 0) -> Bool[ndarray, " n"]:
+def hashed_sample(values: ArrayLike, share: float, *, seed: int = 0) -> Bool[ndarray, " n"]:
     """Return which rows belong to a random sample, decided for each row by its own value.
 
     The sample is the same however the rows are split and ordered, and a larger share of the same seed holds the smaller

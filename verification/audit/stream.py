@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Integer
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from verification.audit.definition1 import judge_sides, side_confidence
 from verification.audit.report import Sides
@@ -95,9 +96,7 @@ class UpgradeSums:
         """Samples of each class so far."""
         return self._sums.counts
 
-    def update(
-        self, new: Float[ndarray, "n dim"], old: Float[ndarray, "n dim"], labels: Integer[ndarray, " n"]
-    ) -> UpgradeSums:
+    def update(self, new: ArrayLike, old: ArrayLike, labels: ArrayLike) -> UpgradeSums:
         """Add a batch.
 
         Parameters

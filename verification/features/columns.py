@@ -353,7 +353,7 @@ def places(ids: Any, wanted: Any) -> Int[ndarray, " m"]:
     return at[theirs]
 
 
-def examples(*ids: Shaped[ndarray, " n"]) -> str:
+def examples(*ids: Shaped[ndarray, " _"]) -> str:
     """The first id of each of several lists, for a reader who has to see how they differ.
 
     A letter may be one character or two that look like it: what is not in the usual form (NFC) is written in escapes.

@@ -373,8 +373,8 @@ def source_of(sizes: list[int], items: list[int]) -> AllPairs:
         Rows(models=np.zeros((2, sum(some), 1)), codes=np.repeat(np.arange(len(some)), some), sizes=np.array(some))
         for some in (sizes, items)
     )
-    nothing = np.zeros((len(sizes), len(sizes)))
-    return AllPairs(rows, gallery, nothing, np.zeros((sum(sizes), 1)), np.zeros((sum(items), 1)), nothing, (0, 0))
+    nothing, by_query, by_item = (np.zeros((count, len(sizes))) for count in (len(sizes), sum(sizes), sum(items)))
+    return AllPairs(rows, gallery, nothing, by_query, by_item, nothing, (0, 0))
 
 
 def test_changes_for_new_classes_where_some_are_on_one_side_only():
