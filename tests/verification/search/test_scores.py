@@ -183,6 +183,12 @@ def test_unusable_scores_and_matrices_are_refused():
         nearest_neighbor_hits(new, old, k=20, same_samples=True)
     with pytest.raises(ValueError, match="features of class 0 cancel"):
         template_hits(FeatureSet(np.array([EAST]), [0]), FeatureSet(np.array([EAST, [-1.0, 0.0]]), [0, 0]))
+    # also up to rounding: three directions at 120 degrees do not add up to exact zeros
+    angles = 0.3 + 2.0 * np.pi / 3.0 * np.arange(3)
+    star = FeatureSet(np.stack([np.cos(angles), np.sin(angles)], axis=1), [0, 0, 0])
+    assert np.any(star.unit.sum(axis=0))
+    with pytest.raises(ValueError, match="features of class 0 cancel"):
+        template_hits(FeatureSet(np.array([EAST]), [0]), star)
     with pytest.raises(ValueError, match="those of model 1 have other labels"):
         outcomes([old, FeatureSet(new.features, new.labels[::-1])], [old, new])
     with pytest.raises(ValueError, match="one length >= 1, got 0 and 0"):
