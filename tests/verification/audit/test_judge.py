@@ -22,6 +22,12 @@ def test_definition_1_is_judged_as_by_an_audit():
     assert judge(Upgrade(new, old)).thresholds is None
 
 
+def test_progress_is_told_of_what_is_read():
+    seen = []
+    judge(Upgrade(*upgrade(0.8, 0.9)), progress=lambda *step: seen.append(step))
+    assert ("reading rows", 400, 400) in seen
+
+
 def test_the_summary_is_one_line():
     report = judge(Upgrade(*upgrade(0.8, 0.9)), Options(far=0.01))
     assert report.summary.startswith(f"{report.verdict} by retrieval and threshold for new samples of these classes")
