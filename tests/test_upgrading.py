@@ -16,6 +16,7 @@ from tests import documents
 pytestmark = pytest.mark.documents
 
 
+@pytest.mark.timeout(1800)
 def test_the_guide_prints_what_its_commands_print(tmp_path):
     if documents.REAL not in os.environ:
         pytest.skip(f"needs the features of `python -m benchmarks.real embed`: set {documents.REAL} to their folder")
