@@ -269,6 +269,22 @@ def test_the_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert "usage" in certificates_table.main([])
 
 
+def test_the_table_divides_boxes_the_finer_the_fewer_dimensions_there_are(monkeypatch):
+    asked: dict[tuple[int, str], int] = {}
+
+    def recorded(dim, num_classes=None, *_, law="", levels=0, **__):
+        if num_classes is None:
+            return [None]
+        asked[num_classes, law] = levels
+        return []
+
+    monkeypatch.setattr(certificates_table, "certify_gaps", recorded)
+    monkeypatch.setattr(certificates_table, "CLASSES", (2, 3, 4, 513, 514))
+    assert all(num_classes is None for num_classes, *_ in certificates_table.table())
+    levels = {2: 3, 3: 3, 4: 2, 513: 2, 514: 1}
+    assert asked == {(count, law): levels[count] for count in levels for law in ("cap", "von-mises-fisher")}
+
+
 def test_the_table_has_a_line_for_axes_near_a_right_angle(monkeypatch):
     (found,) = certify_gaps(
         3, metrics="euclidean", axis_cosine=(-0.01, 0.0), new=(0.48, 0.5), old=(1.98, 2.02), levels=0
