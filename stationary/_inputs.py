@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 def share(given: str | float) -> float:
     """Read a rate or a level as a number, or in per cent."""
-    text = str(given).strip()
+    from verification.audit.margin import number_of
+
     try:
-        return float(text.removesuffix("%")) / 100.0 if text.endswith("%") else float(text)
+        return number_of(given)[0]
     except ValueError:
         raise typer.BadParameter(f"must be a number or a percentage, such as 0.01 or 1%, got {given!r}.") from None
 

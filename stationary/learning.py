@@ -330,20 +330,22 @@ def evaluate(
     from rich.console import Console
 
     from verification.experiments.evaluate import evaluate as judge
-    from verification.experiments.evaluate import load_run, render_evaluation
+    from verification.experiments.evaluate import feature_files, load_run, render_evaluation
     from verification.reporting import write_json
 
+    models: list[Path] = []
     with user_input():
         if suite is not None:
             view, content = _compare(suite, seeds, directory)
         elif directory is not None:
             found = judge(load_run(directory, classes), score=score)
             view, content = render_evaluation(found), found.to_dict()
+            models = feature_files(directory)
         else:
             raise Unusable("give the folder of a run, or --suite.")
     Console().print(view)
-    if suite is None and directory is not None and len(models := sorted(directory.glob("task-*.features.npz"))) > 1:
-        print(f"Next: stationary audit {models[-1]} {models[0]}")
+    if len(models) > 1:
+        print(f"Next: {shlex.join(['stationary', 'audit', str(models[-1]), str(models[0])])}")
     if json is not None:
         with user_input():
             write_json(json, content)

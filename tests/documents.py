@@ -117,6 +117,12 @@ def run(page: Path, folder: Path, slow: bool = False) -> Iterator[Difference]:
                 printed = _tidy(_execute(block, where, namespace))
 
 
+def lay_out(folder: Path) -> None:
+    """Put features of real encoders where a page looks for them, if there are any."""
+    if REAL in os.environ:
+        (folder / "real").symlink_to(Path(os.environ[REAL]).resolve())
+
+
 def pictures(page: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
     """Pictures of a page that its code has drawn: where the page has it, and the new one."""
     for shown in _PICTURE.findall(page.read_text()):
@@ -193,8 +199,7 @@ def rewrite(page: Path, slow: bool = True) -> None:
     """Put what the code prints into the page, and its pictures beside the page."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if REAL in os.environ:
-            (folder / "real").symlink_to(os.environ[REAL])
+        lay_out(folder)
         text = page.read_text()
         for difference in reversed(list(run(page, folder, slow))):
             text = text[: difference.start] + difference.printed + "\n" + text[difference.end :]

@@ -116,6 +116,15 @@ def test_code_that_fails_is_named_by_its_line(page, tmp_path):
         list(run(page, tmp_path / "run"))
 
 
+def test_a_page_says_with_which_status_a_command_ends(page, tmp_path):
+    ended = PAGE.replace("; echo $?", "").replace("January 2026\n3", "January 2026")
+    page.write_text(ended.replace("```console\n$ make", "<!-- status 3 -->\n```console\n$ make"))
+    assert list(run(page, tmp_path / "run")) == []
+    page.write_text(ended.replace("```console\n$ make", "<!-- status 1 -->\n```console\n$ make"))
+    with pytest.raises(AssertionError, match=r"calendar.*status 3"):
+        list(run(page, tmp_path / "run"))
+
+
 def test_a_command_that_takes_too_long_is_named(page, tmp_path, monkeypatch):
     monkeypatch.setattr(documents, "TOO_LONG", (0.1, 0.1))
     page.write_text(PAGE.replace("(exit 3)", "sleep 5"))

@@ -7,7 +7,6 @@ On another machine the collections hold other package descriptions, so the numbe
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,6 @@ pytestmark = pytest.mark.documents
 def test_the_guide_prints_what_its_commands_print(tmp_path):
     if documents.REAL not in os.environ:
         pytest.skip(f"needs the features of `python -m benchmarks.real embed`: set {documents.REAL} to their folder")
-    (tmp_path / "real").symlink_to(Path(os.environ[documents.REAL]).resolve())
+    documents.lay_out(tmp_path)
     differences = list(documents.run(documents.ROOT / "docs" / "upgrading.md", tmp_path))
     assert not differences, "\n".join(map(str, differences))

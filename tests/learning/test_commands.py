@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 
 import pytest
@@ -24,7 +25,7 @@ def call(monkeypatch, capsys):
 
 
 def test_train_then_evaluate_trained_and_open_classes(call, tmp_path):
-    run = tmp_path / "run"
+    run = tmp_path / "a run"
     options = ("--protocol", "iam-cl2r", "--set", "ce_weight=0.3", "--epochs", "1", "--device", "cpu", "--seed", "3")
     status, out, err = call("train", run, *options)
     assert (status, err) == (0, "")
@@ -40,6 +41,9 @@ def test_train_then_evaluate_trained_and_open_classes(call, tmp_path):
         assert (status, err) == (0, "")
         counts.append(json.loads((tmp_path / "report.json").read_text())["matrix"]["num_queries"])
     assert counts[0] == 597 == counts[1] + counts[2]
+    # the next step can be typed as it stands
+    features = [str(run / f"task-{task:02d}.features.npz") for task in (2, 0)]
+    assert shlex.split(out.splitlines()[-1].removeprefix("Next: ")) == ["stationary", "audit", *features]
     # the same run again trains nothing, another one is refused
     before = {path.name: path.stat().st_mtime_ns for path in run.glob("*.safetensors")}
     assert "3 models by hoc" in call("train", run, *options)[1]

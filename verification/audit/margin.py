@@ -27,6 +27,19 @@ CONTRAST_ROWS = 4096
 ERROR_ROWS = 2**14
 
 
+def number_of(given: float | str) -> tuple[float, bool]:
+    """Return a number, and whether it was given in per cent, as "5%" is for 0.05.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no number.
+    """
+    if isinstance(given, str) and (text := given.strip()).endswith("%"):
+        return float(text.removesuffix("%")) / 100.0, True
+    return float(given), False
+
+
 @dataclass(frozen=True)
 class Margin:
     """An accepted loss as it was given: an amount, or a share of something that is measured.
@@ -51,12 +64,10 @@ class Margin:
         ValueError
             If it is not a finite number ≥ 0, perhaps with a per cent sign.
         """
-        text = margin.strip() if isinstance(margin, str) else margin
-        share = isinstance(text, str) and text.endswith("%")
         try:
-            amount = float(text.removesuffix("%")) / 100.0 if isinstance(text, str) and share else float(text)
+            amount, share = number_of(margin)
         except (TypeError, ValueError):
-            amount = math.nan
+            amount, share = math.nan, False
         if not (amount >= 0.0 and math.isfinite(amount)):
             raise ValueError(f"{name} must be a finite number >= 0, or a percentage such as '5%', got {margin!r}.")
         return cls(amount, share)

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 CLASSES = ("all", "trained", "open")
+_MEANING = (
+    "M[t,k] is the share of right answers to queries of model t in the gallery of model k.\n"
+    "AC is the share of pairs with M[t,k] > M[k,k] (Eq. 6): 1 if every update improved the search of every older "
+    "gallery, 0 if none did.\n"
+    "AA is the mean of all M[t,k] with k <= t, at best 1. It has no fixed good value: compare it between methods on "
+    "the same data.\n"
+    "Gaps > 0 are compatible (Definition 1). docs/train.md, Reading an evaluation, defines all of these."
+)
 # what stands in the heading of a table
 SEARCHES = {
     "nearest": "{} queries by nearest neighbour",
@@ -155,12 +163,7 @@ def load_run(directory: str | os.PathLike[str], classes: str = "all") -> list[Fe
     """
     if classes not in CLASSES:
         raise ValueError(f"classes must be one of {', '.join(CLASSES)}, got {classes!r}.")
-    paths = sorted(Path(directory).glob("task-*.features.npz"))
-    if not Path(directory).is_dir():
-        raise ValueError(f"{directory}: no such folder; stationary train makes it.")
-    if not paths:
-        raise ValueError(f"{directory}: holds no task-*.features.npz; is it the folder of a run?")
-    sets = [FeatureSet.load(path) for path in paths]
+    sets = [FeatureSet.load(path) for path in feature_files(directory)]
     if classes == "all":
         return sets
     path = Path(directory) / "trained.json"
@@ -176,14 +179,20 @@ def load_run(directory: str | os.PathLike[str], classes: str = "all") -> list[Fe
     return [FeatureSet(each.features[rows], each.complete_labels[rows]) for each in sets]
 
 
-_MEANING = (
-    "M[t,k] is the share of right answers to queries of model t in the gallery of model k.\n"
-    "AC is the share of pairs with M[t,k] > M[k,k] (Eq. 6): 1 if every update improved the search of every older "
-    "gallery, 0 if none did.\n"
-    "AA is the mean of all M[t,k] with k <= t, at best 1. It has no fixed good value: compare it between methods on "
-    "the same data.\n"
-    "Gaps > 0 are compatible (Definition 1). docs/train.md, Reading an evaluation, defines all of these."
-)
+def feature_files(directory: str | os.PathLike[str]) -> list[Path]:
+    """Files with the features of each model of a run, the oldest first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, or none of them in it.
+    """
+    paths = sorted(Path(directory).glob("task-*.features.npz"))
+    if not Path(directory).is_dir():
+        raise ValueError(f"{directory}: no such folder; stationary train makes it.")
+    if not paths:
+        raise ValueError(f"{directory}: holds no task-*.features.npz; is it the folder of a run?")
+    return paths
 
 
 def render_evaluation(evaluation: Evaluation) -> RenderableType:

@@ -142,10 +142,11 @@ class Milvus(_Embedded):
     def describe(self) -> tuple[Mapping[str, pa.DataType], tuple[str, ...]]:
         """Look at the schema."""
         client = self._client()
-        kinds = self._kinds(client)
+        described = client.describe_collection(self.collection)
+        kinds = self._kinds(client, described)
         self.where.check(kinds)
         there = self.there(list(kinds))
-        fields = {field["name"]: field for field in client.describe_collection(self.collection)["fields"]}
+        fields = {field["name"]: field for field in described["fields"]}
         if "dim" not in (params := fields.get(there["vector"], {}).get("params", {})):
             raise ValueError(f"field {there['vector']!r} must hold vectors (vector= names another).")
         return kinds_of(params["dim"], there), ()
@@ -155,7 +156,7 @@ class Milvus(_Embedded):
         client = self._client()
         client.load_collection(self.collection)
         names = [self.fields[role] for role in columns]
-        kinds = self._kinds(client) if self.where else {}
+        kinds = self._kinds(client, client.describe_collection(self.collection)) if self.where else {}
         asked = " and ".join(_sql(column, kinds[column], values) for column, values in self.where.values)
         page = min(rows, 2**14)  # no page is larger there
         pages = client.query_iterator(self.collection, batch_size=page, filter=asked, output_fields=names)
@@ -166,9 +167,8 @@ class Milvus(_Embedded):
         finally:
             pages.close()
 
-    def _kinds(self, client: Any) -> dict[str, str]:
+    def _kinds(self, client: Any, described: Mapping[str, Any]) -> dict[str, str]:
         """Names and types of the fields; those outside the schema (dynamic ones) are what the first entity has."""
-        described = client.describe_collection(self.collection)
         kinds = {each["name"]: each["type"].name for each in described["fields"]}
         if described.get("enable_dynamic_field"):
             client.load_collection(self.collection)
