@@ -76,7 +76,7 @@ MarkdownPath = Annotated[
     Path | None,
     typer.Option("--markdown", metavar="PATH", help="Also write Markdown, for a pull request.", rich_help_panel=OUTPUT),
 ]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")]
 
 
 class Unusable(Exception):

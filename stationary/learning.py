@@ -303,6 +303,7 @@ def evaluate(
     score: Annotated[
         str,
         typer.Option(
+            "--score",
             metavar="SCORE",
             help="How queries search: nearest (neighbour), template (class means, as in the paper), map (mean average "
             "precision) or verification (pairs).",

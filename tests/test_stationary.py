@@ -10,9 +10,11 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
+from typer.models import OptionInfo
 
 from tests.verification.samples import upgrade
 from verification.features import FeatureSet
@@ -50,6 +52,26 @@ def test_the_version_is_that_of_the_installed_package(call):
     from importlib.metadata import version
 
     assert call("--version") == (0, f"stationary {version('stationary-representations')}\n", "")
+
+
+def test_an_option_whose_placeholder_is_its_own_name_says_how_it_is_typed():
+    """Else typer 0.27 takes the placeholder for the option's name, and ``--device DEVICE`` becomes ``--DEVICE``."""
+    from stationary import app
+
+    def commands(of):
+        yield from (command.callback for command in of.registered_commands)
+        for group in of.registered_groups:
+            yield from commands(group.typer_instance)
+
+    seen = []
+    for command in commands(app):
+        for name, hint in get_type_hints(command, include_extras=True).items():
+            for option in getattr(hint, "__metadata__", ()):
+                if isinstance(option, OptionInfo) and option.metavar == name.upper():
+                    seen.append(name)
+                    # in an annotation the first name stands where a default would
+                    assert str(option.default).startswith("--"), f"{command.__name__}: {name}"
+    assert {"device", "score"} <= set(seen)
 
 
 @pytest.mark.parametrize("path", ["learning/__init__.py", "theory.py"])

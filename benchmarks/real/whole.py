@@ -97,6 +97,23 @@ class Encoder(nn.Module):
         return states.masked_fill(ended[..., None], 0.0).sum(dim=1) / (~ended).sum(dim=1, keepdim=True)
 
 
+class Projected(nn.Module):
+    """An encoder and a linear layer on it, to the dimension of a fixed classifier."""
+
+    NEW = "projection"
+
+    def __init__(self, encoder: Encoder, dim: int) -> None:
+        super().__init__()
+        self.encoder, self.projection, self.dim = encoder, nn.Linear(encoder.dim, dim), dim
+
+    def forward(self, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
+        """Embed texts and project."""
+        return self.projection(self.encoder(tokens))
+
+
+Model = Encoder | Projected
+
+
 def _layer(given: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The state of a layer by torch's names, given BERT's."""
     three = [_part(given, f"{name}.attention.self.{part}") for part in ("query", "key", "value")]
@@ -125,9 +142,9 @@ def tune(cache: Path, weights: Path) -> None:
         if all(path.exists() for path in paths.values()):
             continue
         start = time.process_time()
-        encoder = Encoder(weights)
-        _check(encoder, training.tokens, _features(cache, TRAINING, ENCODER))
-        *_, (encoder, _) = epochs(training, encoder, loss, EPOCHS)
+        pretrained = Encoder(weights)
+        _check(pretrained, training.tokens, _features(cache, TRAINING, ENCODER))
+        *_, (encoder, _) = epochs(training, pretrained, loss, EPOCHS)
         for collection, path in paths.items():
             tokens = _features(cache, collection, TOKENS)
             features = embedded(encoder, _numbers(tokens)).numpy()
@@ -135,17 +152,30 @@ def tune(cache: Path, weights: Path) -> None:
         print(f"whole-{name}: {time.process_time() - start:.0f} s of a processor", flush=True)
 
 
-def epochs(training: Training, encoder: Encoder, loss: Loss, count: int) -> Iterator[tuple[Encoder, nn.Module]]:
-    """Train all weights and a classifier; yield both after each epoch."""
-    torch.manual_seed(0)
-    order = np.random.default_rng(0)
-    classifier = nn.Linear(encoder.dim, training.texts.num_classes)
-    rated = [{"params": encoder.parameters(), "lr": RATE}, {"params": classifier.parameters(), "lr": CLASSIFIER_RATE}]
-    optimiser = torch.optim.AdamW(rated, fused=True)
+def epochs(
+    training: Training,
+    encoder: Model,
+    loss: Loss,
+    count: int,
+    seed: int = 0,
+    classifier: nn.Module | None = None,
+) -> Iterator[tuple[Model, nn.Module]]:
+    """Train all weights and a classifier, a learned one unless another is given; yield both after each epoch."""
+    device = training.tokens.device
+    torch.manual_seed(seed)
+    order = np.random.default_rng(seed)
+    classifier = (classifier or nn.Linear(encoder.dim, training.texts.num_classes)).to(device)
+    pretrained = [weight for name, weight in encoder.named_parameters() if not name.startswith(Projected.NEW)]
+    fresh = [weight for name, weight in encoder.named_parameters() if name.startswith(Projected.NEW)]
+    rated = [
+        {"params": pretrained, "lr": RATE},
+        {"params": [*fresh, *classifier.parameters()], "lr": CLASSIFIER_RATE},
+    ]
+    optimiser = torch.optim.AdamW([rate for rate in rated if rate["params"]], fused=True)
     for _ in range(count):
         encoder.train()
         for rows in torch.as_tensor(order.permutation(len(training.tokens))).split(BATCH):
-            some = training.some(rows)
+            some = training.some(rows.to(device))
             features = encoder(some.tokens)
             logits = classifier(nn.functional.normalize(features) * SCALE)
             value = loss(features, some.texts.targets, some.texts.features, logits)
@@ -163,7 +193,7 @@ def _check(encoder: Encoder, tokens: Int[Tensor, "n t"], known: FeatureSet) -> N
 
 
 @torch.no_grad()
-def embedded(encoder: Encoder, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
+def embedded(encoder: Model, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
     """Features as the encoder gives them, without gradients."""
     return encoder(tokens)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.real import calibration, page, samples, upgrades, whole
+from benchmarks.real import calibration, page, repeated, samples, upgrades, whole
 from benchmarks.real.calibration import CELLS, Whole, audit, count, missed, rates
 from benchmarks.real.upgrades import choose
 from learning import first_moment_loss
@@ -211,7 +211,7 @@ def test_intervals_without_bounds_are_not_counted_as_right():
 
 
 def test_the_page_is_what_was_decided():
-    data = json.loads(page.DATA.read_text(encoding="utf-8"))
+    data = page.decided()
     text = page.PAGE.read_text(encoding="utf-8")
     assert page.rewritten(text, data) == text
     # a number that was changed by hand is found
@@ -345,6 +345,54 @@ def test_the_encoder_is_tuned_three_times_from_the_features_that_are_known(tiny_
     with pytest.raises(SystemExit, match="not minilm-l6"):
         whole.tune(tmp_path, tmp_path / "weights")
     assert not made.exists()
+
+
+def test_tuning_is_repeated_for_the_encoder_and_for_a_simplex(tiny_encoder, tmp_path, monkeypatch):
+    _, tokens, _ = tiny_encoder
+    labels = np.arange(40) % 4
+    # a class is in every token but one
+    tokens = np.where((tokens > 0) & (np.arange(8) != 1), 1 + labels[:, None], tokens)
+    for name, value in (("BATCH", 8), ("RATE", 3e-3), ("CLASSIFIER_RATE", 3e-2)):
+        monkeypatch.setattr(whole, name, value)
+    for name, value in (("EPOCHS", (1, 12)), ("OLD_SHARE", 2), ("OLD_EPOCHS", 2)):
+        monkeypatch.setattr(repeated, name, value)
+    (tmp_path / "features").mkdir()
+    for collection in ("training", "sections", "names"):
+        own = FeatureSet(tokens.astype(np.float32), labels, ids=np.arange(40), groups=np.arange(40) // 8)
+        own.save(tmp_path / "features" / f"{collection}.bert-tokens.npz")
+    found = repeated.repeat(tmp_path, "cpu", 1)
+    assert found == repeated.repeat(tmp_path, "cpu", 1)
+    assert found != repeated.repeat(tmp_path, "cpu", 2)
+    runs = {(run["old"], run["update"], run["epochs"]): run for run in found}
+    assert len(runs) == len(found) == 2 * (3 + 4)
+    for (old, _, epochs), run in runs.items():
+        # of one old model, whatever replaces it
+        first = next(each for key, each in runs.items() if key[0] == old)
+        for name in ("old contrast", "threshold"):
+            assert run[name] == first[name]
+        assert run["recall"][0] == first["recall"][0]
+        assert epochs == 1 or run["recall again"] > run["recall"][0]  # of the untuned encoder
+    # asked to keep the means of the classes, an encoder leaves them least
+    losses = {name: runs["minilm-l6", name, 12]["1a"] for name in ("ce", "hoc", "first-moment")}
+    assert max(losses, key=losses.get) == "first-moment"
+
+
+def test_hits_and_thresholds_are_those_of_loops():
+    rng = np.random.default_rng(0)
+    labels, groups = rng.integers(0, 4, 60), rng.integers(0, 20, 60)
+    labels[0], groups[1] = 9, 20  # a class of one row, and a query that no group is kept from
+    rows, items = (FeatureSet(rng.normal(size=(60, 3)), labels, groups=groups) for _ in range(2))
+    for apart in (True, False):
+        hits = []
+        for i in range(60):
+            met = [j for j in range(60) if not apart or groups[i] != groups[j]]
+            if any(labels[j] == labels[i] for j in met):
+                hits.append(labels[max(met, key=lambda j: rows.unit[i] @ items.unit[j])] == labels[i])
+        found = repeated.hit_rate(rows, items, labels, labels, "cpu", apart=apart)
+        assert found == pytest.approx(np.mean(hits), abs=1e-12)
+    cosines = np.sort((rows.unit @ rows.unit.T)[labels[:, None] != labels])
+    # float32
+    assert repeated.threshold(rows, "cpu") == pytest.approx(cosines[-round(1e-3 * len(cosines))], abs=1e-6)
 
 
 def contrast(queries, gallery):

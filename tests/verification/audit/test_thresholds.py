@@ -389,7 +389,9 @@ def test_listed_pairs_and_identification_are_of_rows_as_they_are(similarity):
     values = scores(old, gallery, similarity)
     best = values.min(axis=1) if similarity == "l2" else values.max(axis=1)
     strangers = best[old.labels >= 3]
-    at = claim.rates.threshold
-    accepted = strangers <= at if similarity == "l2" else strangers >= at
-    assert claim.rates.false_accepts.old.value == pytest.approx(np.mean(accepted))
-    assert 0.0 < np.mean(accepted) <= 0.1
+    # the threshold lies next to one of these, which is rounded as the product of other matrices is
+    at = claim.rates.threshold * (1.0 + np.array([-1e-12, 1e-12]))
+    accepted = strangers <= at[:, None] if similarity == "l2" else strangers >= at[::-1, None]
+    fewest, most = accepted.mean(axis=1)
+    assert fewest - 1e-15 <= claim.rates.false_accepts.old.value <= most + 1e-15
+    assert 0.0 < claim.rates.false_accepts.old.value <= 0.1

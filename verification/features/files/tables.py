@@ -335,7 +335,7 @@ def _code_dtype(kind: pa.DataType) -> np.dtype | None:
     """int8 or uint8, of lists of such codes; else None."""
     if not is_list(kind) or kind.value_type.bit_width != 8:
         return None
-    return np.dtype(kind.value_type.to_pandas_dtype())
+    return _of_numpy(kind.value_type)
 
 
 def _dtype(kind: pa.DataType) -> np.dtype:
@@ -346,7 +346,14 @@ def _dtype(kind: pa.DataType) -> np.dtype:
         return np.dtype(np.float32)
     if not types.is_floating(kind):
         raise ValueError(f"features must be float16, float32, float64 or int8, got {kind}.")
-    return np.dtype(kind.to_pandas_dtype())
+    return _of_numpy(kind)
+
+
+def _of_numpy(kind: pa.DataType) -> np.dtype:
+    """The dtype of numbers of such a type; pyarrow's own table of them needs pandas before release 26."""
+    import pyarrow as pa
+
+    return pa.array([], kind).to_numpy(zero_copy_only=False).dtype
 
 
 class _Pass:
