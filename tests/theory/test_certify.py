@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theory.caps import UniformCap
-from theory.certify import METRIC_NAMES, Box, Certificate, certify_gaps
+from theory.certify import METRIC_NAMES, Box, Certificate, GapCertificates, certify_gaps
 from theory.certify import table as certificates_table
 from theory.certify.cells import CapCells, SoftCells
 from theory.certify.series import Envelope, both_sides, coefficients
@@ -283,6 +284,33 @@ def test_the_table_divides_boxes_the_finer_the_fewer_dimensions_there_are(monkey
     assert all(num_classes is None for num_classes, *_ in certificates_table.table())
     levels = {2: 3, 3: 3, 4: 2, 513: 2, 514: 1}
     assert asked == {(count, law): levels[count] for count in levels for law in ("cap", "von-mises-fisher")}
+
+
+def test_the_page_is_of_the_classes_and_laws_that_the_command_computes(monkeypatch):
+    """Nothing is proved here: what would be is asked for, and stands on the page."""
+    nothing = Certificate(positive=(), negative=(), open=(Box((1.0, 2.0), (3.0, 4.0)),))
+    used: dict[int, int] = {}
+
+    def asked(dim, num_classes=None, metrics=(), *, law="cap", new, old=None, axis_cosine=None, levels=3, terms):
+        used[dim] = terms
+        metrics = [metrics] if isinstance(metrics, str) else metrics
+        box = Box(new, old or (5.0 * new[0], 5.0 * new[1]))  # off the diagonal
+        one = Certificate(positive=(), negative=(), open=(box,))
+        rho = axis_cosine or (-1 / (num_classes - 1),) * 2
+        return [
+            GapCertificates(dim=dim, metric=metric, law=law, axis_cosine=rho, same_class=nothing, different_class=one)
+            for metric in metrics
+        ]
+
+    monkeypatch.setattr(certificates_table, "certify_gaps", asked)
+    monkeypatch.setattr(certificates_table, "decision_tables", lambda: "")
+    page = (Path(__file__).parents[2] / "docs" / "certificates.md").read_text(encoding="utf-8")
+    tables = (text.partition("## Decisions")[0] for text in (certificates_table.markdown(), page))
+    found, shown = ([line.split("|")[1:5] for line in text.splitlines() if line.startswith("| ")] for text in tables)
+    assert len(found) == 1 + 9 * 6 + 2
+    assert found == shown
+    # terms of the series grow with the dimension, as small caps need them
+    assert {dim: used[dim] for dim in (2, 31, 99, 316, 1023)} == {2: 256, 31: 256, 99: 512, 316: 512, 1023: 1024}
 
 
 def test_the_table_has_a_line_for_axes_near_a_right_angle(monkeypatch):

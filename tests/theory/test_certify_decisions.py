@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ from theory.certify import (
     open_questions,
 )
 from theory.certify import table as certificates_table
-from theory.certify.decisions import _Sweep
+from theory.certify.circle import CircleRanking
+from theory.certify.decisions import VERDICTS, RateCertificate, _Sweep
 from theory.certify.hemispheres import _share
 from theory.certify.rates import Rates, RateSeries
 from theory.decisions import exact_threshold, safe_threshold, theorem_d_gaps
@@ -269,6 +271,98 @@ def test_the_tables_of_decisions_say_what_was_proved(monkeypatch):
     assert rows["below D2"][7:11] == ["0.00", "0.00", "100.00", "0.00"]
     assert rows["9"][5] == "-0.141079 … -0.141076"
     assert rows["a case"][3:5] == ["0.500000 … 0.750000", "0.100000 … 0.250000"]
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "certificates.md"
+
+
+def rows_of(text, *columns):
+    """The chosen cells of every line of a table."""
+    lines = ([cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| "))
+    return [[cells[c] for c in columns] for cells in lines if len(cells) > max(columns)]
+
+
+def test_the_page_is_of_the_regions_and_laws_that_the_command_computes(monkeypatch):
+    """Nothing is proved here: what would be is asked for, and stands on the page."""
+    asked = []
+
+    def rates(dim, **region):
+        asked.append(region)
+        kept = {name: region[name] for name in ("radii", "other", "axis_cosine", "threshold")}
+        return RateCertificate(dim=dim, **kept, shares=dict.fromkeys(VERDICTS, 0.0), boxes=dict.fromkeys(VERDICTS, 0))
+
+    def enclosed(dim, new, old, axis_cosine, *, width, terms):
+        exact = exact_threshold(UniformCap(dim, new), UniformCap(dim, old), axis_cosine)
+        thresholds.append((width, terms))
+        return exact - width, exact + width
+
+    thresholds: list[tuple[float, int]] = []
+    monkeypatch.setattr(certificates_table, "certify_rates", rates)
+    monkeypatch.setattr(certificates_table, "enclose_threshold", enclosed)
+    monkeypatch.setattr(certificates_table, "recalls", list)
+    page = PAGE.read_text(encoding="utf-8")
+    text = certificates_table.decision_tables()
+    regions = rows_of(text, 0, 1, 2, 3, 4, 5, 11)
+    assert len(regions) == 1 + len(asked) == 8
+    assert [row[:-1] for row in regions] == [row[:-1] for row in rows_of(page, 0, 1, 2, 3, 4, 5, 11)]
+    # the coarse steps of the default suffice but near the bound of D3
+    assert [region.get("step") for region in asked] == [0.025 if name == "D3" else None for name, *_ in regions[1:]]
+    laws = [row for row in rows_of(text, 0, 1, 2, 3, 5) if row[0].isdigit()]
+    assert len(laws) == len(thresholds) == 8
+    on_page = [row for row in rows_of(page.partition("exact threshold |")[2], 0, 1, 2, 3, 5) if row[0].isdigit()]
+    assert laws == on_page
+    for (_, _, _, _, found), (width, terms) in zip(
+        [row for row in rows_of(page.partition("exact threshold |")[2], 0, 1, 2, 3, 4) if row[0].isdigit()],
+        thresholds,
+        strict=True,
+    ):
+        low, high = map(float, found.split(" … "))
+        assert 0.0 < high - low < 2.0 * width + 2e-6  # rounded outwards
+        assert 200 <= terms <= 1024
+
+
+def test_the_searches_that_get_worse_are_those_that_the_page_names(monkeypatch):
+    asked = []
+
+    def on_the_circle(*arguments):
+        asked.append([*map(float, np.ravel(arguments[0])), *([float(x) for x in part] for part in arguments[1:])])
+        both = flint.arb(0.25 * len(asked))
+        return CircleRanking(recall=both, wrong_above=both + 100)
+
+    def hemispheres(*arguments):
+        asked.append([*arguments[:2]])
+        return 0.25, 0.75
+
+    monkeypatch.setattr(certificates_table, "certify_circle_ranking", on_the_circle)
+    monkeypatch.setattr(certificates_table, "certify_orthogonal_recall", hemispheres)
+    found = list(certificates_table.recalls())
+    assert [[text, what] for text, what, *_ in found] == rows_of(
+        PAGE.read_text(encoding="utf-8").partition("| case |")[2], 0, 1
+    )[-4:]
+    # before and after, recall or wrong items
+    assert [sides for _, _, *sides in found] == [
+        [(0.25, 0.25), (0.5, 0.5)],
+        [(0.75, 0.75), (1.0, 1.0)],
+        [(101.25, 101.25), (101.5, 101.5)],
+        [(0.25, 0.75)] * 2,
+    ]
+    right, third = math.pi / 2, 2 * math.pi / 3
+    arcs = {
+        "two arcs at a right angle": ([[right], [0.05]], [[right] * 2, [0.0, right], [50.0] * 2]),
+        "three arcs": ([[2.3], [0.05]], [[2.3] * 3, [0.0, third, 2 * third], [50.0] * 3]),
+        "two arcs 0.5 apart": ([[0.1], [0.01]], [[0.1, 0.52], [0.0, 0.5], [5.0, 1.0]]),
+    }
+    expected = [[*query, *rest] for queries, rest in arcs.values() for query in queries]
+    for one, other in zip(asked, [*expected, [right, 50], [0.02, 50]], strict=True):
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_allclose(part, same, rtol=1e-15)
+
+
+def test_a_setting_that_gets_neither_better_nor_worse_is_undecided():
+    draws = iter([(0.5, 0.75), (0.5, 0.5), (0.5, 0.25), (0.5, 1.0)])
+    found, least = open_questions.count(lambda rng: next(draws), 4)
+    assert found == {"better": 2, "undecided": 1, "worse": 1}
+    assert least == -0.25
 
 
 def test_open_searches_are_counted_and_a_known_loss_is_found():
