@@ -5,14 +5,18 @@ Packages come from the index that pip is set to.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import csv, feather
 
 from tests.verification.samples import upgrade
 from verification.features import FeatureSet
@@ -82,6 +86,43 @@ def test_the_base_environment_audits_parquet_files(installed):
     done = run(*audit, folder=installed)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("compatible by retrieval")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the lowest NumPy has no wheels for later Pythons")
+def test_the_lowest_versions_that_are_declared_do_the_same(installed, tmp_path):
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    lowest = [name.replace(">=", "==") for name in declared]
+    (wheel,) = installed.glob("*.whl")
+    run(sys.executable, "-m", "venv", tmp_path / "venv", folder=tmp_path)
+    # typer took any release of click then, also those that came later and are too new for it
+    done = run(tmp_path / "venv/bin/pip", "-q", "install", wheel, *lowest, "click<8.2", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    command = tmp_path / "venv/bin/stationary"
+    for suffix in ("parquet", "npz", "safetensors", "jsonl", "csv", "feather"):
+        for name in ("a", "b"):
+            features = FeatureSet.load(installed / f"{name}.parquet")
+            write(features, tmp_path / f"{name}.{suffix}")
+        pair = [f"a.{suffix}", f"b.{suffix}"]
+        pages = [f"--{kind}={tmp_path / kind}" for kind in ("json", "html", "markdown")]
+        done = run(command, "audit", *pair, *pages, folder=tmp_path)
+        assert (done.returncode, done.stderr.strip()) == (0, ""), suffix
+        assert done.stdout.startswith("COMPATIBLE")
+    done = run(command, "bridge", "fit", "b.npz", "a.npz", "--maps", "orthogonal", "--save", "m.npz", folder=tmp_path)
+    assert done.returncode in (0, 1, 3), done.stderr
+
+
+def write(features: FeatureSet, path: Path) -> None:
+    """In any of the formats, which :meth:`FeatureSet.save` does not all write."""
+    table = pa.table({"features": features.features.tolist(), "labels": features.labels})
+    if path.suffix == ".feather":
+        feather.write_feather(table, path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    elif path.suffix == ".csv":
+        columns = {f"features{i}": column for i, column in enumerate(features.features.T)}
+        csv.write_csv(pa.table(columns | {"label": features.labels}), path)
+    else:
+        features.save(path)
 
 
 def test_starting_and_judging_definition_1_costs_what_the_page_says(installed):
