@@ -163,7 +163,11 @@ def test_safe_thresholds():
     # the extension beyond π/2, and where it ends: cos 2 = −0.416, and cos 2 cos 0.6 = −0.343
     assert safe_threshold(cap[1], cap[2], -0.6, cap[1]) == -0.6
     assert safe_threshold(cap[1], cap[2], -0.5, cap[1]) == math.inf
+    # points that all but agree are accepted at 1 alone, and that is a threshold
+    assert safe_threshold(UniformCap(9, 1e-9), UniformCap(9, 2e-9), 1.0) == 1.0
     soft = VonMisesFisher(9, 20.0), VonMisesFisher(9, [5.0, 50.0])
+    assert safe_threshold(soft[0], VonMisesFisher(9, 5.0), 0.0) == 0.0
+    assert safe_threshold(soft[0], soft[0], 0.7) == -1.0
     assert safe_threshold(soft[0], soft[1], -0.2).tolist() == [-0.2, math.inf]
     assert safe_threshold(soft[0], VonMisesFisher(9, 5.0), 0.2) == math.inf
     assert safe_threshold(cap[0], VonMisesFisher(9, 5.0), -0.2) == math.inf
@@ -179,6 +183,45 @@ def test_exact_thresholds_approach_the_bound(dim, expected):
     # the sign changes there
     below, above = theorem_d_gaps(new, old, [exact - 1e-4, exact + 1e-4], 0.3).different_class
     assert below < 0 < above
+
+
+EXACT = {
+    "axes that are near": (UniformCap(9, 0.05), UniformCap(9, 0.1), 0.97, None),
+    "below ρ": (UniformCap(9, 0.3), UniformCap(9, 0.6), -1 / 9, None),
+    "a wider other class": (UniformCap(4, 0.3), UniformCap(4, 0.6), 0.3, UniformCap(4, 1.2)),
+    "two kinds of law": (VonMisesFisher(5, 40.0), UniformCap(5, 0.9), 0.2, None),
+    "arcs": (UniformCap(2, 0.2), UniformCap(2, 0.5), -0.3, UniformCap(2, 0.4)),
+    "a wider new law": (UniformCap(3, 0.6), UniformCap(3, 0.3), 0.0, None),
+}
+
+
+@pytest.mark.parametrize("case", EXACT)
+def test_an_exact_threshold_is_the_last_rise_of_a_scan(case):
+    """From there up a fine scan sees no rise, and just below there is one."""
+    new, old, rho, other = EXACT[case]
+    exact = exact_threshold(new, old, rho, other)
+    above = theorem_d_gaps(new, old, np.linspace(exact + 1e-6, 1.0, 100), rho, other=other).different_class
+    assert np.all(above >= -1e-12)
+    assert theorem_d_gaps(new, old, exact - 1e-6, rho, other=other).different_class < 0
+    assert exact > -0.4
+
+
+def test_a_wider_law_raises_the_rate_as_soon_as_it_reaches_the_other():
+    """Radii 0.6 and 0.3 about axes at a right angle come as near as π/2 − 0.9, where the old law accepts nothing."""
+    exact = exact_threshold(UniformCap(3, 0.6), UniformCap(3, 0.3), 0.0)
+    assert exact == pytest.approx(math.sin(0.9), abs=1e-9)
+
+
+def test_how_many_thresholds_are_tried(monkeypatch):
+    sizes = []
+
+    def counted(new, old, tau, *rest, **options):
+        sizes.append(np.size(tau))
+        return expected_acceptance(new, old, tau, *rest, **options)
+
+    monkeypatch.setattr("theory.decisions.expected_acceptance", counted)
+    exact_threshold(UniformCap(5, 0.3), UniformCap(5, 0.6), -1.0)
+    assert sizes == [96, 96]  # each of the two rates at once, and no rise to bisect
 
 
 def test_no_rise_is_seen_where_none_can_be():
@@ -198,6 +241,22 @@ def test_the_drift_that_each_threshold_tolerates():
     rate = expected_acceptance(UniformCap(9, 0.6), UniformCap(9, 0.6), 0.4, -1 / 9)
     assert abs(gaps.different_class) < 1e-6 * rate
     assert np.all(drift.same_class > safe_drift(UniformCap(9, 0.3), UniformCap(9, 0.6)) - 1e-9)
+
+
+def test_every_drift_keeps_rates_that_nothing_can_change():
+    """Each pair is accepted at −1 and none at 1, whatever the axes."""
+    for laws in ((UniformCap(9, 0.3), UniformCap(9, 0.6)), (VonMisesFisher(9, 50.0), VonMisesFisher(9, 20.0))):
+        drift = acceptance_drift(*laws, [-1.0, 1.0], -1 / 9)
+        np.testing.assert_array_equal(drift.same_class, math.pi)
+        np.testing.assert_array_equal(drift.different_class, math.pi)
+
+
+def test_a_class_out_of_reach_tolerates_drift_until_it_is_within_reach():
+    """Opposite axes: no false accept up to the turn after which two caps come within the angle of the threshold."""
+    drift = acceptance_drift(UniformCap(3, 0.3), UniformCap(3, 0.6), math.cos(0.4), -1.0)
+    assert drift.different_class == pytest.approx(math.pi - 0.3 - 0.6 - 0.4, rel=2e-9)
+    # a wider law is worse without any
+    assert acceptance_drift(UniformCap(3, 0.6), UniformCap(3, 0.3), 0.7, 0.0) == (0.0, 0.0)
 
 
 def test_a_drift_inside_the_old_cap_keeps_the_true_accept_rate():

@@ -308,6 +308,28 @@ def test_von_mises_fisher_two_ways(dim: int, kappa: float, rho: float) -> None:
         assert bound + error < 1e-9 * value
 
 
+@pytest.mark.parametrize(("radius", "angle", "metric"), [(2.4, 2.0, "euclidean"), (0.8, 0.5, "angular")])
+def test_a_mixture_of_arcs_is_cut_where_their_ends_meet(radius: float, angle: float, metric: str) -> None:
+    """Gauss rules of 48 and 40 nodes agree to rounding, and with the series; an end without a cut costs 1e−11."""
+    pairs = make_pairs(VonMisesFisher(2, 1.0), UniformCap(2, radius), np.asarray(angle))
+    exact, bound, _ = _series(pairs, METRICS[metric], 4096)
+    value, error = _quadrature(pairs, METRICS[metric], with_error=True)
+    assert error < 1e-12 * value
+    assert abs(value - exact) < 1e-13 * value + bound
+
+
+def test_what_a_mixture_of_caps_costs() -> None:
+    """One rule of caps and the sphere from dim 16 on; below, a rule between any two of the cuts."""
+    for fine, nodes in ((True, 48), (False, 40)):
+        radii, weights = distances._as_caps(16, 16.0, 0.9, 1.2, fine)
+        assert len(radii) == len(weights) == nodes + 1
+        assert radii[-1] == math.pi
+        assert weights.sum() == pytest.approx(1.0, abs=1e-14)
+        assert len(distances._as_caps(15, 15.0, 0.9, 1.2, fine)[0]) > 2 * nodes
+    # κ = 0 is the sphere and nothing else
+    assert [list(part) for part in distances._as_caps(16, 0.0, 0.9, 1.2, True)] == [[math.pi], [1.0]]
+
+
 def test_von_mises_fisher_against_random_vectors() -> None:
     """100 000 pairs, 5 standard errors."""
     new, old = VonMisesFisher(6, 9.0), UniformCap(6, 0.7)

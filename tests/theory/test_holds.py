@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theory.caps import UniformCap
-from theory.compatibility import theorem1_gaps
+from theory.compatibility import Gaps, theorem1_gaps
 from theory.distances import expected_distance
-from theory.holds import _ANGLES, _angular_derivatives, _without_noise, find_counterexample, theorem1_holds_for
+from theory.holds import (
+    _ANGLES,
+    Counterexample,
+    _angular_derivatives,
+    _without_noise,
+    find_counterexample,
+    theorem1_holds_for,
+)
 from theory.metrics import PowerDistance, as_metric
 from theory.monte_carlo import estimate_distance
 
@@ -76,6 +84,56 @@ def test_powers_above_the_square_fail():
     assert (answer.step, answer.where) == ("ii", pytest.approx((edge, 1.0), abs=math.pi / 2002))
 
 
+def test_powers_above_the_square_fail_on_the_circle_too():
+    # neither concave in the angle nor with an h that rises: h′ < 0 for y < 2(2s−1)(s−1)/s²
+    answer = theorem1_holds_for(PowerDistance(1.25), 2)
+    edge = 1 - 0.5 * 2 * 1.5 * 0.25 / 1.25**2
+    assert (answer.verdict, answer.step) == ("sufficient condition fails", "ii")
+    assert answer.where == pytest.approx((edge, 1.0), abs=math.pi / 2002)
+
+
+@pytest.mark.parametrize(("s", "dim"), [(0.3, 9), (0.75, 3), (0.5, 2)])
+def test_margins_of_powers_are_derivatives_of_their_laplacian(s, dim):
+    """Least h′ and e″ from mpmath's derivatives of F alone, next to the ends, where they are, and between."""
+
+    def h(c):
+        return (1 - c**2) * mp.diff(lambda x: (2 - 2 * x) ** s, c, 2) - (dim - 1) * c * mp.diff(
+            lambda x: (2 - 2 * x) ** s, c
+        )
+
+    with mp.workdps(30):
+        angles = [*(mp.mpf(float(a)) for a in _ANGLES[[0, 1, 300, 1000, 1700, -2, -1]])]
+        slopes = [mp.diff(h, mp.cos(a)) for a in angles]
+        bends = [mp.diff(lambda c: (h(c) + h(-c)) / 2, mp.cos(a), 2) for a in angles]
+        expected = float(min(slopes) / 4**s), float(min(bends) / 4**s)
+    answer = theorem1_holds_for(PowerDistance(s), dim)
+    assert (answer.monotone, answer.convex) == pytest.approx(expected, rel=1e-5)
+    # a factor of the distance changes no margin
+    scaled = theorem1_holds_for(PowerDistance(s, 7.0), dim)
+    assert (scaled.monotone, scaled.convex) == pytest.approx((answer.monotone, answer.convex), rel=1e-12)
+
+
+ANGLE = np.polynomial.Polynomial([0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    "slope",
+    [2 * ANGLE, (1 + 2 * ANGLE) * (math.pi - ANGLE) ** 2],
+    ids=["a corner at π, none at 0", "a corner at 0, none at π"],
+)
+def test_on_the_circle_no_proof_covers_a_convex_distance_with_a_corner(slope):
+    """F as a function of the angle, from its slope, which is not 0 at one end."""
+    distance = slope.integ()
+    assert theorem1_holds_for(lambda c: distance(np.arccos(c)), 2).verdict == "not resolved"
+
+
+def test_above_a_right_angle_a_distance_must_fall_as_its_proved_part_does():
+    # 2 − 2c on c ≤ 0 in both
+    faster, slower = (lambda c, a=a: np.where(c <= 0, 2 - 2 * c, 2 - a * c) for a in (3, 1))
+    assert theorem1_holds_for(faster, 5).verdict == "proved"
+    assert theorem1_holds_for(slower, 5).verdict == "not resolved"
+
+
 def test_a_rough_function_is_not_judged():
     # rough at ψ = 0, where no Chebyshev series in ψ settles, and no sum of proved powers
     answer = theorem1_holds_for(lambda c: (2 - 2 * c) ** 0.3 + 0.1 * (1 - c) ** 3, 3)
@@ -106,6 +164,51 @@ def test_a_counterexample_is_found_and_is_one(metric):
     assert found.num_classes <= found.dim + 1
     assert found.gaps.same_class > 0
     assert found.gaps.different_class < -1e6 * found.errors.different_class
+
+
+def test_the_worst_pair_of_the_grid_is_found():
+    """Against the closed form for 1 − c³ on every simplex that is tried in nine dimensions."""
+    radii = np.linspace(0.1, math.pi / 2, 31)
+    worst = min(
+        (closed_form_gaps(9, new, old, -1 / (count - 1))[1], count, new, old)
+        for count in (4, 8, 10)
+        for new in radii[:9:4]
+        for old in radii[::2]
+        if new < old
+    )
+    found = find_counterexample(cubic, (9,))
+    assert found.gaps.different_class == pytest.approx(worst[0], rel=0.02)
+    assert (found.num_classes, found.new_radius) == (worst[1], pytest.approx(worst[2], rel=1e-12))
+    assert abs(found.old_radius - worst[3]) < radii[2] - radii[0]
+    assert np.min(np.abs(radii - found.old_radius)) < 1e-12
+
+
+def test_dimensions_that_are_tried(monkeypatch):
+    """Unless told; the distance has no violation, so the search goes through all of them."""
+    tried = []
+    monkeypatch.setattr("theory.holds.check_dim", lambda dim: tried.append(dim) or dim)
+    assert find_counterexample("sqeuclidean") is None
+    assert tried == [3, 4, 6, 9, 16, 32]
+
+
+def test_errors_of_a_counterexample_are_those_of_its_distances():
+    found = find_counterexample(cubic, (9,), (10,))
+    new, old = UniformCap(9, found.new_radius), UniformCap(9, found.old_radius)
+    for error, rho in zip(found.errors, (1.0, -1 / 9), strict=True):
+        parts = [expected_distance(law, old, rho, cubic, return_error=True)[1] for law in (new, old)]
+        assert error == pytest.approx(sum(parts), rel=1e-12)
+    assert (found.metric, found.dim, found.num_classes) == ("cubic", 9, 10)
+    assert found.gaps == theorem1_gaps(new, old, 10, cubic)
+
+
+@pytest.mark.parametrize(("gap", "counts"), [(-1e-12, False), (-3e-12, True)])
+def test_a_gap_within_its_error_is_no_counterexample(monkeypatch, gap, counts):
+    def computed(metric, dim, num_classes, new_radius, old_radius):
+        return Counterexample("", dim, num_classes, new_radius, old_radius, Gaps(1.0, gap), Gaps(2e-12, 2e-12))
+
+    monkeypatch.setattr("theory.holds._evaluate", computed)
+    found = find_counterexample(cubic, (9,), (10,))
+    assert (found is not None) == counts
 
 
 def test_simplices_that_are_tried(monkeypatch):
