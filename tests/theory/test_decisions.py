@@ -282,3 +282,31 @@ def test_differences_keep_the_digits_of_the_tails():
     assert 0 < gaps.different_class < 1e-20
     rates = expected_acceptance(UniformCap(512, [0.4, 0.8]), UniformCap(512, 0.8), 0.5, -0.1)
     assert gaps.different_class == pytest.approx(rates[1] - rates[0], rel=1e-12)
+
+
+def test_gaps_are_differences_of_rates():
+    """One rate at a time, the new axis turned towards the other class, and past it."""
+    new, old, other, between = UniformCap(9, 0.3), UniformCap(9, 0.6), UniformCap(9, 0.9), math.acos(-0.1)
+    for turn in (0.0, 0.4, 1.9):
+        gaps = theorem_d_gaps(new, old, 0.3, -0.1, turn, other)
+        true = expected_acceptance(new, old, 0.3, math.cos(turn)) - expected_acceptance(old, old, 0.3)
+        false = expected_acceptance(old, other, 0.3, -0.1) - expected_acceptance(
+            new, other, 0.3, math.cos(between - turn)
+        )
+        assert (gaps.same_class, gaps.different_class) == pytest.approx((true, false), abs=1e-12)
+
+
+@pytest.mark.parametrize("function", [theorem_d_gaps, acceptance_drift])
+@pytest.mark.parametrize("threshold", [-1.5, 1.5, math.nan])
+def test_thresholds_are_cosines(function, threshold):
+    cap = UniformCap(3, 0.5)
+    with pytest.raises(ValueError, match=r"threshold must be in \[-1, 1\], got"):
+        function(cap, cap, threshold, 0.0)
+
+
+def test_a_drift_is_an_angle_up_to_pi():
+    cap = UniformCap(3, 0.5)
+    assert theorem_d_gaps(cap, cap, 0.0, 0.0, math.pi).same_class < 0
+    for drift in (-0.1, 3.2):
+        with pytest.raises(ValueError, match=r"drift must be in \[0, π\], got"):
+            theorem_d_gaps(cap, cap, 0.0, 0.0, drift)

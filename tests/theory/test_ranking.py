@@ -8,8 +8,9 @@ import math
 import numpy as np
 import pytest
 
+from theory.acceptance import expected_acceptance
 from theory.caps import UniformCap
-from theory.ranking import expected_auc, expected_ranking
+from theory.ranking import _given, _share_within, expected_auc, expected_ranking
 
 HALF = math.pi / 2
 
@@ -56,6 +57,49 @@ def test_against_simulated_searches(dim):
     ):
         # 4.5 standard errors of both simulations
         assert abs(np.mean(values) - exact) < 4.5 * math.hypot(error, np.std(values) / math.sqrt(len(u))) + 1e-3
+
+
+@pytest.mark.parametrize("dim", [2, 3, 5, 9])
+@pytest.mark.parametrize("radius", [0.4, 1.3, 2.6])
+@pytest.mark.parametrize("angle", [0.2, 1.1, 2.9])
+def test_the_share_of_a_cap_within_reach_is_that_of_a_point_that_accepts_it(dim, radius, angle):
+    """The acceptance of a query whose cap is all but a point, by another quadrature; also beyond the far pole."""
+    reach = np.linspace(0.05, 3.1, 9)
+    point = UniformCap(dim, 1e-7)
+    expected = expected_acceptance(point, UniformCap(dim, radius), np.cos(reach), math.cos(angle))
+    np.testing.assert_allclose(_share_within(dim, radius, angle, reach), expected, atol=1e-12)
+
+
+def test_on_the_circle_only_angles_between_axes_count():
+    laws, angles = [UniformCap(2, 0.7), UniformCap(2, 0.9)], np.array([0.0, 1.0])
+    found, turned = (
+        expected_ranking(UniformCap(2, 0.5), laws, np.column_stack([np.cos(x), np.sin(x)]), [3, 4])
+        for x in (angles, angles + 2.0)
+    )
+    assert 0.05 < found.recall < 0.95
+    assert turned.recall == pytest.approx(found.recall, rel=1e-9)
+    assert turned.wrong_above == pytest.approx(found.wrong_above, rel=1e-9)
+    assert (found.recall_error, found.wrong_above_error) == (0.0, 0.0)
+
+
+def test_of_two_queries_the_error_is_half_of_their_difference():
+    query, laws, axes = UniformCap(4, 0.5), [UniformCap(4, 0.8), UniformCap(4, 1.0)], np.eye(4)[1:3]
+    found = expected_ranking(query, laws, axes, [5, 6], num_queries=2, rng=8)
+    points = query.sample(2, axis=axes[0], rng=8)
+    first, second = (np.array(_given(4, np.arccos(axes @ u), laws, [5, 6])) for u in points)
+    assert (found.recall, found.wrong_above) == pytest.approx(tuple(0.5 * (first + second)), rel=1e-12)
+    errors = found.recall_error, found.wrong_above_error
+    assert errors == pytest.approx(tuple(0.5 * np.abs(first - second)), rel=1e-9)
+    with pytest.raises(ValueError, match="num_queries must be an integer >= 2, got 1"):
+        expected_ranking(query, laws, axes, [5, 6], num_queries=1)
+
+
+@pytest.mark.parametrize("radii", [(0.3, 0.5), (1.0, 2.5)])
+def test_auc_of_two_classes_that_are_one_is_a_half(radii):
+    """Right and wrong pairs have one law; also where two radii together exceed π."""
+    assert expected_auc(UniformCap(4, radii[0]), UniformCap(4, radii[1]), 1.0) == pytest.approx(0.5, abs=1e-12)
+    # a wrong class that is wider is told apart
+    assert expected_auc(UniformCap(4, 0.3), UniformCap(4, 0.5), 1.0, UniformCap(4, 1.5)) > 0.9
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order():

@@ -151,6 +151,18 @@ def test_the_two_von_mises_fisher_samplers_agree(dim: int, kappa: float) -> None
     assert stats.ks_2samp(rejected, inverted).pvalue > REJECT
 
 
+@pytest.mark.parametrize("kappa", [0.3, 50.0, 1e4, 1e12])
+def test_von_mises_fisher_quantiles_in_three_dimensions_are_an_exponentials(kappa: float) -> None:
+    """P(h ≤ x) = (1 − e^{−2κx})/(1 − e^{−2κ}), to the 1e−12 that is promised and a rounding of h."""
+    levels = np.array([1e-8, 1e-3, 0.1, 0.5, 0.9, 0.999, 1 - 1e-8])
+    h = vmf_quantile(3, kappa)(levels)
+    share = np.expm1(-2 * kappa * h) / math.expm1(-2 * kappa)
+    np.testing.assert_allclose(share, levels, atol=3e-12)
+    # in many dimensions and concentrated, 4κh is chi-square with d − 1 degrees of freedom
+    share = stats.chi2(8).cdf(4e12 * vmf_quantile(9, 1e12)(levels))
+    np.testing.assert_allclose(share, levels, atol=1e-11)
+
+
 @pytest.mark.parametrize("dim", [2, 3, 9, 1023])
 def test_vectors_keep_their_angle_and_turn_freely(dim: int) -> None:
     rng = np.random.default_rng(15)
