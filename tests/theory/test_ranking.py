@@ -82,6 +82,15 @@ def test_on_the_circle_only_angles_between_axes_count():
     assert (found.recall_error, found.wrong_above_error) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("dim", [2, 3, 9])
+def test_a_class_out_of_reach_takes_no_search(dim):
+    """Every right item is nearer than every wrong one, so the best one's law is summed over whole."""
+    laws, axes = [UniformCap(dim, 0.3), UniformCap(dim, 0.4)], np.eye(dim)[:2]
+    for sizes in ([1, 1], [5, 40]):
+        found = expected_ranking(UniformCap(dim, 0.2), laws, axes, sizes, num_queries=20, rng=0)
+        assert (found.recall, found.wrong_above) == pytest.approx((1.0, 0.0), abs=1e-12)
+
+
 def test_of_two_queries_the_error_is_half_of_their_difference():
     query, laws, axes = UniformCap(4, 0.5), [UniformCap(4, 0.8), UniformCap(4, 1.0)], np.eye(4)[1:3]
     found = expected_ranking(query, laws, axes, [5, 6], num_queries=2, rng=8)
