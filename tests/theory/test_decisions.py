@@ -190,6 +190,7 @@ EXACT = {
     "below ρ": (UniformCap(9, 0.3), UniformCap(9, 0.6), -1 / 9, None),
     "a wider other class": (UniformCap(4, 0.3), UniformCap(4, 0.6), 0.3, UniformCap(4, 1.2)),
     "two kinds of law": (VonMisesFisher(5, 40.0), UniformCap(5, 0.9), 0.2, None),
+    "small caps": (UniformCap(9, 0.005), UniformCap(9, 0.01), 0.3, None),
     "arcs": (UniformCap(2, 0.2), UniformCap(2, 0.5), -0.3, UniformCap(2, 0.4)),
     "a wider new law": (UniformCap(3, 0.6), UniformCap(3, 0.3), 0.0, None),
 }
