@@ -119,13 +119,14 @@ def wide_arcs() -> Proof:
     spare = sp.Symbol("spare", nonnegative=True)  # π − β
     proof.holds("i", "β − θ ≤ 2π − (β + θ), as β ≤ π", (2 * sp.pi - 2 * (sp.pi - spare)).expand().is_nonnegative)
     omega = sp.pi / 2 + tilt  # ρ ≤ 0
+    in_order = (2 * omega - sp.pi).expand().is_nonnegative  # π − ω ≤ ω
     pieces = {
         "x ≤ π − ω": (omega + x) + (omega - x),
         "π − ω ≤ x ≤ ω": (2 * sp.pi - omega - x) + (omega - x),
         "x ≥ ω": (2 * sp.pi - omega - x) + (x - omega),
     }
     for where, piece in pieces.items():
-        proof.holds("ii", f"the angle: T falls for {where}", sp.diff(piece, x).is_nonpositive)
+        proof.holds("ii", f"the angle: T falls for {where}", in_order and sp.diff(piece, x).is_nonpositive)
 
     third = 2 * sp.pi / 3
     root = sp.sqrt(3)
