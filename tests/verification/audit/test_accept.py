@@ -13,12 +13,15 @@ from verification.audit import accept, audit
 from verification.audit.accept import compare_identification, compare_listed_pairs
 from verification.audit.acceptance import Compared, Kernel
 from verification.audit.decisions import check_decisions
+from verification.audit.definition1 import judge_sides
 from verification.audit.hypotheses import MAX_DRIFT, check_hypotheses
 from verification.audit.judge import Options
 from verification.audit.margin import Margin
 from verification.audit.parts import RetrievalParts, hashed_sample
 from verification.audit.plan import plan
+from verification.audit.polar import polar_angles
 from verification.audit.retrieval import compare_retrieval
+from verification.audit.theorem import check_theorem
 from verification.audit.thresholds import compare_thresholds
 from verification.features import FeatureSet
 from verification.search.pairs import PairList
@@ -76,6 +79,9 @@ FAR = {"threshold": None, "far_margin": 0.0, "tar_margin": 0.0, "confidence": 0.
                 "similarity": "cosine",
             },
         ),
+        (check_theorem, {"vertices": None, "max_drift": MAX_DRIFT, "confidence": 0.95}),
+        (judge_sides, {"scale": 1.0, "contrast": None, "unit": "sample", "population": "fixed", "looks": None}),
+        (polar_angles, {"vertices": None}),
         (check_hypotheses, {"vertices": None, "max_drift": MAX_DRIFT, "confidence": 0.95}),
         (check_decisions, {"vertices": None, "num_thresholds": 30, "level": 0.025}),
         (plan, {"options": None, "gallery": None, "effect": 0.0, "retrieval_effect": 0.0, "seed": 0}),
@@ -97,6 +103,10 @@ FAR = {"threshold": None, "far_margin": 0.0, "tar_margin": 0.0, "confidence": 0.
 )
 def test_what_is_taken_for_granted(of, expected):
     assert defaults(of) == expected
+
+
+def test_class_means_may_lie_fifteen_degrees_off():
+    assert np.degrees(MAX_DRIFT) == pytest.approx(15.0)
 
 
 def test_what_is_compared_is_in_the_unit_of_a_threshold():
@@ -212,6 +222,61 @@ def test_identification_accepts_the_nearest_item_that_is_not_the_probe_itself(id
         assert true.value == pytest.approx(np.mean((right & (best >= at + 1e-9))[known]))
     assert found.rates.false_accepts.change.confidence == pytest.approx(0.95)
     assert found.rank1 is not None
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "l2"])
+def test_of_many_probes_a_part_of_every_class_is_asked_and_the_gallery_is_whole(monkeypatch, similarity):
+    new, old = upgrade(0.9, 1.0, num_samples=200)
+    some = np.flatnonzero(old.labels < 3)
+    items = FeatureSet(upgrade(0.9, 1.0, num_samples=200, seed=1)[1].features[some], old.labels[some])
+    made = Upgrade(new, old, items)
+    for probes in (50, 200):
+        monkeypatch.setattr(accept, "WORK", float(probes * len(items) * old.dim))
+        found = compare_identification(made, threshold=0.8, similarity=similarity)
+        index = made.sample(probes, "probes").index
+        assert index is not None
+        assert (found.rates.num_genuine, found.rates.num_impostors) == (3 * probes // 5, 2 * probes // 5)
+        for which, queries in (("old", old.unit[index]), ("new", new.unit[index])):
+            if similarity == "cosine":
+                scores = queries @ items.unit.T
+            else:
+                scores = -np.linalg.norm(queries[:, None] - items.features, axis=2)
+            accepted = scores.max(axis=1) >= (0.8 if similarity == "cosine" else -0.8)
+            right = items.labels[scores.argmax(axis=1)] == old.labels[index]
+            enrolled = old.labels[index] < 3
+            false, true = (getattr(side, which) for side in (found.rates.false_accepts, found.rates.true_accepts))
+            assert false.value == pytest.approx(np.mean(accepted[~enrolled]))
+            assert true.value == pytest.approx(np.mean((right & accepted)[enrolled]))
+
+
+def test_listed_pairs_are_of_groups_only_where_both_sides_have_them():
+    new, old = upgrade(0.9, 1.0, num_samples=120)
+    items = upgrade(0.9, 1.0, num_samples=80, seed=1)[1]
+    rng = np.random.default_rng(0)
+    query, item = rng.integers(0, 120, 300), rng.integers(0, 80, 300)
+    listed = PairList(query=query, item=item, same=old.labels[query] == items.labels[item])
+
+    def asked(of_queries: bool, of_items: bool, gallery: bool = True):
+        shots = np.arange(120) // 6 if of_queries else None
+        sides = (FeatureSet(side.features, side.labels, groups=shots) for side in (new, old))
+        searched = FeatureSet(items.features, items.labels, groups=1000 + np.arange(80) // 4 if of_items else None)
+        pairs = listed if gallery else PairList(query=query, item=item, same=old.labels[query] == old.labels[item])
+        made = Upgrade(*sides, searched if gallery else None)
+        return compare_listed_pairs(made, pairs, threshold=0.4).rates
+
+    def width(rates):
+        return rates.true_accepts.change.upper - rates.true_accepts.change.lower
+
+    assert asked(True, False) == asked(False, False)
+    assert asked(True, False).true_accepts.change.unit == "sample"
+    for grouped, alone in (
+        (asked(True, True), asked(False, False)),
+        (asked(True, False, False), asked(False, False, False)),
+    ):
+        assert grouped.true_accepts.change.unit == "group"
+        assert alone.true_accepts.change.unit == "sample"
+        assert grouped.true_accepts.change.value == alone.true_accepts.change.value
+        assert width(grouped) != width(alone)
 
 
 def test_options_at_their_ends():

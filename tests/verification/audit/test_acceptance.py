@@ -12,6 +12,7 @@ from scipy import stats
 from tests.verification.samples import upgrade
 from verification.audit import acceptance, thresholds
 from verification.audit.acceptance import BINS, Compared, Histogram, Kernel, Places, count, edge, histogram, tally
+from verification.audit.threshold_report import Curve
 from verification.audit.thresholds import compare_thresholds
 from verification.features import FeatureSet
 from verification.search.similarity import SimilarityName
@@ -168,6 +169,76 @@ def test_rates_and_thresholds_lie_at_the_edges_of_bins():
         assert bins.threshold(0, rate) == edge(at)
 
 
+def test_an_edge_belongs_to_the_bin_above_it_and_rounding_leaves_no_pair_out():
+    at = np.array([0, 1, BINS // 2, BINS - 1])
+    edges = np.array([edge(int(one)) for one in at])
+    np.testing.assert_array_equal(acceptance._bins(edges), at)
+    np.testing.assert_array_equal(acceptance._bins(edges[1:] - 1e-12), at[1:] - 1)
+    np.testing.assert_array_equal(acceptance._bins(np.array([-1.0 - 1e-15, 1.0, 1.0 + 1e-15])), [0, BINS - 1, BINS - 1])
+
+
+def test_a_curve_has_25_rates_from_one_half_down_to_ten_pairs():
+    counts = np.zeros((2, 2, BINS), dtype=np.int64)
+    counts[:, 0] = 16
+    bins = Histogram(counts)
+    for pairs, least in ((bins.pairs(0), 10 / bins.pairs(0)), (10**9, 1e-7)):
+        rates = [0.5 * (least / 0.5) ** (nth / 24) for nth in range(25)]
+        for model in (0, 1):
+            grid = thresholds._grid(bins, model, pairs)
+            # at every edge one in 65536 more is accepted
+            expected = sorted({edge(BINS - math.floor(rate * BINS * (1.0 + 1e-12))) for rate in rates})
+            np.testing.assert_array_equal(grid, expected)
+    assert len(grid) < 25  # below one pair in 65536 all are the same
+
+
+def test_a_target_far_needs_ten_accepted_pairs():
+    new, old = upgrade(1.0, 1.1, num_samples=32, num_classes=2)
+    gallery = upgrade(1.0, 1.1, num_samples=40, num_classes=2, seed=2)[1]
+    made = Upgrade(new, old, gallery)  # of 640 pairs of different classes
+    report = compare_thresholds(made, far=1 / 64)
+    assert (report.different_pairs, report.target_far, report.accepted_pairs) == (640, 1 / 64, 10)
+    with pytest.raises(ValueError, match=r"far must be at least 1\.6e-02, for 10 accepted pairs among the 640 of"):
+        compare_thresholds(made, far=math.nextafter(1 / 64, 0.0))
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_a_rate_that_rests_on_fewer_than_thirty_pairs_is_remarked(with_gallery):
+    new, old = upgrade(1.0, 1.1, num_samples=60)
+    gallery = upgrade(1.0, 1.1, num_samples=50, seed=2)[1] if with_gallery else None
+    items = gallery or old
+    cosines = old.unit @ items.unit.T
+    pairs = old.labels[:, None] != items.labels
+    if not with_gallery:
+        pairs &= np.triu(np.ones_like(pairs))
+    highest = np.sort(cosines[pairs])[::-1]
+    for accepted in (29, 30):
+        at = float(highest[accepted - 1 : accepted + 1].mean())
+        report = compare_thresholds(Upgrade(new, old, gallery), threshold=at)
+        assert report.accepted_pairs == accepted
+        assert report.notes == (
+            ("The old false accept rate rests on 29 distinct accepted pairs; fewer than 30 tell little of it.",)
+            if accepted == 29
+            else ()
+        )
+
+
+def test_at_most_4096_rows_of_1000_classes_are_looked_at():
+    rng = np.random.default_rng(0)
+    for labels, told in (
+        (np.arange(4096) % 4, []),
+        (np.arange(4097) % 4, ["all pairs of 4,096 of the 4,097 samples were looked at, a seeded part."]),
+        (np.arange(2000) % 1000, []),
+        (
+            np.arange(2002) % 1001,
+            ["all pairs of 2,000 of the 2,002 samples were looked at, a seeded part of 1,000 of the 1,001 classes."],
+        ),
+    ):
+        features = FeatureSet(rng.standard_normal((len(labels), 2)), labels)
+        compared, notes = thresholds._choose(Upgrade(features, features), "cosine")
+        assert notes == [f"Thresholds: {note}" for note in told]
+        assert len(compared.rows.codes) == min(len(labels), 4096 if len(labels) > 4000 else 2000)
+
+
 def parts_of(made: Upgrade) -> Compared:
     reading = made.read()
 
@@ -246,6 +317,25 @@ def test_each_interval_is_that_of_its_own_kernel(with_gallery, repeated, classes
     assert report.target_far is None
 
 
+def check_band(curve: Curve, compared: Compared, model: int, slope: np.ndarray) -> None:
+    """The spread of what rows contribute within their classes, at 90 %."""
+    places, (different, same) = places_of(compared), kinds(compared)
+    for at, threshold in enumerate(curve.threshold):
+        accepted = places[model] >= threshold
+        share = (accepted & same) / same.sum() - slope[at] * (accepted & different) / different.sum()
+        roles = [(share.sum(axis=1), compared.rows.codes), (share.sum(axis=0), compared.items.codes)]
+        if compared.gallery is None:
+            roles = [(roles[0][0] + roles[1][0], compared.rows.codes)]
+        variance = 0.0
+        for values, codes in roles:
+            for c in np.unique(codes):
+                own = values[codes == c]
+                variance += len(own) * own.var(ddof=1) if len(own) > 1 else float(own @ own)
+        half = stats.norm.isf(0.05) * math.sqrt(variance)
+        assert curve.lower[at] == pytest.approx(max(curve.tar[at] - half, 0.0))
+        assert curve.upper[at] == pytest.approx(min(curve.tar[at] + half, 1.0))
+
+
 @pytest.mark.parametrize("with_gallery", [False, True])
 def test_the_band_of_a_curve_is_what_each_sample_contributes(with_gallery):
     """The spread of the rows' shares of accepted pairs within classes, along the slope of TAR over FAR."""
@@ -254,7 +344,6 @@ def test_the_band_of_a_curve_is_what_each_sample_contributes(with_gallery):
     made = Upgrade(new, old, gallery)
     report, compared = compare_thresholds(made, threshold=0.4, confidence=0.9), parts_of(made)
     places, (different, same) = places_of(compared), kinds(compared)
-    quantile = stats.norm.isf(0.05)
     for model, curve in enumerate((report.old_curve, report.new_curve)):
         far, tar = ([np.mean(places[model][some] >= t) for t in curve.threshold] for some in (different, same))
         assert curve.far == pytest.approx(far)
@@ -262,21 +351,26 @@ def test_the_band_of_a_curve_is_what_each_sample_contributes(with_gallery):
         assert 0.4 < far[0] <= 0.5
         assert thresholds.FEW / different.sum() <= max(far[-1], thresholds.FEW / different.sum())
         assert far[-1] * different.sum() >= thresholds.FEW / 2.0
-        slope = np.gradient(tar, far)
-        for at, threshold in enumerate(curve.threshold):
-            accepted = places[model] >= threshold
-            share = (accepted & same) / same.sum() - slope[at] * (accepted & different) / different.sum()
-            roles = [(share.sum(axis=1), compared.rows.codes), (share.sum(axis=0), compared.items.codes)]
-            if not with_gallery:
-                roles = [(roles[0][0] + roles[1][0], compared.rows.codes)]
-            variance = 0.0
-            for values, codes in roles:
-                for c in range(5):
-                    own = values[codes == c]
-                    variance += len(own) * own.var(ddof=1) if len(own) > 1 else float(own @ own)
-            half = quantile * math.sqrt(variance)
-            assert curve.lower[at] == pytest.approx(max(tar[at] - half, 0.0))
-            assert curve.upper[at] == pytest.approx(min(tar[at] + half, 1.0))
+        check_band(curve, compared, model, np.gradient(tar, far))
+
+
+@pytest.mark.parametrize("points", [1, 2])
+def test_a_curve_of_two_points_has_a_slope_and_one_of_a_single_point_has_none(points):
+    """Items at right angles to queries of other classes, or half of them nearer than some are to their own."""
+    queries, items = np.zeros((20, 4)), np.zeros((24, 4))
+    labels, item_labels = np.repeat([0, 1], 10), np.repeat([0, 1], 12)
+    queries[np.arange(20), labels] = 1.0
+    items[np.arange(24), item_labels] = np.tile([0.7, 0.05, 0.7], 8)
+    items[::2, :2] += (0.14 if points == 2 else 0.0) * (items[::2, :2] == 0.0)
+    items[:, 3] = np.sqrt(1.0 - np.sum(items**2, axis=1))
+    old, gallery = FeatureSet(queries, labels), FeatureSet(items, item_labels)
+    made = Upgrade(old, old, gallery)
+    curve = compare_thresholds(made, threshold=0.1, confidence=0.9).old_curve
+    assert curve.far == ((0.0,) if points == 1 else (0.5, 0.0))
+    assert curve.tar == pytest.approx((1.0,) if points == 1 else (1.0, 2 / 3))
+    slope = 0.0 if points == 1 else (1.0 - 2 / 3) / 0.5
+    check_band(curve, parts_of(made), 0, np.full(points, slope))
+    assert points == 1 or curve.lower[1] < curve.tar[1] < curve.upper[1]
 
 
 def test_a_rate_of_none_or_all_and_a_change_that_few_pairs_show():

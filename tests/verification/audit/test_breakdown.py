@@ -98,6 +98,22 @@ def test_every_pair_of_classes_and_the_worst(monkeypatch, metric, gallery):
         assert (found[0] is not None) == (found[1] is not None) == looked
 
 
+def test_2500_pairs_of_classes_are_judged_each_and_of_more_only_the_worst():
+    """51 classes of queries, and items of 50 classes: of these, or of 49 of them and of one more."""
+    rng = np.random.default_rng(0)
+    for first, total in ((1, 2500), (2, 2501)):
+        sides = [FeatureSet(rng.standard_normal((51, 3)), np.arange(51)) for _ in range(2)]
+        gallery = FeatureSet(rng.standard_normal((50, 3)), np.arange(first, first + 50))
+        made = Upgrade(*sides, gallery)
+        counts, worst = read_class_pairs("sqeuclidean", made.statistics(), made.labels, 1.0, Criterion())
+        assert counts is not None
+        assert worst is not None
+        assert counts.total == total
+        told = [counts.compatible, counts.incompatible, counts.inconclusive]
+        assert sum(told) == 2500 if total == 2500 else told == [None] * 3
+        assert worst.interval.confidence == pytest.approx(1.0 - 0.05 / total)
+
+
 def test_a_pair_of_single_rows_is_the_worst_only_where_no_other_can_tell():
     labels = np.arange(4)
     sides = [FeatureSet(np.random.default_rng(seed).standard_normal((4, 3)), labels) for seed in (0, 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import asdict
 from functools import reduce
+from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
@@ -121,6 +122,21 @@ def test_a_hashed_sample_does_not_depend_on_how_rows_are_split_ordered_or_writte
     assert np.all(larger[whole])
     assert not np.all(whole[larger])
     assert np.all(hashed_sample(ids, 1.0))
+
+
+def test_a_hashed_sample_is_what_digests_say():
+    """Workers of other versions draw the same rows: the first 53 bits of BLAKE2b as a fraction, keyed by the seed."""
+    names = [f"row {number}" for number in range(300)]
+    for seed in (0, 5, 2**64 - 1):
+        numbers_ = [
+            int.from_bytes(blake2b(name.encode(), digest_size=8, key=seed.to_bytes(8, "little")).digest(), "little")
+            for name in names
+        ]
+        for share in (0.001, 0.5, 0.9, (sorted(numbers_)[150] >> 11) / 2**53, 1.0):
+            expected = [(number >> 11) / 2**53 < share for number in numbers_]
+            assert hashed_sample(names, share, seed=seed).tolist() == expected
+    with pytest.raises(ValueError, match=r"seed must be an integer from 0 to 2\*\*64 - 1, got 18446744073709551616"):
+        hashed_sample(names, 0.5, seed=2**64)
 
 
 def test_a_hashed_sample_draws_each_value_with_its_share_and_whole_classes():

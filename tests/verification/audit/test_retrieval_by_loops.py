@@ -207,6 +207,46 @@ def test_near_copies_are_much_nearer_than_items_of_their_class(monkeypatch, gall
     assert compare_retrieval(plain.upgrade(), similarity="dot").near_copies == 0.0
 
 
+@pytest.mark.parametrize(("share", "copies"), [(0.019, 0.5), (0.021, 0.0)])
+def test_a_near_copy_is_fifty_times_nearer_than_items_of_its_class_usually_are(share, copies):
+    """Half of the queries lie beside an item of their class, by a share of one less the mean cosine of the class."""
+    axes = np.eye(12)
+    labels = np.repeat(np.arange(3), 4)
+    items = axes[np.arange(12)]  # at right angles: the usual distance is 1
+    turn = np.array([math.acos(1.0 - share), math.acos(0.8)])[np.arange(12) % 2, None]
+    aside = axes[(np.arange(12) + 4) % 12]
+    queries = np.cos(turn) * items + np.sin(turn) * aside
+    old, gallery = FeatureSet(queries, labels), FeatureSet(items, labels)
+    report = compare_retrieval(Upgrade(old, old, gallery))
+    assert report.scores[0].old_old == 1.0
+    assert report.near_copies == copies
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_the_template_of_a_query_is_what_else_there_is_of_its_class_if_it_is_one_row(groups):
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) // 2
+    axes = rng.standard_normal((20, 6))
+    new, old = (
+        FeatureSet(axes[labels] + 0.6 * rng.standard_normal((40, 6)), labels, groups=np.arange(40) if groups else None)
+        for _ in range(2)
+    )
+    score = compare_retrieval(Upgrade(new, old)).scores[-1]
+    assert score.name == "template"
+    for value, queries, items in (
+        (score.old_old, old.unit, old.unit),
+        (score.new_old, new.unit, old.unit),
+        (score.new_new, new.unit, new.unit),
+    ):
+        right = []
+        for i in range(40):
+            means = [np.sum([items[j] for j in range(40) if labels[j] == c and (j != i)], axis=0) for c in range(20)]
+            cosines = [mean @ queries[i] / np.linalg.norm(mean) for mean in means]
+            right.append(int(np.argmax(cosines)) == labels[i])
+        assert value == pytest.approx(np.mean(right))
+    assert 0.1 < score.old_old < 0.95
+
+
 def test_k_is_at_most_what_there_is_to_find():
     labels = np.array([0, 0, 1, 1])
     rng = np.random.default_rng(0)

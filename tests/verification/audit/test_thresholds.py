@@ -89,6 +89,21 @@ def test_one_model_changes_nothing():
     assert report.kept.tar == report.old_tar
 
 
+@pytest.mark.parametrize("far_margin", ["20%", 1.0])
+def test_one_model_gains_the_margin_of_far_whose_size_is_not_known(far_margin):
+    """New FAR less 1 + m times the old is −m times a rate that has an error."""
+    _, old = upgrade(0.9, 1.0)
+    report = compare_thresholds(Upgrade(old, old), threshold=0.4, far_margin=far_margin)
+    change, margin = report.far_change.fixed, report.far_margin
+    assert change.value == pytest.approx(-margin * report.old_far.value)
+    assert change.lower < change.value < change.upper
+    # on the scale of the rate itself the interval of a rate is nearly symmetric
+    far = compare_thresholds(Upgrade(old, old), threshold=0.4, confidence=0.975).old_far
+    assert change.upper - change.lower == pytest.approx(margin * (far.upper - far.lower), rel=0.02)
+    assert report.tar_change.fixed.lower == report.tar_change.fixed.upper == 0.0
+    assert report.verdict == "compatible"
+
+
 def test_better_and_worse_models_are_told_apart():
     """Tighter classes accept more pairs of their own at any threshold and fewer others at a high one."""
     new, old = upgrade(0.7, 1.0, num_samples=600, dim=16)
