@@ -22,6 +22,7 @@ from verification.audit.plan import plan
 from verification.audit.polar import polar_angles
 from verification.audit.retrieval import compare_retrieval
 from verification.audit.theorem import check_theorem
+from verification.audit.threshold_report import UNITS, is_distance, is_raw
 from verification.audit.thresholds import compare_thresholds
 from verification.features import FeatureSet
 from verification.search.pairs import PairList
@@ -119,6 +120,15 @@ def test_what_is_compared_is_in_the_unit_of_a_threshold():
     # d − 2H of eight signs, of which none, three or all differ
     np.testing.assert_array_equal(accept._accepted_from(np.array([8.0, 2.0, -8.0]), "hamming", 8), [0.0, -3.0, -8.0])
     assert accept._sign("l2") == accept._sign("hamming") == -1.0
+
+
+def test_which_units_are_of_distances_and_which_of_rows_as_they_are():
+    assert {name: (is_distance(unit), is_raw(unit)) for name, unit in UNITS.items()} == {
+        "cosine": (False, False),
+        "dot": (False, True),
+        "l2": (True, True),
+        "hamming": (True, False),
+    }
 
 
 def test_units_of_listed_pairs():

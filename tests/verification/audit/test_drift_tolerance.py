@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from tests.verification.samples import cap_features
 from theory.caps import UniformCap
 from theory.compatibility import theorem1_gaps, tolerable_drift
 from theory.simplex import simplex_vertices
 from verification.audit import audit
+from verification.audit.drift import _Means
 from verification.features import FeatureSet
 
 DIM, CLASSES, NEW, OLD = 9, 5, 0.5, 0.9
@@ -126,3 +127,24 @@ def test_in_one_dimension_nothing_turns():
     labels = np.arange(40) % 2
     new, old = (FeatureSet((labels[:, None] - 0.5) * rng.choice([1, 1, -1], (40, 1)), labels) for _ in range(2))
     assert audit(new, old).drift is None
+
+
+@pytest.mark.parametrize(("lengths", "radii"), [((1.0, 0.5), (1e-6, None)), ((0.9, 0.0), (None, math.pi))])
+def test_means_as_long_as_no_caps_are_those_of_a_point_or_of_the_whole_sphere(lengths, radii):
+    """Medians over the classes that have pairs: here the last has none."""
+    new, old = (np.array([length, length, 0.3]) for length in lengths)
+    blank = np.zeros((3, DIM))
+    means = _Means(
+        new=blank, old=blank, items=blank, new_length=new, old_length=old, item_length=old, cross=new, within=new,
+        paired=np.array([0, 1]),
+    )  # fmt: skip
+    caps = [
+        UniformCap(
+            DIM,
+            radius
+            or optimize.brentq(lambda r, m=length: float(UniformCap(DIM, r).mean_resultant_length()) - m, 0.1, 3.0),
+        )
+        for length, radius in zip(lengths, radii, strict=True)
+    ]
+    expected = tolerable_drift(*caps, CLASSES, "euclidean").same_class
+    assert means.tolerates_as_caps("euclidean") == pytest.approx(expected, abs=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import asdict
 
@@ -110,3 +112,30 @@ def test_a_plan_is_put_together_from_an_audit_of_two_halves_of_one_model():
     for share in (1.0, -1.0, "100%"):
         with pytest.raises(ValueError, match=r"the effect on retrieval must be in \(-1, 1\)"):
             plan(old, retrieval_effect=share)
+
+
+def test_a_plan_that_is_saved_is_read_as_it_was_and_none_that_was_changed(tmp_path):
+    path = tmp_path / "plan.json"
+    options = Options(margin="10%", retrieval_margin=0.05, far=0.1, decide=("retrieval", "threshold"), sample=50)
+    made = plan(upgrade(0.6, 0.9, num_samples=60)[1], options, seed=4)
+    made.save(path)
+    written = json.loads(path.read_text())
+    assert written["schema_version"] == 1
+    assert [need["claim"] for need in written["needs"]] == [need.claim for need in made.needs]
+    fixed = {"options": written["options"], "seed": 4}
+    assert written["sha256"] == hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest() == made.digest
+    found = Plan.load(path)
+    assert (found.seed, found.held(), found.digest, found.needs) == (4, options, made.digest, ())
+    for changed in ({"seed": 5}, {"options": written["options"] | {"margin": "11%"}}, {"sha256": "0"}):
+        path.write_text(json.dumps(written | changed))
+        with pytest.raises(ValueError, match="was changed after it was written; plan anew"):
+            Plan.load(path)
+    # what was said of needs is no part of what an audit is held to
+    path.write_text(json.dumps(written | {"needs": []}))
+    assert Plan.load(path).digest == made.digest
+    # nor can it be held to what no audit can be asked for
+    options_ = written["options"] | {"confidence": 2.0}
+    digest = hashlib.sha256(json.dumps({"options": options_, "seed": 4}, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(written | {"options": options_, "sha256": digest}))
+    with pytest.raises(ValueError, match="confidence must be in"):
+        Plan.load(path)
