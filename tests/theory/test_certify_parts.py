@@ -318,6 +318,20 @@ def test_a_cell_of_one_concentration_is_its_slopes(dim, kappa):
         assert float(ball.mid()) == pytest.approx(kappa * (more[n] - less[n]) / (2.0 * step), rel=1e-5, abs=1e-10)
 
 
+def test_slopes_of_few_terms_hold_whatever_the_highest_order_is():
+    """ℓ of the highest order is in [0, 1], where it is small as where it is large."""
+    for dim, kappa in ((3, 0.05), (3, 8.0), (4, 60.0)):
+        with flint.ctx.workprec(200):
+            few, many = (SoftCells(dim, terms, flint)[kappa, kappa] for terms in (1, 60))
+        (slope, _), truth = few.slope, float(many.slope[0].mid())
+        low, high = ends(slope)
+        ratios = [ive(0.5 * dim + n, kappa) / ive(0.5 * dim + n - 1, kappa) for n in range(3)]
+        below = 1 - ratios[0] * ratios[1] * 2  # one step down from either end
+        above = 1 - ratios[0] * ratios[1]
+        assert low < truth < high
+        assert high - low <= (above - max(below, 0.0)) * ratios[0] * (1 + 1e-6)
+
+
 def test_terms_of_a_concentration_that_have_not_begun_to_fall_bound_nothing():
     """n a_n rises as long as a_{n+1}/a_n is above n/(n+1); from where it falls its value there is a bound."""
     dim, lam = 3, 0.5
@@ -621,6 +635,16 @@ def test_the_series_of_a_cap_and_what_is_left_of_it(dim, radius):
     assert largest <= float(cap.beyond.upper())
 
 
+def test_rates_lie_between_zero_and_one_however_few_terms_there_are():
+    series = RateSeries(3, 2, flint)
+    laws = [series.cap(0.5), series.cap(0.9)]
+    made = Rates(series, laws, laws[1], series.polynomials(1.5, 1.5))
+    for reach in (0.2, 1.0, 2.0, 3.0):
+        for ball in made.at(reach):
+            low, high = ends(ball)
+            assert -1e-8 <= low < high <= 1.0 + 1e-8
+
+
 def share_of_cap(dim, radius):
     within, whole = (quad(lambda t: math.sin(t) ** (dim - 2), 0.0, end)[0] for end in (radius, math.pi))
     return within / whole
@@ -817,6 +841,14 @@ def test_recall_between_hemispheres_lies_between_its_bounds():
         assert high - low < 0.2
 
 
+def test_an_item_that_is_found_last_counts_for_the_upper_bound_only():
+    """One item of each class: from the axis itself ∫ (1−y/2)² dy = 7/12, of which 0.02 lies beyond the last step."""
+    low, high = certify_orthogonal_recall(1e-6, 1, 1, 300)
+    beyond = math.cos(1.5) * (0.5 + 0.5 * math.cos(1.5)) ** 2
+    assert 7 / 12 <= high < 7 / 12 + 0.01
+    assert 7 / 12 - beyond - 0.01 < low < 7 / 12 - 0.5 * beyond
+
+
 def test_one_cell_and_one_step_are_enough_for_bounds():
     low, high = certify_orthogonal_recall(1.0, 1, 1, 1)
     assert 0.0 <= low < high <= 1.0
@@ -854,6 +886,7 @@ def test_equal_ends_of_arcs_count_once_and_unresolved_ones_are_refused():
     found = circle._distinct([arb(2), third, arb(-1), arb(1) - 2 * third, arb(2), arb(3), arb(2)])
     assert [float(ball) for ball in found] == pytest.approx([-1.0, 1 / 3, 2.0, 3.0])
     assert len(circle._distinct([arb(1), arb(1) + arb(2) ** -40])) == 2
+    assert len(circle._distinct([arb(0), arb(1e-15)])) == 2
     with pytest.raises(ArithmeticError, match="ends of arcs must coincide or be 1e-15 apart"):
         circle._distinct([arb(1), arb(1) + arb(2) ** -51])
 
@@ -886,3 +919,22 @@ def test_searches_between_wide_arcs_agree_with_those_that_are_drawn():
 def test_a_single_class_is_no_search():
     with pytest.raises(ValueError, match="one entry per class, got 1, 1 and 1"):
         certify_circle_ranking(0.3, [0.3], [0.0], [1])
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], [2, 3], [1, 8], [9, 2, 4]])
+def test_classes_on_one_arc_are_told_apart_by_their_numbers_alone(sizes):
+    """Whoever is nearest is as likely to be any item; and every wrong one lies in any of the gaps of right ones."""
+    found = certify_circle_ranking(0.7, [1.3] * len(sizes), [0.4] * len(sizes), sizes)
+    assert float(found.recall) == pytest.approx(sizes[0] / sum(sizes), rel=1e-12)
+    assert float(found.wrong_above) == pytest.approx(sum(sizes[1:]) / (sizes[0] + 1), rel=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [1, 6, 13, 14])
+def test_one_right_item_among_others_all_around_the_circle(wrong):
+    """(1 − x/π)^m over the right item's arc and the query's, in closed form."""
+    a, q, m = 1.1, 0.63, wrong
+    with flint.ctx.workprec(128):
+        found = certify_circle_ranking(q, [a, arb.pi()], [0.2, 1.0], [1, m])
+    outside = ((1 - (a - q) / math.pi) ** (m + 2) - (1 - (a + q) / math.pi) ** (m + 2)) * math.pi / (m + 2)
+    assert float(found.recall) == pytest.approx(math.pi / (m + 1) * (2 * q - outside) / (2 * a * q), rel=1e-12)
+    assert float(found.wrong_above) == pytest.approx(m * (a * a + q * q / 3) / (2 * a * math.pi), rel=1e-12)
