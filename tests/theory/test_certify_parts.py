@@ -936,20 +936,21 @@ def test_a_single_class_is_no_search():
         certify_circle_ranking(0.3, [0.3], [0.0], [1])
 
 
-@pytest.mark.parametrize("sizes", [[1, 1], [2, 3], [1, 8], [9, 2, 4]])
+@pytest.mark.parametrize("sizes", [[1, 1], [2, 3], [1, 8], [9, 2, 4], [8, 12]])
 def test_classes_on_one_arc_are_told_apart_by_their_numbers_alone(sizes):
     """Whoever is nearest is as likely to be any item; and every wrong one lies in any of the gaps of right ones."""
     found = certify_circle_ranking(0.7, [1.3] * len(sizes), [0.4] * len(sizes), sizes)
-    assert float(found.recall) == pytest.approx(sizes[0] / sum(sizes), rel=1e-12)
-    assert float(found.wrong_above) == pytest.approx(sum(sizes[1:]) / (sizes[0] + 1), rel=1e-12)
+    with flint.ctx.workprec(128):
+        assert abs(found.recall - arb(sizes[0]) / sum(sizes)) < 1e-30
+        assert abs(found.wrong_above - arb(sum(sizes[1:])) / (sizes[0] + 1)) < 1e-30
 
 
 @pytest.mark.parametrize("wrong", [1, 6, 13, 14])
 def test_one_right_item_among_others_all_around_the_circle(wrong):
-    """(1 − x/π)^m over the right item's arc and the query's, in closed form."""
-    a, q, m = 1.1, 0.63, wrong
+    """(1 − x/π)^m over the right item's arc and the query's, in closed form; rules are exact, not only near."""
     with flint.ctx.workprec(128):
-        found = certify_circle_ranking(q, [a, arb.pi()], [0.2, 1.0], [1, m])
-    outside = ((1 - (a - q) / math.pi) ** (m + 2) - (1 - (a + q) / math.pi) ** (m + 2)) * math.pi / (m + 2)
-    assert float(found.recall) == pytest.approx(math.pi / (m + 1) * (2 * q - outside) / (2 * a * q), rel=1e-12)
-    assert float(found.wrong_above) == pytest.approx(m * (a * a + q * q / 3) / (2 * a * math.pi), rel=1e-12)
+        a, q, m, pi = arb(1.1), arb(0.63), wrong, arb.pi()
+        found = certify_circle_ranking(q, [a, pi], [0.2, 1.0], [1, m])
+        outside = ((1 - (a - q) / pi) ** (m + 2) - (1 - (a + q) / pi) ** (m + 2)) * pi / (m + 2)
+        assert abs(found.recall - pi / (m + 1) * (2 * q - outside) / (2 * a * q)) < 1e-30
+        assert abs(found.wrong_above - m * (a * a + q * q / 3) / (2 * a * pi)) < 1e-30
