@@ -77,10 +77,11 @@ def test_a_box_that_only_touches_the_diagonal_lies_on_one_side_of_it(slope, name
     left, right = (0.3, 0.5), (0.5, 0.7)
     assert Sweep._split(left, right, slope) == [(names[0], Box(left, right))]
     assert Sweep._split(right, left, slope) == [(names[1], Box(right, left))]
-    assert Sweep._split((0.3, 0.6), right, slope) == [
-        (names[0], Box((0.3, 0.6), right, "less")),
-        (names[1], Box((0.3, 0.6), right, "greater")),
-    ]
+    for column in ((0.3, 0.6), right, (0.6, 0.9), (0.3, 0.9)):
+        assert Sweep._split(column, right, slope) == [
+            (names[0], Box(column, right, "less")),
+            (names[1], Box(column, right, "greater")),
+        ]
 
 
 def test_a_ball_that_reaches_zero_has_no_sign():
