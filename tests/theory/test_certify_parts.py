@@ -137,6 +137,18 @@ def test_open_rows_are_cut_in_two_and_columns_outside_serve_as_a_path_only():
     assert [(box.new, box.old) for box in found.open] == [((1.75, 2.0), (2.0, 2.25))]
 
 
+def test_tiny_entries_of_products_are_all_replaced_by_one_ball_that_holds_them():
+    entries = [arb(2) ** -150, -(arb(2) ** -120), arb(0), arb(0, 2.0**-130)]
+    made, other = Sweep(None, Signs([arb(1)], arb(0)), flint), _Sweep(3, 8, flint)
+    row = other._matrix([[*entries, arb(1), arb(-3), arb(2) ** -90, arb(0, 1), arb(5)]])
+    for found in ([made._settled(entry) for entry in entries], [row[0, i] for i in range(4)]):
+        assert all(ball.contains(entry) for ball, entry in zip(found, entries, strict=True))
+        assert len({ends(ball) for ball in found}) == 1
+        assert 0.0 < float(found[0].rad()) < 1e-25
+    assert [float(row[0, i]) for i in (4, 5, 6)] == [1.0, -3.0, 2.0**-90]
+    assert float(made._settled(arb(2) ** -90)) == 2.0**-90
+
+
 def steps(boxes, side="new"):
     return sorted({getattr(box, side) for box in boxes})
 
