@@ -244,6 +244,34 @@ def test_the_share_of_a_hemisphere_near_a_point(height):
     assert np.mean(points @ u >= math.cos(0.6)) == pytest.approx(share, abs=4.5 * math.sqrt(0.25 / 200_000))
 
 
+@pytest.mark.parametrize("turns", [-3, -2, -1, 1, 2, 50])
+def test_an_axis_is_the_same_whole_turns_further(turns):
+    radii, sizes = [0.4127, 0.7311], [2, 3]
+    known = certify_circle_ranking(2.9, radii, [0.0, 0.3], sizes)
+    for axes in ([0.0, 0.3 + 2 * turns * flint.arb.pi()], [2 * turns * flint.arb.pi(), 0.3]):
+        found = certify_circle_ranking(2.9, radii, axes, sizes)
+        for name in ("recall", "wrong_above"):
+            ball, same = getattr(found, name), getattr(known, name)
+            assert ball.overlaps(same)
+            assert float(ball.rad()) < 1e-11
+
+
+def test_radii_of_the_whole_circle_are_taken_and_larger_ones_are_not():
+    pi = flint.arb.pi()
+    whole = certify_circle_ranking(pi, [pi, pi], [0.0, 1.0], [1, 1])
+    # both items lie anywhere: either is the nearest with the same chance
+    assert float(whole.recall) == pytest.approx(0.5, abs=1e-12)
+    for query, radius, message in (
+        (4.0, 0.3, r"query must be in \(0, π\], got 4.0"),
+        (-0.5, 0.3, r"query must be in \(0, π\], got -0.5"),
+        (0.0, 0.3, r"query must be in \(0, π\], got 0.0"),
+        (0.3, 3.5, r"radii must be in \(0, π\], got 3.5"),
+        (0.3, math.nan, r"radii must be in \(0, π\], got nan"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            certify_circle_ranking(query, [0.3, radius], [0.0, 1.0], [1, 1])
+
+
 def test_invalid_searches_are_named():
     with pytest.raises(ValueError, match="one entry per class, got 2, 1 and 2"):
         certify_circle_ranking(0.3, [0.3, 0.3], [0.0], [1, 1])

@@ -13,11 +13,12 @@ nodes and weights are balls. This is the second witness of :func:`theory.expecte
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from theory._validation import check_integer
+from theory._validation import check_integer, check_radius
 from theory.certify.series import load_flint
 
 BITS = 128
@@ -44,7 +45,7 @@ def certify_circle_ranking(
     radii : sequence of float or ball
         Radius of each class's arc, in (0, π].
     axes : sequence of float or ball
-        Angle of each class's axis, radians; a class lies at its axis plus and minus its radius.
+        Angle of each class's axis, radians, in any turn; a class lies at its axis plus and minus its radius.
     sizes : sequence of int
         Items of each class, ≥ 1.
 
@@ -59,13 +60,15 @@ def certify_circle_ranking(
     ImportError
         Without python-flint.
     ValueError
-        For sequences of different lengths or a size below 1.
+        For sequences of different lengths, a radius outside (0, π] or a size below 1.
     """
     if not len(radii) == len(axes) == len(sizes) >= 2:
         raise ValueError(
             f"radii, axes and sizes must have one entry per class, got {len(radii)}, {len(axes)} and {len(sizes)}."
         )
     counts = [check_integer("sizes", size, 1) for size in sizes]
+    for name, radius in (("query", query), *(("radii", radius) for radius in radii)):
+        check_radius(float(radius), name)
     flint = load_flint()
     with flint.ctx.workprec(BITS):
         return _Circle(query, radii, axes, counts, flint).ranking()
@@ -98,13 +101,13 @@ class _Circle:
         arb = self.arb = flint.arb
         self.pi, self.counts, self.query = arb.pi(), counts, arb(query)
         self.radii = [arb(radius) for radius in radii]
-        start = arb(axes[0])
+        turned = [arb(axis) - arb(axes[0]) for axis in axes]
+        nearest = [axis - 2 * self.pi * round(float(axis) / (2.0 * math.pi)) for axis in turned]
         # ends of the arcs, and their copies a turn away, relative to the query's axis
         self.arcs = [
-            [(arb(axis) - start + 2 * k * self.pi - radius, arb(axis) - start + 2 * k * self.pi + radius)
-             for k in (-2, -1, 0, 1, 2)]
-            for axis, radius in zip(axes, self.radii, strict=True)
-        ]  # fmt: skip
+            [(axis + 2 * k * self.pi - radius, axis + 2 * k * self.pi + radius) for k in (-2, -1, 0, 1, 2)]
+            for axis, radius in zip(nearest, self.radii, strict=True)
+        ]
         degree = sum(counts)
         self.inner, self.outer = (
             [arb.legendre_p_root(order, k, weight=True) for k in range(order)]
