@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.verification.samples import upgrade
-from theory.extras import EXTRA_OF
+from theory.extras import EXTRA_OF, MissingExtra, explained
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -94,6 +94,15 @@ def tables(tmp_path_factory) -> tuple[Path, Path]:
     for features, path in zip(upgrade(0.5, 0.9, num_samples=300), paths, strict=True):
         features.save(path)
     return paths
+
+
+def test_an_import_that_failed_is_explained_by_the_package_and_not_by_its_part():
+    found = explained(ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"), "this")
+    assert isinstance(found, MissingExtra)
+    assert str(found) == "this needs torch: pip install 'stationary-representations[train]'."
+    for name in ("numpy.linalg", "nn", None):  # what the base holds, what is no package, and no name at all
+        assert explained(ImportError("cannot import", name=name), "this") is None
+    assert explained(found, "something else") is found
 
 
 def test_extras_are_those_of_the_project():

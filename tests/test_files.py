@@ -32,13 +32,14 @@ def test_a_link_is_followed_and_permissions_stay(tmp_path):
     assert stat.S_IMODE(real.stat().st_mode) == 0o600
 
 
-def test_a_new_file_has_the_permissions_of_the_process(tmp_path):
-    before = os.umask(0o027)
+@pytest.mark.parametrize(("mask", "mode"), [(0o027, 0o640), (0o000, 0o666)])
+def test_a_new_file_has_the_permissions_of_the_process(tmp_path, mask, mode):
+    before = os.umask(mask)
     try:
         write_text(tmp_path / "f", "text")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == mode
 
 
 @pytest.mark.parametrize("through_a_link", [False, True])

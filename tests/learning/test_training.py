@@ -34,7 +34,7 @@ from learning import (
     update,
 )
 from learning.checkpoints import load_tensors, read_description, save_tensors
-from learning.training import _drawn, _in_turn, batches_per_epoch, draw_batches, embed
+from learning.training import _drawn, _in_turn, _Meter, batches_per_epoch, draw_batches, embed
 from tests.learning._worker import train_shared
 from theory.simplex import simplex_vertices
 
@@ -287,6 +287,22 @@ def test_what_cannot_be_trained_is_refused_before_training(digits):
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="got 'cuda'"):
             resolve_device("cuda")
+
+
+def test_class_means_on_their_classifier_rows_drift_by_nothing():
+    """Whatever the rounding of a cosine near 1, an angle is a number."""
+    generator = torch.Generator().manual_seed(0)
+    beyond = 0
+    for _ in range(200):
+        rows = torch.randn(5, 7, generator=generator)
+        features, targets = 3.0 * rows, torch.arange(5)
+        meter = _Meter()
+        meter.add(features, features @ rows.T, targets)
+        beyond += int((nn.functional.cosine_similarity(meter.sums, rows) > 1.0).any())
+        _, drift, length = meter.read(rows)
+        assert drift < 1e-3  # √(2·eps) of float32 is 5e-4
+        assert length == pytest.approx(1.0, abs=1e-6)
+    assert beyond > 0
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from tests.verification.samples import upgrade
 from theory.metrics import METRICS, FunctionDistance
 from verification import FeatureSet, Options, Upgrade, judge
+from verification.audit.report import _shorten
 from verification.search.judgements import Judgements
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -64,6 +65,13 @@ def test_long_lists_are_shortened_and_counted(validator):
     shown = [found["interval"]["lower"] for found in report["definition1"]["by_class"]]
     assert len(shown) == 50
     assert shown == sorted(shown)
+
+
+def test_what_nothing_is_known_of_is_shown_before_what_is_known_to_be_little():
+    classes = [{"label": n, "interval": {"lower": None if n == 40 else 0.01 * n}} for n in range(60)]
+    one = {"by_class": classes, "drift": None}
+    assert _shorten({"definition1": one, "retrieval": None}) == {"definition1.by_class": 10}
+    assert [found["label"] for found in one["by_class"]] == [40, *range(40), *range(41, 50)]
 
 
 @pytest.mark.parametrize("spoil", [{"schema_version": 2}, {"verdict": "perhaps"}, {"claims": {"retrieval": "maybe"}}])
