@@ -205,6 +205,17 @@ def test_mixed_features_are_old_directions_of_the_new_length():
         torch.testing.assert_close(mixed[i], expected)
 
 
+def test_rows_without_a_positive_in_the_queue_do_not_count():
+    new, old, _ = batch(0, 6, 2)
+    targets = torch.tensor([0, 1, 2, 0, 1, 2])
+    some = targets < 2
+    of_two = torch.where(some, targets, 7)
+    known = queue_contrast(new[some], targets[some], old, of_two)
+    torch.testing.assert_close(queue_contrast(new, targets, old, of_two), known)
+    assert known > 0.0
+    assert queue_contrast(new, targets, old, torch.full((6,), 7)) == 0.0
+
+
 @few
 @some_batches
 def test_queue_contrast_is_the_double_loop(seed, size, classes):

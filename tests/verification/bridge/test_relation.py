@@ -430,3 +430,20 @@ def test_the_sentence_says_how_far_rows_are_apart():
     assert "are 1.2 apart" in _space(apart, (4, 4), 9, 9)[0]
     assert "1.4 apart" in _space(apart, (4, 4), 9, 9)[0]
     assert "as far apart as" in _space(far, (4, 4), 9, 9)[0]
+
+
+@pytest.mark.parametrize(
+    ("apart", "how"),
+    [
+        (0.0, "rows are equal (largest distance 0.0e+00)"),
+        (1e-8, "rows are equal to the rounding of float32 (largest distance 1.0e-08)"),
+        (3e-5, "rows are equal to half precision (largest distance 3.0e-05)"),
+        (9e-4, "rows are equal to half precision (largest distance 9.0e-04)"),
+        (1e-3, "rows are equal to the tolerance (largest distance 1.0e-03)"),
+    ],
+)
+def test_how_equal_rows_of_one_model_are(apart, how):
+    rng = np.random.default_rng(0)
+    rows, off = (FeatureSet(rng.standard_normal((300, 8))).unit for _ in range(2))
+    found = relate(FeatureSet(rows + apart * off), FeatureSet(rows), tolerance=0.01)
+    assert found.sentence == f"The same model: {how}."
