@@ -15,6 +15,7 @@ from verification.bridge.relation import relate
 from verification.features import FeatureSet
 from verification.features.sources import SOURCES, Source
 from verification.search.judgements import Judgements
+from verification.statistics.stratified import _quotas
 from verification.upgrade import Upgrade
 
 SIZES = np.array([300, 60, 20, 5, 2, 1])
@@ -269,3 +270,19 @@ def test_a_store_that_gives_single_rows_is_not_read_through(pair, monkeypatch):
     np.testing.assert_array_equal(part.old.features, pair[1].features[chosen])
     np.testing.assert_array_equal(index, chosen)
     assert not any("read through" in note for note in part.notes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "budget", "expected"),
+    [
+        # 6.35 and 2.65 beside the two that a class has at least: the rest goes to the larger remainder
+        ([60, 25, 15], 11, [6, 3, 2]),
+        ([50, 30, 21], 10, [5, 3, 2]),
+        ([10, 10, 10], 8, [3, 3, 2]),  # of equal remainders to the first
+        ([1, 40, 59], 21, [1, 8, 12]),
+        ([3, 2, 1], 50, [3, 2, 1]),
+        ([40, 40, 1], 3, [2, 2, 1]),
+    ],
+)
+def test_a_budget_is_shared_in_proportion_and_every_class_has_two(sizes, budget, expected):
+    assert _quotas(np.array(sizes), budget).tolist() == expected
