@@ -193,7 +193,7 @@ def histogram(compared: Compared) -> Histogram:
 
 
 def _bins(values: ndarray) -> ndarray:
-    # an edge belongs to the bin above it, in the arithmetic in which thresholds are compared
+    # an edge belongs to the bin above it, and so does what lies a rounding of 1 below the edge
     return np.clip(np.floor((values + 1.0) * (BINS / 2.0)), 0, BINS - 1).astype(np.int32)
 
 
