@@ -138,13 +138,14 @@ def test_bad_files_are_one_sentence(tmp_path: Path, pair, call) -> None:
     refused(call("audit", tmp_path / "new.npz", twice), rf"ids must be unique, but {IDS[5]} is that of rows", tmp_path)
 
 
-def test_ids_of_two_kinds_or_of_other_samples_do_not_pair(pair) -> None:
+def test_a_number_and_its_digits_are_one_id_and_ids_of_other_samples_do_not_pair(pair) -> None:
     def keyed(features: FeatureSet, ids: np.ndarray | None) -> FeatureSet:
         return FeatureSet(features.features, features.labels, ids)
 
     new, old = keyed(pair[0], np.arange(N)), keyed(pair[1], np.arange(N).astype(str))
-    with pytest.raises(ValueError, match=r"sets must have ids of one kind, got int64 and <U"):
-        audit(new, old)
+    assert audit(new, old).same_class.value == audit(new, keyed(old, np.arange(N))).same_class.value
+    with pytest.raises(ValueError, match=r"share no id, the first are 0 and 'sku-0'"):
+        audit(new, keyed(old, np.char.add("sku-", np.arange(N).astype(str))))
     old = keyed(old, np.append(np.arange(N - 1), N))
     with pytest.raises(ValueError, match=r"but 1 are in new only and 1 in old only"):
         audit(new, old)

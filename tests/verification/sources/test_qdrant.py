@@ -207,7 +207,10 @@ def test_bad_collections_are_one_sentence(pair, wire, call, tmp_path: Path) -> N
         (f"{server}/g?vector=face", r"there is no vector 'face'; the collection has ''\.$"),
         (f"{server}/named", r"vector= must say which vector of the points is meant, of 'face'\.$"),
         (f"{server}/g", r"must have equal labels row by row, but 1 rows differ"),
-        (f"{server}/named?vector=face&label=other", r"but 400 rows differ, the first is row 0: 0 and None"),
+        (
+            f"{server}/named?vector=face&label=other",
+            r"none of its 400 rows has one: name the column or field",
+        ),
         (f"{server}/mixed", r"ids must be all integers or all strings, got int, str\.$"),
         (server, r"must name one collection"),
         (f"{server}/g?colour=red", r"parameters must be of collection, label, vector, group, where, tls, got 'colour'"),
