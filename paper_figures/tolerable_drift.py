@@ -136,5 +136,5 @@ def findings(data: dict[str, Any]) -> str:
     return (
         f"The {len(inside)} stationary models drift by {min(m['drift'] for m in inside):.1f}° to "
         f"{max(m['drift'] for m in inside):.1f}° (median over classes) and have {min(spare):.1f}° to {max(spare):.1f}° "
-        f"to spare on 1a. Of the controls, drift and what is borne: {'; '.join(outside)}."
+        f"to spare on 1a. Of the controls, drift and what is tolerated: {'; '.join(outside)}."
     )
