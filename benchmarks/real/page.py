@@ -35,8 +35,7 @@ def decided() -> dict[str, Any]:
 
 def write() -> None:
     """Rewrite the page."""
-    data = decided()
-    write_text(PAGE, rewritten(PAGE.read_text(encoding="utf-8"), data))
+    write_text(PAGE, rewritten(PAGE.read_text(encoding="utf-8"), decided()))
 
 
 def relations(data: dict[str, Any]) -> str:
@@ -236,19 +235,19 @@ def largest(data: dict[str, Any]) -> str:
 
 def again(data: dict[str, Any]) -> str:
     """all-MiniLM-L6 tuned again: mean over the seeds, the least and the most."""
-    return _again(data, "minilm-l6", {"ce": "cross-entropy", "hoc": "HOC", "first-moment": "first moment"})
+    return _repeated(data, "minilm-l6")
 
 
 def simplex(data: dict[str, Any]) -> str:
     """The same of an encoder that was tuned for a fixed simplex."""
-    updates = {run["update"]: run["update"] for run in data["repeated"]["runs"] if run["old"] == "simplex"}
-    return _again(data, "simplex", updates)
+    return _repeated(data, "simplex")
 
 
-def _again(data: dict[str, Any], old: str, updates: dict[str, str]) -> str:
+def _repeated(data: dict[str, Any], old: str) -> str:
     runs = [run for run in data["repeated"]["runs"] if run["old"] == old]
+    called = {"ce": "cross-entropy", "hoc": "HOC", "first-moment": "first moment"}
     rows = []
-    for name, called in updates.items():
+    for name in dict.fromkeys(run["update"] for run in runs):
         for epochs in sorted({run["epochs"] for run in runs}):
             own = [run for run in runs if (run["update"], run["epochs"]) == (name, epochs)]
             columns = (
@@ -259,7 +258,7 @@ def _again(data: dict[str, Any], old: str, updates: dict[str, str]) -> str:
                 [100 * (run["tar"][1] - run["tar"][0]) for run in own],
             )
             accepted = _ranged([1e3 * run["far"][1] for run in own], ".2f")
-            rows.append([called, str(epochs), *map(_ranged, columns), accepted])
+            rows.append([called.get(name, name), str(epochs), *map(_ranged, columns), accepted])
     head = ["update", "epochs", "recall@1 by section, old gallery", "new gallery", "search by name", "1a"]
     return _table([*head, "contrast", "true accepts", "false accepts, ‰"], rows)
 

@@ -29,66 +29,70 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor, nn
 
+from benchmarks.real.features import path_of
 from benchmarks.real.heads import ENCODER, TRAINING, Texts, objectives
+from benchmarks.real.page import REPEATED
 from benchmarks.real.upgrades import FAR, known_of
-from benchmarks.real.whole import COLLECTIONS, TOKENS, Encoder, Model, Projected, Training, embedded, epochs
+from benchmarks.real.whole import (
+    COLLECTIONS,
+    TOKENS,
+    Encoder,
+    Model,
+    Projected,
+    Training,
+    embedded,
+    epochs,
+    features_of,
+    numbers,
+)
 from learning import SimplexClassifier
 from theory.files import write_text
 from verification import FeatureSet, Upgrade
 
-RESULT = Path(__file__).parents[2] / "docs" / "data" / "repeated.json"
 SEEDS, EPOCHS = 5, (1, 2, 4, 8)
 # of the encoder that is tuned for a simplex first: a quarter of the texts four times are as many steps as all once
 OLD_SHARE, OLD_EPOCHS = 4, 4
 BLOCK = 2048
 
 
+Embedded = dict[str, FeatureSet]
+
+
 @dataclass(frozen=True)
 class Data:
-    """Texts to train on, and those of each collection as tokens."""
+    """Tokens and class numbers of the texts to train on, and each collection as tokens."""
 
-    training: Training
+    tokens: Int[Tensor, "n t"]
+    targets: Int[Tensor, " n"]
     collections: dict[str, FeatureSet]
-    device: str
 
     @classmethod
-    def load(cls, cache: Path, encoder: Encoder, device: str) -> Data:
-        """Read tokens; the old features of the training texts are embedded here."""
-        tokens, *collections = (
-            FeatureSet.load(str(cache / "features" / f"{name}.{TOKENS}.npz")) for name in (TRAINING, *COLLECTIONS)
-        )
-        numbers = _numbers(tokens, device)
-        texts = Texts(_unit(embedded(encoder, numbers)), torch.as_tensor(tokens.codes, device=device))
-        return cls(Training(numbers, texts), dict(zip(COLLECTIONS, collections, strict=True)), device)
+    def load(cls, cache: Path, device: str) -> Data:
+        """Read the tokens that are in a cache."""
+        training, *others = (FeatureSet.load(str(path_of(cache, TOKENS, name))) for name in (TRAINING, *COLLECTIONS))
+        codes = torch.as_tensor(training.codes, device=device)
+        return cls(numbers(training).to(device), codes, dict(zip(COLLECTIONS, others, strict=True)))
 
     def after(self, old: Model) -> Training:
-        """The texts to train on, with another old model's features."""
-        unit = _unit(embedded(old, self.training.tokens))
-        return Training(self.training.tokens, Texts(unit, self.training.texts.targets))
+        """The texts to train on, with an old model's unit features."""
+        unit = nn.functional.normalize(embedded(old, self.tokens))
+        return Training(self.tokens, Texts(unit, self.targets))
 
     def embed(self, encoder: Model) -> Embedded:
         """Features of each collection."""
-        found = {}
-        for name, tokens in self.collections.items():
-            features = embedded(encoder, _numbers(tokens, self.device)).cpu().numpy()
-            found[name] = FeatureSet(features, tokens.labels, ids=tokens.ids, groups=tokens.groups)
-        return found
-
-
-Embedded = dict[str, FeatureSet]
+        return {name: features_of(encoder, tokens) for name, tokens in self.collections.items()}
 
 
 def repeat(cache: Path, device: str, seed: int) -> list[dict[str, Any]]:
     """Train and measure every update with one seed."""
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.manual_seed(seed)
-    weights = cache / "weights"
-    pretrained = Encoder(weights).to(device).eval()
-    data = Data.load(cache, pretrained, device)
+    pretrained = Encoder(cache / "weights").to(device).eval()
+    data = Data.load(cache, device)
     found = []
     for name, old, courses in _updates(data, pretrained, seed):
         before = data.embed(old)
@@ -107,23 +111,20 @@ def _updates(
     data: Data, pretrained: Encoder, seed: int
 ) -> Iterator[tuple[str, Model, dict[str, Iterator[tuple[Model, nn.Module]]]]]:
     """Old models, and of each the states of its updates after each epoch."""
-    training, count = data.training, data.training.texts.num_classes
-    most = max(EPOCHS)
+    training, most = data.after(pretrained), max(EPOCHS)
+    losses = objectives(training.texts)
     yield (
         ENCODER,
         pretrained,
-        {
-            name: epochs(training, copy.deepcopy(pretrained), loss, most, seed)
-            for name, loss in objectives(training.texts).items()
-        },
+        {name: epochs(training, copy.deepcopy(pretrained), loss, most, seed) for name, loss in losses.items()},
     )
+    count = training.texts.num_classes
     simplex = SimplexClassifier(count)
-    losses = objectives(training.texts)
 
     def projected() -> Projected:
-        return Projected(copy.deepcopy(pretrained), count - 1).to(data.device)
+        return Projected(copy.deepcopy(pretrained), count - 1).to(data.tokens.device)
 
-    quarter = training.some(torch.arange(len(training.tokens), device=data.device)[::OLD_SHARE])
+    quarter = training.some(torch.arange(len(data.tokens), device=data.tokens.device)[::OLD_SHARE])
     *_, (old, _) = epochs(quarter, projected(), losses["ce"], OLD_EPOCHS, seed, simplex)
     known = data.after(old)
     yield (
@@ -143,11 +144,11 @@ def measured(new: Embedded, old: Embedded, at: float, device: str) -> dict[str, 
     known = known_of(Upgrade(new["sections"], old["sections"]), at)
     sections = new["sections"]
     again = hit_rate(sections, sections, sections.labels, sections.labels, device, apart=True)
-    names = {
-        when: hit_rate(queries["names"], gallery["sections"], queries["names"].groups, sections.groups, device)
-        for when, queries, gallery in (("old", old, old), ("new", new, old), ("again", new, new))
-    }
-    return known | {"threshold": at, "recall again": again, "names": [names[when] for when in ("old", "new", "again")]}
+    names = [
+        hit_rate(queries["names"], gallery["sections"], queries["names"].groups, sections.groups, device)
+        for queries, gallery in ((old, old), (new, old), (new, new))
+    ]
+    return known | {"threshold": at, "recall again": again, "names": names}
 
 
 def hit_rate(
@@ -202,21 +203,13 @@ def _codes(first: ndarray | None, second: ndarray | None, device: str) -> tuple[
     return codes[: len(first)], codes[len(first) :]
 
 
-def _unit(features: Tensor) -> Tensor:
-    return nn.functional.normalize(features)
-
-
-def _numbers(tokens: FeatureSet, device: str) -> Tensor:
-    return torch.as_tensor(tokens.features.astype(np.int64), device=device)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Repeat with each seed in a process of its own, and write what came out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real.repeated", description=__doc__.split("\n")[0])
     parser.add_argument("cache", type=Path)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--workers", type=int, default=SEEDS, help="processes (default: %(default)s)")
-    parser.add_argument("--json", type=Path, default=RESULT, help="where to write")
+    parser.add_argument("--json", type=Path, default=REPEATED, help="where to write")
     chosen = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     began = time.monotonic()

@@ -47,7 +47,7 @@ class Training:
         """All of them, without a look at any collection that is audited."""
         tokens, known = (_features(cache, TRAINING, name) for name in (TOKENS, ENCODER))
         unit = torch.as_tensor(known.unit, dtype=torch.float32)
-        return cls(_numbers(tokens), Texts(unit, torch.as_tensor(known.codes)))
+        return cls(numbers(tokens), Texts(unit, torch.as_tensor(known.codes)))
 
     def some(self, rows: Tensor) -> Training:
         return Training(self.tokens[rows], self.texts.some(rows))
@@ -100,8 +100,6 @@ class Encoder(nn.Module):
 class Projected(nn.Module):
     """An encoder and a linear layer on it, to the dimension of a fixed classifier."""
 
-    NEW = "projection"
-
     def __init__(self, encoder: Encoder, dim: int) -> None:
         super().__init__()
         self.encoder, self.projection, self.dim = encoder, nn.Linear(encoder.dim, dim), dim
@@ -146,9 +144,7 @@ def tune(cache: Path, weights: Path) -> None:
         _check(pretrained, training.tokens, _features(cache, TRAINING, ENCODER))
         *_, (encoder, _) = epochs(training, pretrained, loss, EPOCHS)
         for collection, path in paths.items():
-            tokens = _features(cache, collection, TOKENS)
-            features = embedded(encoder, _numbers(tokens)).numpy()
-            FeatureSet(features, tokens.labels, ids=tokens.ids, groups=tokens.groups).save(path)
+            features_of(encoder, _features(cache, collection, TOKENS)).save(path)
         print(f"whole-{name}: {time.process_time() - start:.0f} s of a processor", flush=True)
 
 
@@ -165,13 +161,12 @@ def epochs(
     torch.manual_seed(seed)
     order = np.random.default_rng(seed)
     classifier = (classifier or nn.Linear(encoder.dim, training.texts.num_classes)).to(device)
-    pretrained = [weight for name, weight in encoder.named_parameters() if not name.startswith(Projected.NEW)]
-    fresh = [weight for name, weight in encoder.named_parameters() if name.startswith(Projected.NEW)]
+    pretrained, *fresh = (encoder.encoder, encoder.projection) if isinstance(encoder, Projected) else (encoder,)
     rated = [
-        {"params": pretrained, "lr": RATE},
-        {"params": [*fresh, *classifier.parameters()], "lr": CLASSIFIER_RATE},
+        {"params": pretrained.parameters(), "lr": RATE},
+        {"params": [weight for part in (*fresh, classifier) for weight in part.parameters()], "lr": CLASSIFIER_RATE},
     ]
-    optimiser = torch.optim.AdamW([rate for rate in rated if rate["params"]], fused=True)
+    optimiser = torch.optim.AdamW(rated, fused=True)
     for _ in range(count):
         encoder.train()
         for rows in torch.as_tensor(order.permutation(len(training.tokens))).split(BATCH):
@@ -198,6 +193,13 @@ def embedded(encoder: Model, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]
     return encoder(tokens)
 
 
+def features_of(encoder: Model, tokens: FeatureSet) -> FeatureSet:
+    """What an encoder makes of a collection, given as tokens."""
+    device = next(encoder.parameters()).device
+    features = embedded(encoder, numbers(tokens).to(device)).cpu().numpy()
+    return FeatureSet(features, tokens.labels, ids=tokens.ids, groups=tokens.groups)
+
+
 def held(cache: Path, weights: Path) -> None:
     """Print the cross-entropy of held-out source packages after each epoch, and after one more."""
     torch.set_num_threads(1)
@@ -220,7 +222,8 @@ def _features(cache: Path, collection: str, name: str) -> FeatureSet:
     return FeatureSet.load(str(cache / "features" / f"{collection}.{name}.npz"))
 
 
-def _numbers(tokens: FeatureSet) -> Int[Tensor, "n t"]:
+def numbers(tokens: FeatureSet) -> Int[Tensor, "n t"]:
+    """Tokens as an encoder takes them; files hold them as float32."""
     return torch.as_tensor(tokens.features.astype(np.int64))
 
 
