@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.theory.certificates import all_boxes, ends
 from theory.caps import UniformCap
 from theory.certify import METRIC_NAMES, Box, Certificate, GapCertificates, certify_gaps
 from theory.certify import table as certificates_table
@@ -22,10 +23,6 @@ from theory.von_mises_fisher import VonMisesFisher
 
 flint = pytest.importorskip("flint")
 SIDES = ("same_class", "different_class")
-
-
-def all_boxes(certificate):
-    return (*certificate.positive, *certificate.negative, *certificate.open)
 
 
 def narrower(box):
@@ -105,13 +102,9 @@ def test_the_case_is_recorded():
     assert high - low < 1e-16
 
 
-def rounded(ball):
-    return float(ball.lower()), float(ball.upper())
-
-
 def holds(ball, truth, slack=1e-11):
     """The reference is a double: recurrences of 40 terms and m are right to 1e−13, times what they are divided by."""
-    low, high = rounded(ball)
+    low, high = ends(ball)
     return low - slack <= truth <= high + slack
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.theory.certificates import ends
 from theory.acceptance import expected_acceptance
 from theory.caps import UniformCap
 from theory.certify import (
@@ -31,10 +32,6 @@ from theory.ranking import expected_ranking
 flint = pytest.importorskip("flint")
 
 
-def bounds(ball):
-    return float(ball.lower()), float(ball.upper())
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from([3, 4, 5, 9, 33]),
@@ -47,7 +44,7 @@ def test_a_rate_lies_in_its_enclosure(dim, first, other, reach, axis):
     series = RateSeries(dim, 80, flint)
     with flint.ctx.workprec(series.bits):
         rates = Rates(series, [series.cap(first)], series.cap(other), series.polynomials(axis, axis))
-        low, high = bounds(rates.at(reach)[0])
+        low, high = ends(rates.at(reach)[0])
     truth = expected_acceptance(UniformCap(dim, first), UniformCap(dim, other), math.cos(reach), math.cos(axis))
     assert low - 1e-12 <= truth <= high + 1e-12  # cosines of the angles are rounded
     assert high - low < (0.2 if dim < 5 else 1e-2)
@@ -58,7 +55,7 @@ def test_the_enclosure_of_a_slope_holds_the_differences_in_its_interval():
     laws = [series.cap(0.3), series.cap(0.6)]
     with flint.ctx.workprec(series.bits):
         rates = Rates(series, laws, laws[1], series.polynomials(1.7, 1.7))
-        low, high = bounds(rates.slope_gap(1.2, 1.21))
+        low, high = ends(rates.slope_gap(1.2, 1.21))
         values = [b - a for a, b in (rates.at(r) for r in (1.2, 1.205, 1.21))]
         quotients = [float((b - a) / 0.005) for a, b in itertools.pairwise(values)]
     assert all(low < quotient < high for quotient in quotients)

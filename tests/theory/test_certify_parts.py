@@ -11,6 +11,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import eval_gegenbauer, ive
 
+from tests.theory.certificates import all_boxes, ends
 from theory.caps import UniformCap
 from theory.certify import (
     Box,
@@ -40,10 +41,6 @@ arb = flint.arb
 
 class Stopped(Exception):
     """What was asked for is known; the rest need not be computed."""
-
-
-def ends(ball):
-    return float(ball.lower()), float(ball.upper())
 
 
 def polynomial(dim, n, angle):
@@ -151,10 +148,6 @@ def test_tiny_entries_of_products_are_all_replaced_by_one_ball_that_holds_them()
 
 def steps(boxes, side="new"):
     return sorted({getattr(box, side) for box in boxes})
-
-
-def all_boxes(certificate):
-    return (*certificate.positive, *certificate.negative, *certificate.open)
 
 
 def test_radii_from_a_third_of_a_radian_to_a_right_angle_are_looked_at_where_none_are_given():
